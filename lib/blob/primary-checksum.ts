@@ -1,0 +1,52 @@
+import type { Knex } from 'knex'
+import { bounded, run } from '../databases.ts'
+import { VERIFICATION_STATE } from '../verification/verification-state.ts'
+import { type Digest, decodeDigest } from './digest.ts'
+import type { Replicable } from './replicable.ts'
+
+/** What the primary knows of a blob's bytes; on a secondary read from the replica. */
+export interface PrimaryChecksum {
+  /** What other copies are judged by; null while there is nothing to judge by. */
+  readonly digest: Digest | null
+  /** The bytes on the primary were found to differ from the recorded checksum: they must not travel. */
+  readonly corrupt: boolean
+}
+
+/** How a failure on the primary's state row says that the recorded checksum no longer fits the bytes there. */
+export const CORRUPT_PREFIX = 'CORRUPT_ON_PRIMARY'
+
+/** Where the primary's verification state lies, and the column there that holds the key of the host's row. */
+export function stateTableOf(replicable: Replicable): { readonly table: string; readonly key: string } {
+  return replicable.verificationState === 'separate'
+    ? { table: replicable.names.stateTable, key: replicable.names.foreignKey }
+    : { table: replicable.table, key: replicable.keyColumn }
+}
+
+/**
+ * The primary's checksums of the given records. An immutable blob is judged by its recorded checksum whatever became of the
+ * primary's own copy since; a mutable one only while its verification stands as succeeded.
+ */
+export async function loadPrimaryChecksums(
+  db: Knex,
+  replicable: Replicable,
+  ids: readonly string[],
+): Promise<Map<string, PrimaryChecksum>> {
+  const { table, key } = stateTableOf(replicable)
+  return bounded(db, async (trx) => {
+    const { rows } = await run<{
+      rows: { id: string; state: number; checksum: Buffer | null; failure: string | null }[]
+    }>(
+      trx,
+      `select ??::text as id, verification_state as state, verification_checksum as checksum, verification_failure as failure
+       from ?? where ?? = any(?::${replicable.keyType}[])`,
+      [key, table, key, ids],
+    )
+    return new Map(
+      rows.map((row) => {
+        const valid = replicable.immutable || row.state === VERIFICATION_STATE.succeeded
+        const corrupt = row.state === VERIFICATION_STATE.failed && (row.failure ?? '').startsWith(CORRUPT_PREFIX)
+        return [row.id, { digest: valid ? decodeDigest(row.checksum) : null, corrupt }]
+      }),
+    )
+  })
+}

@@ -1,0 +1,88 @@
+import type { Knex } from 'knex'
+import { bounded, run } from '../databases.ts'
+import type { Replicable } from './replicable.ts'
+
+/** The host's table as the SDK reads it: by key or by page, never whole. */
+
+function arrayType(replicable: Replicable): string {
+  return `${replicable.keyType}[]`
+}
+
+function rowsWithIds(db: Knex, replicable: Replicable, ids: readonly string[]): Knex.QueryBuilder {
+  return db(replicable.table).whereRaw(`?? = any(?::${arrayType(replicable)})`, [replicable.keyColumn, [...ids]])
+}
+
+async function pluckIds(query: Knex.QueryBuilder, db: Knex, replicable: Replicable): Promise<string[]> {
+  const rows: { id: string }[] = await query.select(db.raw('??::text as id', [replicable.keyColumn]))
+  return rows.map((row) => row.id)
+}
+
+/** Those of the given records that exist and have a file, as far as `available` says. */
+export function availableIds(db: Knex, replicable: Replicable, ids: readonly string[]): Promise<string[]> {
+  return bounded(db, (trx) => pluckIds(replicable.available(rowsWithIds(trx, replicable, ids)), trx, replicable))
+}
+
+/** Those of the given records that exist at all. */
+export function existingIds(db: Knex, replicable: Replicable, ids: readonly string[]): Promise<string[]> {
+  return bounded(db, (trx) => pluckIds(rowsWithIds(trx, replicable, ids), trx, replicable))
+}
+
+/** A record as this site's copy of the main database has it. */
+export interface SourceRecord {
+  readonly id: string
+  /** The key of its file; null where it has none. */
+  readonly key: string | null
+  readonly available: boolean
+}
+
+/** The given records that exist, by id. */
+export async function loadSource(
+  db: Knex,
+  replicable: Replicable,
+  ids: readonly string[],
+): Promise<Map<string, SourceRecord>> {
+  return bounded(db, async (trx) => {
+    const rows = await rowsWithIds(trx, replicable, ids).select(
+      '*',
+      trx.raw('??::text as geo_record_id', [replicable.keyColumn]),
+    )
+    const available = new Set(await pluckIds(replicable.available(rowsWithIds(trx, replicable, ids)), trx, replicable))
+    return new Map(
+      rows.map(({ geo_record_id: id, ...row }: { geo_record_id: string }) => [
+        id,
+        { id, key: replicable.blob(row) ?? null, available: available.has(id) },
+      ]),
+    )
+  })
+}
+
+/** One page of the keys of available rows, as a literal that goes to the other database as it is. */
+export interface KeyPage {
+  /** `{1,2,3}`: never parsed here, for ten thousand keys would hold up the host. */
+  readonly literal: string
+  readonly count: number
+  /** The highest key of the page; null on an empty page. */
+  readonly last: string | null
+}
+
+/** The next `limit` keys after `after` in key order. */
+export async function pageOfKeys(
+  db: Knex,
+  replicable: Replicable,
+  after: string | null,
+  limit: number,
+): Promise<KeyPage> {
+  return bounded(db, async (trx) => {
+    const keys = replicable.available(trx(replicable.table)).select(trx.raw('?? as id', [replicable.keyColumn]))
+    if (after !== null) keys.whereRaw(`?? > ?::${replicable.keyType}`, [replicable.keyColumn, after])
+    keys.orderBy(replicable.keyColumn).limit(limit)
+    const { rows } = await run<{ rows: KeyPage[] }>(
+      trx,
+      `select coalesce(array_agg(id order by id)::text, '{}') as literal, count(*)::int as count,
+              (array_agg(id order by id desc))[1]::text as last
+       from (?) as page`,
+      [keys],
+    )
+    return rows[0] ?? { literal: '{}', count: 0, last: null }
+  })
+}

@@ -1,0 +1,69 @@
+import { randomUUID } from 'node:crypto'
+import type { Knex } from 'knex'
+import type { Clock } from '../clock.ts'
+import { GeoError } from '../errors.ts'
+import type { Replicable } from './replicable.ts'
+
+const CHECK_EVERY_MS = 1000
+
+/**
+ * Knows whether the folder behind a replicable is the one that this site has always used. The id of the store lies in a
+ * marker file in its root and in the site's writable database (`geo_stores`); work on the store pauses while they differ.
+ */
+export class StoreIdentities {
+  readonly #clock: Clock
+  readonly #checks = new Map<string, { atMs: number; problem: GeoError | null }>()
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
+
+  /**
+   * Why no work may be done on this store now, or null. Looked up at most once a second. The first call of a site's life
+   * makes the marker.
+   */
+  async problem(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
+    const known = this.#checks.get(replicable.name)
+    const nowMs = this.#clock.monotonicMs()
+    if (known && nowMs - known.atMs < CHECK_EVERY_MS) return known.problem
+    const problem = await identify(replicable, db, siteName)
+    this.#checks.set(replicable.name, { atMs: nowMs, problem })
+    return problem
+  }
+}
+
+async function identify(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
+  const { store, name } = replicable
+  try {
+    const recorded = await recordedStore(db, name, siteName)
+    let marker = await store.readMarker()
+    if (!marker && recorded) {
+      return new GeoError('STORE_NOT_MOUNTED', `${store.root} has no .geo-store.json; ${name} used store ${recorded}`)
+    }
+    marker ??= await store.claimMarker({ site: siteName, store: randomUUID() })
+    if (marker.site !== siteName) {
+      return new GeoError('STORE_NOT_MOUNTED', `${store.root} belongs to the site ${JSON.stringify(marker.site)}`)
+    }
+    if (recorded ? recorded === marker.store : await recordStore(db, name, siteName, marker.store)) return null
+    return new GeoError('STORE_NOT_MOUNTED', `${store.root} is another store than ${name} used before`)
+  } catch (reason) {
+    if (reason instanceof GeoError) return reason
+    throw reason
+  }
+}
+
+async function recordedStore(db: Knex, replicableName: string, siteName: string): Promise<string | null> {
+  const row = await db('geo_stores')
+    .where({ replicable_name: replicableName, site_name: siteName })
+    .first<{ store_id: string } | undefined>('store_id')
+  return row?.store_id ?? null
+}
+
+/** False where another process recorded a different store at the same moment. */
+async function recordStore(db: Knex, replicableName: string, siteName: string, storeId: string): Promise<boolean> {
+  await db('geo_stores')
+    .insert({ replicable_name: replicableName, site_name: siteName, store_id: storeId })
+    .onConflict()
+    .ignore()
+  return (await recordedStore(db, replicableName, siteName)) === storeId
+}

@@ -1,0 +1,32 @@
+import { access } from 'node:fs/promises'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { ConfigurationError } from '../errors.ts'
+import type { GeoOptions } from '../options.ts'
+
+const DEFAULT_NAMES = ['geo.config.ts', 'geo.config.js', 'geo.config.mjs', 'geo.config.cjs']
+
+/**
+ * The options the host exports as default from its config file, or from a function there.
+ * @throws ConfigurationError `INVALID_OPTIONS` where there is no such file or no such export
+ */
+export async function loadConfig(path: string | undefined): Promise<GeoOptions> {
+  const file = path === undefined ? await findConfig() : resolve(path)
+  const { default: exported } = (await import(pathToFileURL(file).href)) as { default?: unknown }
+  const options: unknown = typeof exported === 'function' ? await exported() : exported
+  if (typeof options !== 'object' || options === null) {
+    throw new ConfigurationError('INVALID_OPTIONS', `${file} must export the options of createGeo as default`)
+  }
+  return options as GeoOptions
+}
+
+async function findConfig(): Promise<string> {
+  for (const name of DEFAULT_NAMES) {
+    const there = await access(name).then(
+      () => true,
+      () => false,
+    )
+    if (there) return resolve(name)
+  }
+  throw new ConfigurationError('INVALID_OPTIONS', `No ${DEFAULT_NAMES.join(', ')} here; name the file with --config`)
+}

@@ -1,0 +1,100 @@
+/** Every failure the SDK can report: HTTP status where it is answered over HTTP, and what a person should do. */
+export const ERROR_CODES = Object.freeze({
+  // configuration
+  INVALID_OPTIONS: [500, 'Correct the named option and start again.'],
+  INVALID_DECLARATION: [500, 'Correct the named field of defineReplicable and start again.'],
+  DUPLICATE_REPLICABLE: [500, 'Give each replicable a name of its own.'],
+  UNKNOWN_TABLE: [500, 'Correct the name, or run the migrations of this database.'],
+  TRACKING_DATABASE_MISSING: [500, 'Pass `trackingDb` to createGeo: a secondary keeps its registry there.'],
+  SITE_UNKNOWN: [503, 'Add this site with `geo site add`, or correct `siteName`.'],
+  SITE_EXISTS: [400, 'Choose another name, or remove the other site first.'],
+  INVALID_SITE: [400, 'Correct the named field.'],
+  SECRET_UNDECRYPTABLE: [500, 'Give the primary and every secondary the same `encryptionKey`.'],
+  // doors
+  UNAUTHORIZED: [401, 'Send the Authorization header of a registered site.'],
+  TOKEN_EXPIRED: [401, 'Check the system clocks of both sites.'],
+  TOKEN_SCOPE: [401, 'A token serves only the blobs it was made for; ask with a token of its own.'],
+  SITE_DISABLED: [403, 'Enable the site again on the primary.'],
+  NOT_PRIMARY: [409, 'Ask the primary; its address is in the table geo_nodes.'],
+  UNKNOWN_REPLICABLE: [404, 'Both sites must run a version of the host that declares this type.'],
+  INVALID_RECORD_ID: [400, 'Send the key of a record as the declaration types it.'],
+  INVALID_REQUEST: [400, 'Send the fields that the route documents.'],
+  REQUEST_TRUNCATED: [400, 'The request body ended early; send it again.'],
+  REQUEST_TOO_LARGE: [413, 'Ask for fewer blobs at once.'],
+  RECORD_NOT_FOUND: [404, 'The row is gone on the primary; the registry follows with the next events.'],
+  FILE_NOT_FOUND: [404, 'Restore the file on the primary, or delete its row there.'],
+  CHECKSUM_CHANGED: [404, 'The blob changed meanwhile; it is fetched again by itself.'],
+  CORRUPT_ON_PRIMARY: [409, 'Restore the file on the primary from a backup or from a verified secondary.'],
+  INTERNAL: [500, 'See the log of this process; if it persists, report it with the log line.'],
+  // blobs and stores
+  INVALID_KEY: [422, 'A key is a relative path with legal segments, not beginning with `.geo-`; correct the row.'],
+  KEY_OUTSIDE_ROOT: [422, 'Remove the symbolic link on the way to the file, or correct the key of the row.'],
+  STORE_NOT_MOUNTED: [
+    503,
+    'Mount the volume of this store; if the folder was copied by hand, remove its .geo-store.json.',
+  ],
+  NOT_A_FILE: [422, 'Something other than a regular file lies at that key; remove it.'],
+  STORAGE_FULL: [507, 'Free space on the volume of the store; work goes on by itself.'],
+  STORAGE_ERROR: [500, 'See the cause; check the volume and its permissions.'],
+  // transfers
+  PRIMARY_UNKNOWN: [503, 'Add the primary site with `geo site add --primary`.'],
+  PRIMARY_UNREACHABLE: [503, 'Check the network and the URL of the primary; transfers go on by themselves.'],
+  PRIMARY_BUSY: [503, 'Nothing: the primary asked for patience and is asked again when it said.'],
+  PRIMARY_REFUSED: [502, 'Check that this site is enabled and both sites share the encryption key and the time.'],
+  HTTP_STATUS: [502, 'See what answers at the URL of the primary.'],
+  BODY_TRUNCATED: [502, 'Nothing: the blob is fetched again by itself.'],
+  BODY_TOO_LONG: [502, 'Check for a proxy that alters bodies between the sites.'],
+  INVALID_RESPONSE: [502, 'Check for a proxy between the sites, and that both run compatible versions.'],
+  CHECKSUM_MISMATCH: [
+    502,
+    'Nothing at first: the blob is fetched again. If it persists, compare the file on the primary.',
+  ],
+  // work
+  WORKER_LOST: [500, 'Nothing: another process goes on. If it persists for one blob, look at that blob.'],
+  LEASE_LOST: [503, 'Nothing: the work is taken up again. If it persists, look at the load of the tracking database.'],
+  VERIFICATION_MISMATCH: [500, 'Nothing at first: the blob is fetched again. If it persists, check the volume.'],
+  FILE_MISSING: [500, 'Nothing: on a secondary the blob is fetched again. On the primary, restore the file.'],
+  NOT_CHECKSUMMABLE: [500, 'Correct the row, so that it names a file that exists.'],
+  // health
+  NOT_IN_RECOVERY: [503, 'Point `mainDb` of this secondary at a streaming replica of the primary database.'],
+  LOGICAL_REPLICA: [503, 'Use a physical (streaming) replica; logical ones have transaction ids of their own.'],
+  CURSOR_HELD: [200, 'End the transaction that stays open on the primary cluster; events are handled meanwhile.'],
+  DURABILITY_OFF: [200, 'Remove `durable: false` from the store to survive a power cut.'],
+  DATABASE_UNAVAILABLE: [503, 'Bring the database back; work goes on by itself.'],
+  JOB_FAILING: [503, 'See the message; the job is tried again by itself.'],
+} satisfies Record<string, readonly [status: number, advice: string]>)
+
+export type ErrorCode = keyof typeof ERROR_CODES
+
+/** An error with a stable code. `message` says what happened and to what, `advice` what to do, `cause` what was underneath. */
+export class GeoError extends Error {
+  override readonly name: string = 'GeoError'
+  readonly code: ErrorCode
+  /** The status with which a route answers this error. */
+  readonly status: number
+  readonly advice: string
+
+  constructor(code: ErrorCode, message: string, options: { cause?: unknown } = {}) {
+    super(message, options)
+    this.code = code
+    this.status = ERROR_CODES[code][0]
+    this.advice = ERROR_CODES[code][1]
+  }
+}
+
+/** What the host wrote is wrong: thrown by defineReplicable, createGeo and geo.start, never later. */
+export class ConfigurationError extends GeoError {
+  override readonly name = 'ConfigurationError'
+}
+
+/** The message of anything thrown, on one line. */
+export function messageOf(reason: unknown): string {
+  const text = reason instanceof Error ? reason.message || reason.name : String(reason)
+  return text.replaceAll(/\s+/g, ' ').trim()
+}
+
+/** At most 255 characters, as the failure columns hold them: 252 and an ellipsis (GB.A.2). */
+export function truncateFailure(text: string): string {
+  const characters = [...text.replaceAll('\0', '')]
+  return characters.length <= 255 ? characters.join('') : `${characters.slice(0, 252).join('')}...`
+}

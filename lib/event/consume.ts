@@ -1,0 +1,98 @@
+import type { Knex } from 'knex'
+import { parseRecordId, type Replicable } from '../blob/replicable.ts'
+import { availableIds, existingIds } from '../blob/source.ts'
+import type { LoggerLike } from '../log.ts'
+import { insertPending, resyncRecords } from '../registry/registry.ts'
+import { wakeVerification } from '../registry/registry-verification.ts'
+import { requestRemoval } from '../registry/removal.ts'
+import type { GeoEvent } from './event-log.ts'
+
+/** What a batch of events leaves to be done, so that the loops that do it need not wait for their next look. */
+export interface Consumed {
+  readonly sync: boolean
+  readonly verify: boolean
+  readonly remove: boolean
+}
+
+/**
+ * Applies a batch of events to the registry, in the transaction that moves the cursor. Each event only says that something
+ * happened to a record; what is true now is read from the replica, so order and repetition do not matter.
+ */
+export async function consumeEvents(
+  trx: Knex.Transaction,
+  replica: Knex,
+  replicables: ReadonlyMap<string, Replicable>,
+  events: readonly GeoEvent[],
+  logger: LoggerLike,
+): Promise<Consumed> {
+  const total = { sync: false, verify: false, remove: false }
+  for (const [name, ofType] of groupByType(events)) {
+    const replicable = replicables.get(name)
+    if (!replicable) {
+      logger.warn(
+        { code: 'UNKNOWN_REPLICABLE', replicable: name, events: ofType.length },
+        'Events of an undeclared type are skipped',
+      )
+      continue
+    }
+    const ids = idsByEvent(replicable, ofType, logger)
+    const consumed = await consumeType(trx, replica, replicable, ids)
+    total.sync ||= consumed.sync
+    total.verify ||= consumed.verify
+    total.remove ||= consumed.remove
+  }
+  return total
+}
+
+function groupByType(events: readonly GeoEvent[]): Map<string, GeoEvent[]> {
+  const groups = new Map<string, GeoEvent[]>()
+  for (const event of events) {
+    const group = groups.get(event.replicableName)
+    if (group) group.push(event)
+    else groups.set(event.replicableName, [event])
+  }
+  return groups
+}
+
+type IdsByEvent = Record<'created' | 'updated' | 'deleted' | 'checksum_succeeded', Set<string>>
+
+function idsByEvent(replicable: Replicable, events: readonly GeoEvent[], logger: LoggerLike): IdsByEvent {
+  const ids: IdsByEvent = { created: new Set(), updated: new Set(), deleted: new Set(), checksum_succeeded: new Set() }
+  for (const event of events) {
+    const id = event.recordId === null ? null : parseRecordId(replicable, event.recordId)
+    if (id !== null && Object.hasOwn(ids, event.eventName)) ids[event.eventName as keyof IdsByEvent].add(id)
+    else
+      logger.warn(
+        { code: 'INVALID_REQUEST', event: event.id, name: event.eventName },
+        'An event that cannot be read is skipped',
+      )
+  }
+  return ids
+}
+
+async function consumeType(
+  trx: Knex.Transaction,
+  replica: Knex,
+  replicable: Replicable,
+  ids: IdsByEvent,
+): Promise<Consumed> {
+  const changed = [...new Set([...ids.created, ...ids.updated])]
+  const available = new Set(changed.length > 0 ? await availableIds(replica, replicable, changed) : [])
+  if (available.size > 0) {
+    await insertPending(trx, replicable, [...available])
+    const again = replicable.immutable ? ids.updated : new Set(changed)
+    await resyncRecords(
+      trx,
+      replicable,
+      [...again].filter((id) => available.has(id)),
+    )
+  }
+  // Gone is gone whatever the scope says. A record that was deleted and inserted again under its old key is there: it stays.
+  const maybeGone = [...new Set([...ids.deleted, ...changed.filter((id) => !available.has(id))])]
+  const stillThere = new Set(maybeGone.length > 0 ? await existingIds(replica, replicable, maybeGone) : [])
+  const gone = maybeGone.filter((id) => !stillThere.has(id))
+  const removing = gone.length > 0 ? await requestRemoval(trx, replicable, gone) : 0
+  const woken =
+    ids.checksum_succeeded.size > 0 ? await wakeVerification(trx, replicable, [...ids.checksum_succeeded]) : 0
+  return { sync: available.size > 0, verify: woken > 0, remove: removing > 0 }
+}

@@ -1,0 +1,84 @@
+import type { Knex } from 'knex'
+import { run } from '../databases.ts'
+import type { EventPosition } from './event-log.ts'
+
+/** Which database the position counts in: a promotion, a restore or another cluster renumbers transactions. */
+export interface ClusterIdentity {
+  readonly systemIdentifier: string
+  readonly timeline: number
+}
+
+export interface StoredCursor extends EventPosition, ClusterIdentity {}
+
+/** Identity of the server behind `db`. On a replica the timeline follows a promotion with the next restart point. */
+export async function clusterIdentity(db: Knex): Promise<ClusterIdentity> {
+  const { rows } = await run<{ rows: ClusterIdentity[] }>(
+    db,
+    `select (select system_identifier::text from pg_control_system()) as "systemIdentifier",
+            greatest((select timeline_id from pg_control_checkpoint()),
+                     (select min_recovery_end_timeline from pg_control_recovery())) as "timeline"`,
+  )
+  const [identity] = rows
+  if (!identity) throw new Error('pg_control_system() returned no row')
+  return identity
+}
+
+export async function loadCursor(trx: Knex, siteName: string): Promise<StoredCursor | null> {
+  const { rows } = await run<{ rows: StoredCursor[] }>(
+    trx,
+    `select system_identifier as "systemIdentifier", timeline, xact_id::text as "xactId", event_id::text as "eventId"
+     from geo_event_cursors where site_name = ?`,
+    [siteName],
+  )
+  return rows[0] ?? null
+}
+
+/** Stores the position; in the transaction that holds the effects of the events before it, so that each happens once. */
+export async function saveCursor(
+  trx: Knex,
+  siteName: string,
+  cursor: StoredCursor,
+  eventCreatedAt: string | null,
+): Promise<void> {
+  await run(
+    trx,
+    `insert into geo_event_cursors (site_name, system_identifier, timeline, xact_id, event_id, event_created_at, updated_at)
+     values (?, ?, ?, ?::xid8, ?::bigint, ?::timestamptz, clock_timestamp())
+     on conflict (site_name) do update set system_identifier = excluded.system_identifier, timeline = excluded.timeline,
+       xact_id = excluded.xact_id, event_id = excluded.event_id,
+       event_created_at = coalesce(excluded.event_created_at, geo_event_cursors.event_created_at), updated_at = excluded.updated_at`,
+    [siteName, cursor.systemIdentifier, cursor.timeline, cursor.xactId, cursor.eventId, eventCreatedAt],
+  )
+}
+
+/** Remembers events that were handled before their turn. */
+export async function rememberEarly(trx: Knex, events: readonly { id: string; xactId: string }[]): Promise<void> {
+  await run(
+    trx,
+    `insert into geo_early_events (event_id, xact_id)
+     select id, xact_id::xid8 from unnest(?::bigint[], ?::text[]) as e(id, xact_id) on conflict do nothing`,
+    [events.map((event) => event.id), events.map((event) => event.xactId)],
+  )
+}
+
+/** The ids of events that were handled early and that the position has not passed. */
+export async function earlyIds(trx: Knex): Promise<string[]> {
+  const { rows } = await run<{ rows: { id: string }[] }>(
+    trx,
+    'select event_id::text as id from geo_early_events order by event_id',
+  )
+  return rows.map((row) => row.id)
+}
+
+/** Forgets early events up to a position that has passed them. */
+export async function forgetEarly(trx: Knex, passed: EventPosition): Promise<void> {
+  await run(trx, 'delete from geo_early_events where (xact_id, event_id) <= (?::xid8, ?::bigint)', [
+    passed.xactId,
+    passed.eventId,
+  ])
+}
+
+/** Forgets all of them: their ids mean nothing on another cluster or timeline. */
+export async function forgetAllEarly(trx: Knex): Promise<void> {
+  await run(trx, 'delete from geo_early_events')
+}

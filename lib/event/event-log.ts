@@ -1,0 +1,88 @@
+import type { Knex } from 'knex'
+import { run } from '../databases.ts'
+
+/** What can have happened to a blob on the primary. */
+export const EVENT_NAMES = Object.freeze(['created', 'updated', 'deleted', 'checksum_succeeded'] as const)
+export type EventName = (typeof EVENT_NAMES)[number]
+
+export interface GeoEvent {
+  readonly id: string
+  readonly xactId: string
+  readonly replicableName: string
+  readonly eventName: string
+  readonly recordId: string | null
+  readonly createdAt: string
+}
+
+/** A place in the event log: everything before it has been handled. Ordered by transaction id, then by event id. */
+export interface EventPosition {
+  readonly xactId: string
+  readonly eventId: string
+}
+
+export interface NewEvent {
+  readonly recordId: string
+  /** Only of `deleted`: the key of the file, for sites that no longer know it. */
+  readonly blobPath?: string
+}
+
+/**
+ * Writes events in the caller's transaction, if the site has anyone to tell (GB.C.2): with no secondary nothing is written.
+ * Fails with the transaction, never in silence.
+ */
+export async function insertEvents(
+  trx: Pick<Knex, 'raw'>,
+  replicableName: string,
+  eventName: EventName,
+  events: readonly NewEvent[],
+): Promise<void> {
+  const payloads = events.map(({ recordId, blobPath }) =>
+    JSON.stringify({ model_record_id: recordId, ...(blobPath !== undefined && { blob_path: blobPath }) }),
+  )
+  await run(
+    trx,
+    `insert into geo_events (replicable_name, event_name, payload)
+     select ?, ?, payload::jsonb from unnest(?::text[]) as e(payload)
+     where exists (select from geo_nodes where not "primary")`,
+    [replicableName, eventName, payloads],
+  )
+}
+
+const EVENT_COLUMNS = `id::text as "id", xact_id::text as "xactId", replicable_name as "replicableName",
+  event_name as "eventName", payload ->> 'model_record_id' as "recordId", created_at::text as "createdAt"`
+
+/**
+ * The next events whose order is final: every transaction below the horizon has ended. Only `xmin` says that on a replica,
+ * whose snapshots do not list the running transactions above it.
+ */
+export async function readSettledEvents(db: Knex, after: EventPosition, limit: number): Promise<GeoEvent[]> {
+  const { rows } = await run<{ rows: GeoEvent[] }>(
+    db,
+    `select ${EVENT_COLUMNS} from geo_events
+     where (xact_id, id) > (?::xid8, ?::bigint) and xact_id < pg_snapshot_xmin(pg_current_snapshot())
+     order by xact_id, id limit ?`,
+    [after.xactId, after.eventId, limit],
+  )
+  return rows
+}
+
+/** Committed events past the horizon: an older transaction is still open, and may yet write before them. */
+export async function readEarlyEvents(db: Knex, excludeIds: readonly string[], limit: number): Promise<GeoEvent[]> {
+  const { rows } = await run<{ rows: GeoEvent[] }>(
+    db,
+    `select ${EVENT_COLUMNS} from geo_events
+     where xact_id >= pg_snapshot_xmin(pg_current_snapshot()) and id <> all(?::bigint[])
+     order by xact_id, id limit ?`,
+    [excludeIds, limit],
+  )
+  return rows
+}
+
+/** The first position that is not settled yet on this server. */
+export async function horizonOf(db: Knex): Promise<EventPosition> {
+  const { rows } = await run<{ rows: { xactId: string }[] }>(
+    db,
+    'select pg_snapshot_xmin(pg_current_snapshot())::text as "xactId"',
+  )
+  return { xactId: rows[0]?.xactId ?? '0', eventId: '0' }
+}

@@ -1,0 +1,62 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import type { FeatureGate } from '../feature.ts'
+import type { SiteDirectory } from '../site.ts'
+import { insertEvents } from './event-log.ts'
+
+/** Marks the file of a row to be hashed by the primary; in the host's transaction. */
+export type RequestChecksum = (
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  recordId: string,
+  change: 'created' | 'updated',
+) => Promise<void>
+
+/** Tells the other sites what the host does to one row. Each call belongs into the transaction of that write. */
+export interface Replicator<Row> {
+  /** After the insert of a row whose file is already in the store. */
+  created(row: Row, trx: Knex.Transaction): Promise<void>
+  /** After an update that gave the row a file, another key, or other bytes under its key. */
+  updated(row: Row, trx: Knex.Transaction): Promise<void>
+  /** After the delete. Remove the file once the transaction has committed. */
+  deleted(row: Row, trx: Knex.Transaction): Promise<void>
+}
+
+/**
+ * Writes events under the conditions of GB.C.2: this site is the primary, the flag is on, there is a secondary. An insert
+ * that fails rejects, and fails the host's transaction with it.
+ */
+export function replicatorOf<Row>(
+  replicable: Replicable<Row>,
+  sites: SiteDirectory,
+  gate: FeatureGate,
+  requestChecksum: RequestChecksum,
+  wakeAfter: (trx: Knex.Transaction) => void,
+): Replicator<Row> {
+  const type = replicable as Replicable
+  const recordIdOf = (row: Row) => String((row as Record<string, unknown>)[replicable.keyColumn])
+
+  async function publishes(): Promise<boolean> {
+    await sites.ensureFresh()
+    return sites.role === 'primary' && gate.replicationEnabled(type)
+  }
+
+  async function changed(change: 'created' | 'updated', row: Row, trx: Knex.Transaction): Promise<void> {
+    if (!(await publishes())) return
+    const recordId = recordIdOf(row)
+    await requestChecksum(trx, type, recordId, change)
+    await insertEvents(trx, replicable.name, change, [{ recordId }])
+    wakeAfter(trx)
+  }
+
+  return Object.freeze({
+    created: (row: Row, trx: Knex.Transaction) => changed('created', row, trx),
+    updated: (row: Row, trx: Knex.Transaction) => changed('updated', row, trx),
+    async deleted(row: Row, trx: Knex.Transaction) {
+      if (!(await publishes())) return
+      const blobPath = replicable.blob(row) ?? undefined
+      const event = { recordId: recordIdOf(row), ...(blobPath !== undefined && { blobPath }) }
+      await insertEvents(trx, replicable.name, 'deleted', [event])
+    },
+  })
+}

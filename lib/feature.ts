@@ -1,0 +1,35 @@
+import type { Replicable } from './blob/replicable.ts'
+import type { SiteDirectory } from './site.ts'
+
+/** The part of an unleash-client instance that the gate asks. */
+export interface FeaturesLike {
+  isEnabled(
+    flag: string,
+    context?: { properties?: Record<string, string> },
+    fallback?: boolean | (() => boolean),
+  ): boolean
+}
+
+/**
+ * The gate `geo_<name>_replication`, asked at each decision and never remembered. The context carries `siteName`. Where the
+ * flag is on for some sites only, the primary counts as on if any site is: it must publish for that one.
+ */
+export class FeatureGate {
+  readonly #features: FeaturesLike | null
+  readonly #sites: SiteDirectory
+
+  constructor(features: FeaturesLike | null, sites: SiteDirectory) {
+    this.#features = features
+    this.#sites = sites
+  }
+
+  replicationEnabled(replicable: Replicable): boolean {
+    const byDeclaration = replicable.released !== null
+    const features = this.#features
+    if (!features) return byDeclaration
+    const askedFor = this.#sites.role === 'primary' ? this.#sites.enabledNames : [this.#sites.siteName]
+    return askedFor.some((siteName) =>
+      features.isEnabled(replicable.names.flag, { properties: { siteName } }, () => byDeclaration),
+    )
+  }
+}

@@ -1,0 +1,26 @@
+export type { BlobStat, BlobStore, StoreMarker } from './blob/blob-store.ts'
+export { type LocalDiskOptions, localDisk } from './blob/local-disk.ts'
+export {
+  type ChecksumAlgorithm,
+  defineReplicable,
+  type KeyType,
+  type Replicable,
+  type ReplicableDeclaration,
+} from './blob/replicable.ts'
+export type { Clock } from './clock.ts'
+export { ConfigurationError, ERROR_CODES, type ErrorCode, GeoError } from './errors.ts'
+export type { Replicator } from './event/publish.ts'
+export type { FeaturesLike } from './feature.ts'
+export { createGeo, type Geo } from './geo.ts'
+export type { LoggerLike } from './log.ts'
+export { migrationFolders } from './migration-folders.ts'
+export type { Ability, GeoOptions } from './options.ts'
+export { createRegistryTable, dropRegistryTable } from './registry/table.ts'
+export type { NewSite, Site } from './site-table.ts'
+export {
+  addVerificationColumns,
+  createVerificationStateTable,
+  dropVerificationColumns,
+  dropVerificationStateTable,
+} from './verification/state-table.ts'
+export type { Finding, Health } from './view/health.ts'

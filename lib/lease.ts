@@ -1,0 +1,198 @@
+import type { Knex } from 'knex'
+import type { Clock } from './clock.ts'
+import { run } from './databases.ts'
+import { GeoError } from './errors.ts'
+
+/** A process renews its leases this often. */
+export const HEARTBEAT_EVERY_MS = 5000
+/** A lease that was not renewed ends after this time, on the database's clock. */
+export const LEASE_MS = 20_000
+// What a transfer gets to notice that its lease is about to end, on this process's own clock.
+const CUT_BEFORE_END_MS = 2000
+
+/** A claim on work, or on a periodic job, that ends by itself when its process dies. */
+export interface Lease {
+  readonly id: string
+  /** Aborts with `LEASE_LOST` before the lease can end unrenewed: whatever runs under it must stop by then. */
+  readonly signal: AbortSignal
+}
+
+export interface LeaseRequest {
+  readonly kind: string
+  /** How many live leases of this kind there may be at once, over all processes of the site. */
+  readonly capacity: number
+}
+
+interface Held {
+  readonly controller: AbortController
+  endsAtMs: number
+}
+
+/**
+ * One holder of leases in the site's writable database. Limits are exact: a lease is given under a lock of its kind, counting
+ * those that live, on the database's clock.
+ */
+export class Leases {
+  readonly #clock: Clock
+  readonly #holder: string
+  readonly #held = new Map<string, Held>()
+
+  constructor(holder: string, clock: Clock) {
+    this.#holder = holder
+    this.#clock = clock
+  }
+
+  /** A lease inside the caller's transaction, or null where the capacity is used up. Call `keep` once it is committed. */
+  async acquire(trx: Knex.Transaction, { kind, capacity }: LeaseRequest): Promise<string | null> {
+    await run(trx, 'select pg_advisory_xact_lock(hashtextextended(?, 0))', [`geo_leases:${kind}`])
+    const { rows } = await run<{ rows: { id: string }[] }>(
+      trx,
+      `insert into geo_leases (kind, holder, expires_at)
+       select ?, ?, clock_timestamp() + ? * interval '1 ms'
+       where (select count(*) from geo_leases where kind = ? and expires_at > clock_timestamp()) < ?
+       returning id::text as id`,
+      [kind, this.#holder, LEASE_MS, kind, capacity],
+    )
+    return rows[0]?.id ?? null
+  }
+
+  /**
+   * A lease together with the records it is for, so that another process can take exactly those up. `claim` marks rows in
+   * the transaction of the lease; where it finds none there is no lease either.
+   */
+  async claim<Row extends { readonly id: string }>(
+    db: Knex,
+    request: LeaseRequest,
+    replicableName: string,
+    claim: (trx: Knex.Transaction, leaseId: string) => Promise<readonly Row[]>,
+  ): Promise<{ lease: Lease; rows: readonly Row[] } | null> {
+    const askedAtMs = this.#clock.monotonicMs()
+    const claimed = await db.transaction(async (trx) => {
+      const id = await this.acquire(trx, request)
+      if (id === null) return null
+      const rows = await claim(trx, id)
+      await (rows.length > 0
+        ? run(trx, 'update geo_leases set replicable_name = ?, record_ids = ? where id = ?', [
+            replicableName,
+            rows.map((row) => row.id),
+            id,
+          ])
+        : run(trx, 'delete from geo_leases where id = ?', [id]))
+      return rows.length > 0 ? { id, rows } : null
+    })
+    return claimed && { lease: this.keep(claimed.id, askedAtMs), rows: claimed.rows }
+  }
+
+  /** Begins to renew an acquired lease. `acquiredAtMs` is the monotonic time from before it was asked for. */
+  keep(id: string, acquiredAtMs: number): Lease {
+    const controller = new AbortController()
+    this.#held.set(id, { controller, endsAtMs: acquiredAtMs + LEASE_MS })
+    return { id, signal: controller.signal }
+  }
+
+  /**
+   * Locks the lease until the end of the transaction if it is still alive: what is written in that transaction is written by
+   * its rightful holder. False where it has ended.
+   */
+  async hold(trx: Knex.Transaction, lease: Lease): Promise<boolean> {
+    if (lease.signal.aborted) return false
+    const { rows } = await run<{ rows: unknown[] }>(
+      trx,
+      'select 1 from geo_leases where id = ? and expires_at > clock_timestamp() for update',
+      [lease.id],
+    )
+    return rows.length > 0
+  }
+
+  /** Gives the lease back, inside the transaction that ends its work. */
+  async release(db: Knex, lease: Lease): Promise<void> {
+    await run(db, 'delete from geo_leases where id = ?', [lease.id])
+  }
+
+  /** Stops renewing: after the transaction that released it, or when its work has failed. */
+  forget(lease: Lease): void {
+    this.#held.delete(lease.id)
+  }
+
+  /** Renews every lease of this process; those that could not be renewed abort. */
+  async heartbeat(db: Knex): Promise<void> {
+    const ids = [...this.#held.keys()]
+    if (ids.length === 0) return
+    const askedAtMs = this.#clock.monotonicMs()
+    const { rows } = await run<{ rows: { id: string }[] }>(
+      db,
+      `update geo_leases set expires_at = clock_timestamp() + ? * interval '1 ms'
+       where id = any(?::bigint[]) and expires_at > clock_timestamp() returning id::text as id`,
+      [LEASE_MS, ids],
+    )
+    const renewed = new Set(rows.map((row) => row.id))
+    for (const id of ids) {
+      const held = this.#held.get(id)
+      if (!held) continue
+      if (renewed.has(id)) held.endsAtMs = askedAtMs + LEASE_MS
+      else this.#cut(id, held, 'was not there to be renewed')
+    }
+  }
+
+  /** Aborts what runs under leases that are about to end; called every second, also while the database does not answer. */
+  cutExpiring(): void {
+    const nowMs = this.#clock.monotonicMs()
+    for (const [id, held] of this.#held) {
+      if (nowMs >= held.endsAtMs - CUT_BEFORE_END_MS) this.#cut(id, held, 'could not be renewed in time')
+    }
+  }
+
+  #cut(id: string, held: Held, why: string): void {
+    this.#held.delete(id)
+    held.controller.abort(new GeoError('LEASE_LOST', `Lease ${id} ${why}`))
+  }
+
+  /** Cuts everything that runs under a lease of this process: for stop. */
+  cutAll(): void {
+    for (const [id, held] of this.#held) this.#cut(id, held, 'is given back: this process stops')
+  }
+
+  /** Which leases are this process's own. */
+  get holder(): string {
+    return this.#holder
+  }
+}
+
+/** A lease that has ended without the end of its work, and the records it was for. */
+export interface EndedLease {
+  readonly id: string
+  readonly kind: string
+  readonly replicableName: string | null
+  readonly recordIds: readonly string[]
+}
+
+export type EndLease = (trx: Knex.Transaction, lease: EndedLease) => Promise<void>
+
+const LEASES_AT_ONCE = 20
+
+async function endLeases(db: Knex, condition: string, binding: string[], end: EndLease): Promise<number> {
+  return db.transaction(async (trx) => {
+    const { rows } = await run<{ rows: EndedLease[] }>(
+      trx,
+      `delete from geo_leases where id in (
+         select id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE} for update skip locked
+       ) returning id::text as "id", kind, replicable_name as "replicableName", record_ids as "recordIds"`,
+      binding,
+    )
+    for (const lease of rows) await end(trx, lease)
+    return rows.length
+  })
+}
+
+/**
+ * Ends up to 20 leases that were not renewed: their processes died, stopped or lost the database. What each was for is given
+ * to `end` in the same transaction. A lease whose holder is committing its work at this moment is locked and skipped.
+ */
+export function endDeadLeases(db: Knex, end: EndLease): Promise<number> {
+  return endLeases(db, 'expires_at <= clock_timestamp()', [], end)
+}
+
+/** Gives back all leases of a holder that stops. */
+export async function endLeasesOf(db: Knex, holder: string, end: EndLease): Promise<void> {
+  while ((await endLeases(db, 'holder = ?', [holder], end)) === LEASES_AT_ONCE);
+}

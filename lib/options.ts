@@ -1,0 +1,108 @@
+import type { Request } from 'express'
+import type { Knex } from 'knex'
+import { z } from 'zod'
+import type { Replicable } from './blob/replicable.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { ConfigurationError } from './errors.ts'
+import type { FeaturesLike } from './feature.ts'
+import { type LoggerLike, stderrLogger } from './log.ts'
+
+/** `read_geo`: see sites, status and registries. `admin_geo`: change them. */
+export type Ability = 'read_geo' | 'admin_geo'
+
+/** What the host passes to createGeo. */
+export interface GeoOptions {
+  /** The name of this site, as it stands in the table geo_nodes. */
+  siteName: string
+  /** The host's database; on a secondary its streaming replica. The SDK opens a small pool of its own to the same place. */
+  mainDb: Knex
+  /** The secondary's own database, for registries and cursors. Required on a secondary, unused on a primary. */
+  trackingDb?: Knex
+  /** The blob types, in the order in which people see them. */
+  replicables: readonly Replicable<never>[]
+  /** An unleash-client instance or anything with its `isEnabled`. Default: a type is on once it is `released`. */
+  features?: FeaturesLike
+  /** 32 bytes as hex or base64; the same on all sites. Encrypts the sites' secrets in the database (AES-256-GCM). */
+  encryptionKey: string
+  /** Who may see and steer. Default: nobody. */
+  authorize?: (request: Request, ability: Ability) => boolean | Promise<boolean>
+  /** Default: warnings and errors as JSON lines on standard error. */
+  logger?: LoggerLike
+  /** False in a process that only serves and publishes; the background work is done elsewhere. Default true. */
+  work?: boolean
+  /** Longest silence on a transfer before it is cut, in milliseconds. Default 60,000. There is no limit on its whole length. */
+  idleTimeoutMs?: number
+  /** Worker threads for checksums, and as many again for transfers. Default: the number of cores, at most 4. */
+  threads?: number
+  /** Time and chance, for specs. Default: the system's. */
+  clock?: Clock
+}
+
+/** The options with every default in place. Frozen. */
+export type GeoSettings = Readonly<
+  Required<Omit<GeoOptions, 'trackingDb' | 'features' | 'threads' | 'replicables' | 'encryptionKey'>> & {
+    trackingDb: Knex | null
+    features: FeaturesLike | null
+    threads: number | null
+    replicables: readonly Replicable[]
+    encryptionKey: Buffer
+  }
+>
+
+const knexInstance = z.custom<Knex>((value) => {
+  const config = (value as Knex | undefined)?.client?.config as Knex.Config | undefined
+  return typeof value === 'function' && /^(pg|postgres|postgresql|pgnative)$/.test(String(config?.client))
+}, 'must be a Knex instance for PostgreSQL (client: pg)')
+
+const optionsShape = z.strictObject({
+  siteName: z.string().trim().min(1).max(255),
+  mainDb: knexInstance,
+  trackingDb: knexInstance.optional(),
+  replicables: z.array(z.custom<Replicable>((value) => Object.isFrozen(value), 'must come from defineReplicable')),
+  features: z
+    .custom<FeaturesLike>(
+      (value) => typeof (value as FeaturesLike | null)?.isEnabled === 'function',
+      'needs isEnabled()',
+    )
+    .optional(),
+  encryptionKey: z
+    .string()
+    .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
+    .refine((key) => key.length === 32, 'must be 32 bytes as hex or base64'),
+  authorize: z.custom<GeoSettings['authorize']>((value) => typeof value === 'function').default(() => () => false),
+  logger: z
+    .custom<LoggerLike>(
+      (value) => typeof (value as LoggerLike | null)?.warn === 'function',
+      'needs debug, info, warn, error',
+    )
+    .default(stderrLogger),
+  work: z.boolean().default(true),
+  idleTimeoutMs: z.int().min(100).default(60_000),
+  threads: z.int().min(1).max(64).optional(),
+  clock: z.custom<Clock>((value) => typeof (value as Clock | null)?.sleep === 'function').default(systemClock),
+})
+
+/**
+ * Checks what the host passed and fills in the defaults.
+ * @throws ConfigurationError `INVALID_OPTIONS`, `DUPLICATE_REPLICABLE`
+ */
+export function parseOptions(options: GeoOptions): GeoSettings {
+  const parsed = optionsShape.safeParse(options)
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'options'}: ${issue.message}`)
+    throw new ConfigurationError('INVALID_OPTIONS', `createGeo: ${problems.join('; ')}`)
+  }
+  const { trackingDb, features, threads, ...rest } = parsed.data
+  const seen = new Set<string>()
+  for (const { name } of rest.replicables) {
+    if (seen.has(name))
+      throw new ConfigurationError('DUPLICATE_REPLICABLE', `createGeo: two replicables are named "${name}"`)
+    seen.add(name)
+  }
+  return Object.freeze({
+    ...rest,
+    trackingDb: trackingDb ?? null,
+    features: features ?? null,
+    threads: threads ?? null,
+  })
+}

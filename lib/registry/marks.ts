@@ -1,0 +1,149 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import { run } from '../databases.ts'
+import { type ErrorCode, truncateFailure } from '../errors.ts'
+import { VERIFICATION_STATE } from '../verification/verification-state.ts'
+import { SYNC_STATE } from './sync-state.ts'
+
+/** How an attempt to fetch ends for a row. Each statement writes only rows that are still started under the given lease. */
+
+const MINE = `r.state = ${SYNC_STATE.started} and r.lease_id = ?`
+/** The columns are smallint. */
+export const HIGHEST_RETRY_COUNT = 32_767
+
+export interface SyncedRow {
+  readonly id: string
+  readonly key: string
+  readonly bytes: number
+  /** Whether the primary has a checksum to verify against. */
+  readonly verifiable: boolean
+}
+
+/**
+ * Synced: the file is in place and durable. Verification becomes pending where the primary's checksum is known, or where
+ * word of it came while the file was on its way. A copy under an earlier key is noted for removal.
+ */
+export async function markSynced(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  leaseId: string,
+  rows: readonly SyncedRow[],
+): Promise<void> {
+  if (rows.length === 0) return
+  await run(
+    trx,
+    `update ?? as r set state = ${SYNC_STATE.synced}, retry_count = 0, retry_at = null, last_sync_failure = null,
+       error_code = null, lease_id = null, blob_key = m.key, bytes = m.bytes,
+       superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end,
+       verification_state = case when m.verifiable or r.verification_state = ${VERIFICATION_STATE.pending}
+         then ${VERIFICATION_STATE.pending} else ${VERIFICATION_STATE.disabled} end
+     from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::boolean[]) as m(id, key, bytes, verifiable)
+     where r.?? = m.id and ${MINE}`,
+    [
+      names.registryTable,
+      rows.map((row) => row.id),
+      rows.map((row) => row.key),
+      rows.map((row) => row.bytes),
+      rows.map((row) => row.verifiable),
+      names.foreignKey,
+      leaseId,
+    ],
+  )
+}
+
+export interface FailedRow {
+  readonly id: string
+  readonly code: ErrorCode
+  readonly message: string
+  readonly retryInSeconds: number
+}
+
+/** Failed: one more retry counted, the next when it is due. */
+export async function markFailed(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  leaseId: string,
+  rows: readonly FailedRow[],
+): Promise<void> {
+  if (rows.length === 0) return
+  await run(
+    trx,
+    `update ?? as r set state = ${SYNC_STATE.failed}, lease_id = null, last_sync_failure = m.message, error_code = m.code,
+       retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
+       retry_at = clock_timestamp() + m.retry_in * interval '1 second'
+     from unnest(?::${keyType}[], ?::text[], ?::text[], ?::float8[]) as m(id, message, code, retry_in)
+     where r.?? = m.id and ${MINE}`,
+    [
+      names.registryTable,
+      rows.map((row) => row.id),
+      rows.map((row) => truncateFailure(row.message)),
+      rows.map((row) => row.code),
+      rows.map((row) => row.retryInSeconds),
+      names.foreignKey,
+      leaseId,
+    ],
+  )
+}
+
+/** What was learnt of a row that was given back: its size, so that a large blob is claimed by itself. */
+export interface SizedRow {
+  readonly id: string
+  readonly bytes: number
+}
+
+export async function noteSizes(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  rows: readonly SizedRow[],
+): Promise<void> {
+  if (rows.length === 0) return
+  await run(
+    trx,
+    `update ?? as r set bytes = m.bytes from unnest(?::${keyType}[], ?::bigint[]) as m(id, bytes) where r.?? = m.id`,
+    [names.registryTable, rows.map((row) => row.id), rows.map((row) => row.bytes), names.foreignKey],
+  )
+}
+
+/**
+ * Gives back every row that is still held under the lease, without counting a failure: as it was before the claim if it was
+ * started, untouched if someone changed its state meanwhile.
+ */
+export async function giveBackRows(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  leaseId: string,
+  ids: readonly string[],
+): Promise<void> {
+  await run(
+    trx,
+    `update ?? as r set lease_id = null,
+       state = case when r.state <> ${SYNC_STATE.started} then r.state
+                    when r.retry_count > 0 then ${SYNC_STATE.failed} else ${SYNC_STATE.pending} end
+     where r.?? = any(?::${keyType}[]) and r.lease_id = ?`,
+    [names.registryTable, names.foreignKey, ids, leaseId],
+  )
+}
+
+/**
+ * Rows of a process that died. Started ones count one failure, for a blob that kills its worker must not loop: the first
+ * time they are due at once, then after `retryInSeconds`. An earlier cause is kept.
+ */
+export async function takeOverRows(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  leaseId: string,
+  ids: readonly string[],
+  retryInSeconds: number,
+): Promise<void> {
+  await run(
+    trx,
+    `update ?? as r set
+       last_sync_failure = coalesce(r.last_sync_failure, 'The process that fetched this blob stopped answering'),
+       error_code = coalesce(r.error_code, 'WORKER_LOST'),
+       retry_at = clock_timestamp() + case when r.retry_count = 0 then interval '0' else ? * interval '1 second' end,
+       retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), state = ${SYNC_STATE.failed}
+     where r.?? = any(?::${keyType}[]) and ${MINE}`,
+    [names.registryTable, retryInSeconds, names.foreignKey, ids, leaseId],
+  )
+  await giveBackRows(trx, { names, keyType } as Replicable, leaseId, ids)
+}

@@ -1,0 +1,244 @@
+import type { Knex } from 'knex'
+import { type Digest, decodeDigest, encodeDigest } from '../blob/digest.ts'
+import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
+import type { Replicable } from '../blob/replicable.ts'
+import { run } from '../databases.ts'
+import { truncateFailure } from '../errors.ts'
+import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from '../verification/tracker.ts'
+import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
+import { typesWhere } from './claims.ts'
+import { HIGHEST_RETRY_COUNT } from './marks.ts'
+import { SYNC_STATE } from './sync-state.ts'
+
+/** Verification of a secondary's copies, kept in the registry. Only rows that are synced are ever looked at. */
+
+const PENDING = `state = ${SYNC_STATE.synced} and verification_state = ${V.pending} and removal_requested_at is null`
+const RETRY_DUE = `state = ${SYNC_STATE.synced} and verification_state = ${V.failed} and removal_requested_at is null
+  and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`
+
+// The event `pending` of GB.B.1 on a registry: from failed the retry fields stay, so that the backoff keeps growing.
+const TO_PENDING = `verification_state = ${V.pending}, verification_failure = null,
+  verification_retry_count = case when verification_state = ${V.failed} then verification_retry_count else 0 end,
+  verification_retry_at = case when verification_state = ${V.failed} then verification_retry_at end,
+  checksum_mismatch = case when verification_state = ${V.failed} then checksum_mismatch else false end,
+  verification_checksum_mismatched = case when verification_state = ${V.failed} then verification_checksum_mismatched end`
+
+/** The primary has a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. */
+export async function wakeVerification(
+  db: Knex,
+  { names, keyType }: Replicable,
+  ids: readonly string[],
+): Promise<number> {
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `update ?? set ${TO_PENDING} where ?? = any(?::${keyType}[])`,
+    [names.registryTable, names.foreignKey, ids],
+  )
+  return rowCount
+}
+
+/** Asks for up to `limit` synced rows after a registry id to be hashed again. Returns the last id, or null at the end. */
+export async function reverifyPage(
+  db: Knex,
+  { names }: Replicable,
+  after: string,
+  limit: number,
+): Promise<{ last: string; woken: number } | null> {
+  const { rows } = await run<{ rows: { last: string | null; woken: number }[] }>(
+    db,
+    `with page as materialized (
+       select id from ?? where id > ? and state = ${SYNC_STATE.synced} order by id limit ? for update
+     ), woken as (
+       update ?? as r set ${TO_PENDING} from page where r.id = page.id and r.verification_state <> ${V.disabled} returning r.id
+     )
+     select (select max(id)::text from page) as last, (select count(*)::int from woken) as woken`,
+    [names.registryTable, after, limit, names.registryTable],
+  )
+  const [page] = rows
+  return page?.last ? { last: page.last, woken: page.woken } : null
+}
+
+export function registryVerification(replica: Knex): VerificationTracker {
+  return Object.freeze({
+    waiting: (db: Knex, replicables: readonly Replicable[]) =>
+      typesWhere(
+        db,
+        replicables,
+        `(exists (select from ?? where ${PENDING}) or exists (select from ?? where ${RETRY_DUE}))`,
+        2,
+      ),
+
+    async claim(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]> {
+      const pending = await claimWhere(trx, replicable, PENDING, 'verified_at nulls first', limit)
+      if (pending.length === limit) return pending
+      const due = await claimWhere(
+        trx,
+        replicable,
+        RETRY_DUE,
+        'verification_retry_at nulls first',
+        limit - pending.length,
+      )
+      return [...pending, ...due]
+    },
+
+    async plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]> {
+      const checksums = await loadPrimaryChecksums(
+        replica,
+        replicable,
+        claimed.map((record) => record.id),
+      )
+      return claimed.map(({ id, storedKey }): HashPlan => {
+        const expected = checksums.get(id)?.digest ?? null
+        if (!expected || storedKey === null) return { id, key: null, verdict: { id, outcome: 'disabled' } }
+        return { id, key: storedKey, algorithm: expected.algorithm, expected }
+      })
+    },
+
+    async record(
+      trx: Knex.Transaction,
+      replicable: Replicable,
+      claimed: readonly ClaimedRecord[],
+      verdicts: readonly Verdict[],
+    ): Promise<void> {
+      const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
+      const of = (outcome: Verdict['outcome']) => verdicts.filter((verdict) => verdict.outcome === outcome)
+      await recordSucceeded(trx, replicable, startedAt, of('succeeded') as Succeeded[])
+      await recordFailed(trx, replicable, startedAt, of('failed') as Failed[])
+      await recordDisabled(trx, replicable, startedAt, of('disabled'))
+    },
+
+    async takeOver(
+      trx: Knex.Transaction,
+      { names, keyType }: Replicable,
+      ids: readonly string[],
+      retryInSeconds: number,
+    ) {
+      // The copy is not at fault: the sync state stays, unlike after a failed verification.
+      await run(
+        trx,
+        `update ?? set verification_state = ${V.failed},
+           verification_failure = coalesce(verification_failure, 'The process that hashed this blob stopped answering'),
+           verification_retry_at = clock_timestamp()
+             + case when verification_retry_count = 0 then interval '0' else ? * interval '1 second' end,
+           verification_retry_count = least(verification_retry_count + 1, ${HIGHEST_RETRY_COUNT})
+         where ?? = any(?::${keyType}[]) and verification_state = ${V.started}`,
+        [names.registryTable, retryInSeconds, names.foreignKey, ids],
+      )
+    },
+
+    async giveBack(trx: Knex.Transaction, { names, keyType }: Replicable, ids: readonly string[]): Promise<void> {
+      await run(
+        trx,
+        `update ?? set verification_state = ${V.pending}
+         where ?? = any(?::${keyType}[]) and verification_state = ${V.started}`,
+        [names.registryTable, names.foreignKey, ids],
+      )
+    },
+  })
+}
+
+type Succeeded = Extract<Verdict, { outcome: 'succeeded' }>
+type Failed = Extract<Verdict, { outcome: 'failed' }>
+type StartedAt = ReadonlyMap<string, string>
+
+async function claimWhere(
+  trx: Knex.Transaction,
+  { names }: Replicable,
+  condition: string,
+  order: string,
+  limit: number,
+): Promise<ClaimedRecord[]> {
+  const { rows } = await run<{ rows: (Omit<ClaimedRecord, 'recorded'> & { checksum: Buffer | null })[] }>(
+    trx,
+    `with due as materialized (select id from ?? where ${condition} order by ${order} limit ? for update skip locked)
+     update ?? as r set verification_state = ${V.started}, verification_started_at = transaction_timestamp()
+     from due where r.id = due.id
+     returning r.??::text as "id", r.verification_started_at::text as "startedAt", r.blob_key as "storedKey",
+       r.verification_retry_count as "retryCount", r.verification_checksum as "checksum"`,
+    [names.registryTable, limit, names.registryTable, names.foreignKey],
+  )
+  return rows.map(({ checksum, ...row }) => ({ ...row, recorded: decodeDigest(checksum) }))
+}
+
+// Still the verification that was claimed: not asked for anew, not taken over, and the copy not replaced meanwhile.
+const MINE = `r.state = ${SYNC_STATE.synced} and r.verification_state = ${V.started} and r.verification_started_at = m.started_at`
+
+function startsOf(startedAt: StartedAt, verdicts: readonly Verdict[]): (string | null)[] {
+  return verdicts.map((verdict) => startedAt.get(verdict.id) ?? null)
+}
+
+async function recordSucceeded(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  startedAt: StartedAt,
+  verdicts: readonly Succeeded[],
+): Promise<void> {
+  if (verdicts.length === 0) return
+  await run(
+    trx,
+    `update ?? as r set verification_state = ${V.succeeded}, verification_checksum = m.checksum, verified_at = clock_timestamp(),
+       verification_retry_count = 0, verification_retry_at = null, verification_failure = null,
+       checksum_mismatch = false, verification_checksum_mismatched = null
+     from unnest(?::${keyType}[], ?::timestamptz[], ?::bytea[]) as m(id, started_at, checksum)
+     where r.?? = m.id and ${MINE}`,
+    [
+      names.registryTable,
+      verdicts.map((verdict) => verdict.id),
+      startsOf(startedAt, verdicts),
+      verdicts.map((verdict) => encodeDigest(verdict.digest)),
+      names.foreignKey,
+    ],
+  )
+}
+
+/** A failed verification fails the sync with it, so that the blob is fetched again (GB.A.4). Both retry counts end equal. */
+async function recordFailed(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  startedAt: StartedAt,
+  verdicts: readonly Failed[],
+): Promise<void> {
+  if (verdicts.length === 0) return
+  const digestOf = (digest: Digest | undefined) => (digest ? encodeDigest(digest) : null)
+  await run(
+    trx,
+    `update ?? as r set verification_state = ${V.failed}, verification_failure = m.failure, verified_at = clock_timestamp(),
+       verification_retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
+       verification_retry_at = clock_timestamp() + m.retry_in * interval '1 second',
+       verification_checksum = m.checksum, verification_checksum_mismatched = m.mismatched,
+       checksum_mismatch = m.mismatched is not null,
+       state = ${SYNC_STATE.failed}, last_sync_failure = m.sync_failure, error_code = m.code,
+       retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
+       retry_at = clock_timestamp() + m.retry_in * interval '1 second'
+     from unnest(?::${keyType}[], ?::timestamptz[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::bytea[], ?::bytea[])
+       as m(id, started_at, failure, sync_failure, code, retry_in, checksum, mismatched)
+     where r.?? = m.id and ${MINE}`,
+    [
+      names.registryTable,
+      verdicts.map((verdict) => verdict.id),
+      startsOf(startedAt, verdicts),
+      verdicts.map((verdict) => truncateFailure(verdict.message)),
+      verdicts.map((verdict) => truncateFailure(`Verification failed with: ${verdict.message}`)),
+      verdicts.map((verdict) => verdict.code),
+      verdicts.map((verdict) => verdict.retryInSeconds),
+      verdicts.map((verdict) => digestOf(verdict.mismatch?.local)),
+      verdicts.map((verdict) => digestOf(verdict.mismatch?.expected)),
+      names.foreignKey,
+    ],
+  )
+}
+
+async function recordDisabled(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  startedAt: StartedAt,
+  verdicts: readonly Verdict[],
+): Promise<void> {
+  if (verdicts.length === 0) return
+  await run(
+    trx,
+    `update ?? as r set verification_state = ${V.disabled}
+     from unnest(?::${keyType}[], ?::timestamptz[]) as m(id, started_at) where r.?? = m.id and ${MINE}`,
+    [names.registryTable, verdicts.map((verdict) => verdict.id), startsOf(startedAt, verdicts), names.foreignKey],
+  )
+}

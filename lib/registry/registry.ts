@@ -1,0 +1,98 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import { run } from '../databases.ts'
+import { VERIFICATION_STATE } from '../verification/verification-state.ts'
+import { SYNC_STATE } from './sync-state.ts'
+
+/** The door to a type's registry table: which records it has, and that they are to be fetched. */
+
+/** Adds pending rows for records that have none, and takes back a removal that was asked for. Returns how many were added. */
+export async function insertPending(db: Knex, { names, keyType }: Replicable, ids: readonly string[]): Promise<number> {
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `insert into ?? (??, created_at, state)
+     select id, clock_timestamp(), ${SYNC_STATE.pending} from unnest(?::${keyType}[]) as u(id)
+     on conflict (??) do nothing`,
+    [names.registryTable, names.foreignKey, ids, names.foreignKey],
+  )
+  await cancelRemovals(db, names, `?::${keyType}[]`, ids)
+  return rowCount
+}
+
+/**
+ * A record that came back before its removal was carried out keeps its row. What happened to it in between is not known, so
+ * it is fetched again.
+ */
+async function cancelRemovals(db: Knex, names: Replicable['names'], array: string, ids: unknown): Promise<void> {
+  await run(
+    db,
+    `update ?? set removal_requested_at = null, removal_retry_at = null, ${TO_PENDING}
+     where ?? = any(${array}) and removal_requested_at is not null`,
+    [names.registryTable, names.foreignKey, ids],
+  )
+}
+
+// The event `pending` of GB.A.2, with its effect on verification (GB.A.4). The lease stays: who works the row at this moment
+// finishes in vain, and only then may another claim it.
+const TO_PENDING = `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0,
+  verification_state = ${VERIFICATION_STATE.disabled}`
+
+/** Puts rows back to pending, in whatever state they are. Returns how many there were. */
+export async function resyncRecords(db: Knex, { names, keyType }: Replicable, ids: readonly string[]): Promise<number> {
+  if (ids.length === 0) return 0
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `update ?? set ${TO_PENDING} where ?? = any(?::${keyType}[])`,
+    [names.registryTable, names.foreignKey, ids],
+  )
+  return rowCount
+}
+
+/** Adds pending rows for those keys of a page that have none. The page goes from database to database as a literal. */
+export async function insertUntracked(db: Knex, { names, keyType }: Replicable, literal: string): Promise<number> {
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `insert into ?? (??, created_at, state)
+     select id, clock_timestamp(), ${SYNC_STATE.pending} from unnest(?::${keyType}[]) as u(id)
+     where not exists (select from ?? where ?? = u.id)
+     on conflict (??) do nothing`,
+    [names.registryTable, names.foreignKey, literal, names.registryTable, names.foreignKey, names.foreignKey],
+  )
+  await cancelRemovals(db, names, `?::${keyType}[]`, literal)
+  return rowCount
+}
+
+/**
+ * Asks for the removal of up to `limit` rows in the key range (after, upTo] whose keys are not on the page: the records are
+ * gone or out of scope. A null bound is open.
+ */
+export async function removeUnused(
+  db: Knex,
+  { names, keyType }: Replicable,
+  range: { after: string | null; upTo: string | null; literal: string },
+  limit: number,
+): Promise<number> {
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `update ?? set removal_requested_at = clock_timestamp(), removal_retry_at = null
+     where id in (
+       select r.id from ?? r left join unnest(?::${keyType}[]) as u(id) on u.id = r.??
+       where u.id is null and r.removal_requested_at is null
+         and (?::${keyType} is null or r.?? > ?::${keyType}) and (?::${keyType} is null or r.?? <= ?::${keyType})
+       limit ?)`,
+    [
+      names.registryTable,
+      names.registryTable,
+      range.literal,
+      names.foreignKey,
+      range.after,
+      names.foreignKey,
+      range.after,
+      range.upTo,
+      names.foreignKey,
+      range.upTo,
+      limit,
+    ],
+  )
+  return rowCount
+}

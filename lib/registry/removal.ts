@@ -1,0 +1,117 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import { run } from '../databases.ts'
+import { truncateFailure } from '../errors.ts'
+import { typesWhere } from './claims.ts'
+
+const WAITING = `(removal_requested_at is not null or superseded_keys is not null) and lease_id is null
+  and (removal_retry_at is null or removal_retry_at <= clock_timestamp())`
+
+/** A row whose file, or an earlier file of it, is to go. */
+export interface RemovalRow {
+  readonly id: string
+  /** Whether the row itself goes as well, and with it the file under `key`. */
+  readonly whole: boolean
+  readonly key: string | null
+  readonly supersededKeys: readonly string[]
+}
+
+/** Asks for the removal of rows and their files. Returns how many there were. */
+export async function requestRemoval(
+  db: Knex,
+  { names, keyType }: Replicable,
+  ids: readonly string[],
+): Promise<number> {
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `update ?? set removal_requested_at = coalesce(removal_requested_at, clock_timestamp()), removal_retry_at = null
+     where ?? = any(?::${keyType}[])`,
+    [names.registryTable, names.foreignKey, ids],
+  )
+  return rowCount
+}
+
+export function typesToRemove(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
+  return typesWhere(db, replicables, `exists (select from ?? where ${WAITING})`, 1)
+}
+
+export async function claimRemovals(
+  trx: Knex.Transaction,
+  { names }: Replicable,
+  leaseId: string,
+  limit: number,
+): Promise<RemovalRow[]> {
+  const { rows } = await run<{ rows: RemovalRow[] }>(
+    trx,
+    `with due as materialized (select id from ?? where ${WAITING} order by id limit ? for update skip locked)
+     update ?? as r set lease_id = ? from due where r.id = due.id
+     returning r.??::text as "id", r.removal_requested_at is not null as "whole", r.blob_key as "key",
+       coalesce(r.superseded_keys, '{}') as "supersededKeys"`,
+    [names.registryTable, limit, names.registryTable, leaseId, names.foreignKey],
+  )
+  return rows
+}
+
+/** Those of the keys that rows which stay still use, in any of the registries that share the store. */
+export async function keysInUse(
+  trx: Knex.Transaction,
+  sharing: readonly Replicable[],
+  keys: readonly string[],
+  leaseId: string,
+): Promise<Set<string>> {
+  const inUse = new Set<string>()
+  for (const { names } of sharing) {
+    const { rows } = await run<{ rows: { key: string }[] }>(
+      trx,
+      `select k.key from unnest(?::text[]) as k(key) where exists (
+         select from ?? r where r.blob_key = k.key and (r.removal_requested_at is null or r.lease_id is distinct from ?))`,
+      [keys, names.registryTable, leaseId],
+    )
+    for (const row of rows) inUse.add(row.key)
+  }
+  return inUse
+}
+
+/** The files are gone: so go the rows, or the notes of earlier files on rows that stay. */
+export async function finishRemovals(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  leaseId: string,
+  ids: readonly string[],
+): Promise<void> {
+  await run(
+    trx,
+    `delete from ?? where ?? = any(?::${keyType}[]) and lease_id = ? and removal_requested_at is not null`,
+    [names.registryTable, names.foreignKey, ids, leaseId],
+  )
+  await run(
+    trx,
+    `update ?? set superseded_keys = null, removal_retry_at = null, lease_id = null
+     where ?? = any(?::${keyType}[]) and lease_id = ?`,
+    [names.registryTable, names.foreignKey, ids, leaseId],
+  )
+}
+
+/** A file could not be removed: the row keeps the request and says why; tried again later. */
+export async function failRemoval(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  leaseId: string,
+  failure: { id: string; code: string; message: string; retryInSeconds: number },
+): Promise<void> {
+  await run(
+    trx,
+    `update ?? set lease_id = null, error_code = ?, last_sync_failure = ?,
+       removal_retry_at = clock_timestamp() + ? * interval '1 second'
+     where ?? = ?::${keyType} and lease_id = ?`,
+    [
+      names.registryTable,
+      failure.code,
+      truncateFailure(failure.message),
+      failure.retryInSeconds,
+      names.foreignKey,
+      failure.id,
+      leaseId,
+    ],
+  )
+}

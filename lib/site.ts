@@ -1,0 +1,72 @@
+import type { Knex } from 'knex'
+import type { Clock } from './clock.ts'
+import { GeoError } from './errors.ts'
+import { decryptSecret } from './secret.ts'
+import { listSites, type Site } from './site-table.ts'
+
+export type Role = 'primary' | 'secondary' | 'unknown'
+
+const REFRESH_EVERY_MS = 5000
+
+/** Who am I and who are the others: a copy of geo_nodes that is at most five seconds old. */
+export class SiteDirectory {
+  readonly siteName: string
+  readonly #db: Knex
+  readonly #key: Buffer
+  readonly #clock: Clock
+  #sites: readonly Site[] = []
+  #loadedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(siteName: string, db: Knex, encryptionKey: Buffer, clock: Clock) {
+    this.siteName = siteName
+    this.#db = db
+    this.#key = encryptionKey
+    this.#clock = clock
+  }
+
+  /** Reads the table again now. */
+  async refresh(): Promise<void> {
+    const startedAtMs = this.#clock.monotonicMs()
+    this.#sites = Object.freeze(await listSites(this.#db))
+    this.#loadedAtMs = startedAtMs
+  }
+
+  /** Reads the table again where the copy is older than five seconds. */
+  async ensureFresh(): Promise<void> {
+    if (this.#clock.monotonicMs() - this.#loadedAtMs >= REFRESH_EVERY_MS) await this.refresh()
+  }
+
+  get me(): Site | null {
+    return this.#sites.find((site) => site.name.toLowerCase() === this.siteName.toLowerCase()) ?? null
+  }
+
+  get role(): Role {
+    if (!this.me) return 'unknown'
+    return this.me.primary ? 'primary' : 'secondary'
+  }
+
+  get primary(): Site | null {
+    return this.#sites.find((site) => site.primary) ?? null
+  }
+
+  /** The names of all enabled sites. */
+  get enabledNames(): readonly string[] {
+    return this.#sites.filter((site) => site.enabled).map((site) => site.name)
+  }
+
+  byAccessKey(accessKey: string): Site | null {
+    return this.#sites.find((site) => site.accessKey === accessKey) ?? null
+  }
+
+  /** @throws GeoError `SECRET_UNDECRYPTABLE` */
+  secretOf(site: Site): string {
+    return decryptSecret(site.secret, this.#key, site.accessKey)
+  }
+
+  /** @throws GeoError `SITE_UNKNOWN` */
+  requireMe(): Site {
+    const { me } = this
+    if (!me) throw new GeoError('SITE_UNKNOWN', `No site is named "${this.siteName}" in geo_nodes`)
+    return me
+  }
+}

@@ -1,0 +1,58 @@
+import { stateTableOf } from './blob/primary-checksum.ts'
+import type { Replicable } from './blob/replicable.ts'
+import { type Databases, requireTables } from './databases.ts'
+import { ConfigurationError, messageOf } from './errors.ts'
+import type { LoggerLike } from './log.ts'
+import type { SiteDirectory } from './site.ts'
+
+const MAIN_TABLES = ['geo_nodes', 'geo_events', 'geo_leases', 'geo_stores']
+const TRACKING_TABLES = ['geo_event_cursors', 'geo_early_events', 'geo_leases', 'geo_stores']
+
+export interface StartCheck {
+  /** Throws ConfigurationError for what the host has to mend; a database that does not answer is only logged. */
+  atStart(logger: LoggerLike): Promise<void>
+  /** The same, for as long as it has not succeeded: throws whatever is wrong. */
+  untilPassed(): Promise<void>
+}
+
+/** Are all tables there that the declarations and the role need? Asked until the answer is yes. */
+export function checkTables(
+  { main, tracking }: Databases,
+  sites: SiteDirectory,
+  replicables: readonly Replicable[],
+): StartCheck {
+  let passed = false
+
+  async function untilPassed(): Promise<void> {
+    if (passed) return
+    const declared = replicables.flatMap((replicable) => [replicable.table, stateTableOf(replicable).table])
+    await requireTables(main, 'main', [...new Set([...MAIN_TABLES, ...declared])])
+    await sites.refresh()
+    if (sites.role === 'secondary') {
+      if (!tracking)
+        throw new ConfigurationError(
+          'TRACKING_DATABASE_MISSING',
+          `"${sites.siteName}" is a secondary without trackingDb`,
+        )
+      const registries = replicables.map((replicable) => replicable.names.registryTable)
+      await requireTables(tracking, 'tracking', [...TRACKING_TABLES, ...registries])
+    }
+    // A site that is not registered yet is asked again once it is: only then is its role known.
+    passed = sites.role !== 'unknown'
+  }
+
+  return Object.freeze({
+    untilPassed,
+    async atStart(logger: LoggerLike) {
+      try {
+        await untilPassed()
+      } catch (reason) {
+        if (reason instanceof ConfigurationError) throw reason
+        logger.error(
+          { code: 'DATABASE_UNAVAILABLE', reason: messageOf(reason) },
+          'Work begins when the database answers',
+        )
+      }
+    },
+  })
+}

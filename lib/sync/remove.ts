@@ -1,0 +1,126 @@
+import type { Knex } from 'knex'
+import { failureOf } from '../blob/disk-failure.ts'
+import type { Replicable } from '../blob/replicable.ts'
+import type { StoreIdentities } from '../blob/store-identity.ts'
+import type { WorkSource } from '../dispatcher.ts'
+import type { Lease, Leases } from '../lease.ts'
+import type { LoggerLike } from '../log.ts'
+import {
+  claimRemovals,
+  failRemoval,
+  finishRemovals,
+  keysInUse,
+  type RemovalRow,
+  typesToRemove,
+} from '../registry/removal.ts'
+import { TypeTurns } from '../type-turns.ts'
+
+/** One holder per site: two rows that share a file must not each wait for the other to keep it. */
+export const REMOVAL_LEASE = 'removal'
+
+const ROWS_PER_BATCH = 100
+const RETRY_IN_SECONDS = 60
+
+export interface RemoveContext {
+  readonly tracking: Knex
+  readonly siteName: string
+  readonly leases: Leases
+  readonly stores: StoreIdentities
+  readonly logger: LoggerLike
+  /** All declared types: what a flag gates is new copies, not the removal of old ones (GB.N.2). */
+  readonly replicables: readonly Replicable[]
+}
+
+export interface RemovalBatch {
+  readonly replicable: Replicable
+  readonly lease: Lease
+  readonly rows: readonly RemovalRow[]
+}
+
+/** Removes the files of rows that are gone or out of scope, and earlier files of rows that got another; then the rows. */
+export class RemovalWork implements WorkSource<RemovalBatch> {
+  readonly name = 'remove'
+  readonly #context: RemoveContext
+  readonly #turns = new TypeTurns()
+
+  constructor(context: RemoveContext) {
+    this.#context = context
+  }
+
+  limit(): number {
+    return 1
+  }
+
+  async claim(): Promise<RemovalBatch | null> {
+    const { tracking, replicables, stores, siteName } = this.#context
+    return this.#turns.take(
+      replicables,
+      (all) => typesToRemove(tracking, all),
+      async (replicable) => ((await stores.problem(replicable, tracking, siteName)) ? null : this.#claimOf(replicable)),
+    )
+  }
+
+  async #claimOf(replicable: Replicable): Promise<RemovalBatch | null> {
+    const { tracking, leases } = this.#context
+    const request = { kind: REMOVAL_LEASE, capacity: 1 }
+    const claimed = await leases.claim(tracking, request, replicable.name, (trx, leaseId) =>
+      claimRemovals(trx, replicable, leaseId, ROWS_PER_BATCH),
+    )
+    return claimed && { replicable, ...claimed }
+  }
+
+  async work({ replicable, lease, rows }: RemovalBatch): Promise<void> {
+    const { tracking, leases } = this.#context
+    try {
+      await tracking.transaction(async (trx) => {
+        if (!(await leases.hold(trx, lease))) return
+        const done: string[] = []
+        const inUse = await keysInUse(trx, this.#sharing(replicable), keysOf(rows), lease.id)
+        for (const row of rows) {
+          if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row.id)
+        }
+        await finishRemovals(trx, replicable, lease.id, done)
+        await leases.release(trx, lease)
+      })
+    } finally {
+      leases.forget(lease)
+    }
+  }
+
+  /** The types whose files lie in the same folder. */
+  #sharing(replicable: Replicable): Replicable[] {
+    return this.#context.replicables.filter((other) => other.store.root === replicable.store.root)
+  }
+
+  async #removeFiles(
+    trx: Knex.Transaction,
+    replicable: Replicable,
+    lease: Lease,
+    row: RemovalRow,
+    inUse: ReadonlySet<string>,
+  ): Promise<boolean> {
+    for (const key of keysOf([row])) {
+      if (inUse.has(key)) continue
+      try {
+        await replicable.store.remove(key)
+      } catch (reason) {
+        const { code, message } = failureOf(reason, key)
+        const failure = {
+          id: row.id,
+          code,
+          message: `Could not remove file: ${message}`,
+          retryInSeconds: RETRY_IN_SECONDS,
+        }
+        await failRemoval(trx, replicable, lease.id, failure)
+        this.#context.logger.error({ code, replicable: replicable.name, id: row.id }, failure.message)
+        return false
+      }
+    }
+    return true
+  }
+}
+
+/** The files that go with the rows: all of a row that goes itself, only the earlier ones of a row that stays. */
+function keysOf(rows: readonly RemovalRow[]): string[] {
+  return rows.flatMap((row) => [...row.supersededKeys, ...(row.whole && row.key !== null ? [row.key] : [])])
+}

@@ -1,0 +1,97 @@
+import type { Replicable } from '../blob/replicable.ts'
+import type { StoreIdentities } from '../blob/store-identity.ts'
+import type { WorkSource } from '../dispatcher.ts'
+import type { LoggerLike } from '../log.ts'
+import { claimRows, typesToSync } from '../registry/claims.ts'
+import { BLOBS_PER_REQUEST, RESPONSE_BYTES } from '../transfer/frame.ts'
+import type { Refusal } from '../transfer/refusal.ts'
+import { TypeTurns } from '../type-turns.ts'
+import { type DownloadContext, downloadBatch, type SyncBatch } from './download.ts'
+
+/** One lease of this kind is one open transfer. */
+export const SYNC_LEASE = 'sync'
+
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 10_000
+
+export interface ScheduleContext extends DownloadContext {
+  readonly siteName: string
+  readonly stores: StoreIdentities
+  readonly logger: LoggerLike
+  /** The types whose flag is on now. */
+  enabled(): readonly Replicable[]
+  /** Open transfers at once over all processes of the site; 0 pauses. */
+  capacity(): number
+}
+
+/** Decides what is fetched next: types take turns, and a primary that cannot be reached or asks for patience is left alone. */
+export class SyncWork implements WorkSource<SyncBatch> {
+  readonly name = 'sync'
+  readonly #context: ScheduleContext
+  readonly #turns = new TypeTurns()
+  #refusals = 0
+  #pausedUntilMs = Number.NEGATIVE_INFINITY
+  #refusal: Refusal | null = null
+
+  constructor(context: ScheduleContext) {
+    this.#context = context
+  }
+
+  /** Why transfers pause now, or null. */
+  get refusal(): Refusal | null {
+    return this.#refusal
+  }
+
+  limit(): number {
+    return this.#context.capacity()
+  }
+
+  async claim(): Promise<SyncBatch | null> {
+    const { tracking, stores, siteName, clock } = this.#context
+    if (clock.monotonicMs() < this.#pausedUntilMs) return null
+    return this.#turns.take(
+      this.#context.enabled(),
+      (replicables) => typesToSync(tracking, replicables),
+      async (replicable) => {
+        if (await stores.problem(replicable, tracking, siteName)) return null
+        return this.#claimOf(replicable)
+      },
+    )
+  }
+
+  async #claimOf(replicable: Replicable): Promise<SyncBatch | null> {
+    const { tracking, leases } = this.#context
+    const limits = { rows: BLOBS_PER_REQUEST, byteBudget: RESPONSE_BYTES }
+    const request = { kind: SYNC_LEASE, capacity: this.#context.capacity() }
+    const claimed = await leases.claim(tracking, request, replicable.name, (trx, leaseId) =>
+      claimRows(trx, replicable, leaseId, limits),
+    )
+    return claimed && { replicable, ...claimed }
+  }
+
+  async work(batch: SyncBatch): Promise<void> {
+    try {
+      this.#settle(await downloadBatch(this.#context, batch))
+    } finally {
+      this.#context.leases.forget(batch.lease)
+    }
+  }
+
+  /** After a refusal the site waits: as long as the primary said, or longer each time. The first answer ends it. */
+  #settle(refusal: Refusal | null): void {
+    const { clock, logger } = this.#context
+    if (!refusal) {
+      if (this.#refusal) logger.info({ code: this.#refusal.code }, 'The primary answers again: transfers go on')
+      this.#refusal = null
+      this.#refusals = 0
+      return
+    }
+    const backoffMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#refusals, LONGEST_PAUSE_MS)
+    const untilMs = clock.monotonicMs() + (refusal.retryAfterMs ?? backoffMs)
+    // Several transfers end with the same news; it counts once.
+    if (clock.monotonicMs() >= this.#pausedUntilMs) this.#refusals += 1
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs)
+    if (this.#refusal?.code !== refusal.code) logger.warn({ code: refusal.code }, `${refusal.message}; transfers pause`)
+    this.#refusal = refusal
+  }
+}

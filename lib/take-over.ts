@@ -1,0 +1,35 @@
+import type { Knex } from 'knex'
+import type { Replicable } from './blob/replicable.ts'
+import { backoffSeconds, type Clock } from './clock.ts'
+import type { EndedLease, EndLease } from './lease.ts'
+import { giveBackRows, takeOverRows } from './registry/marks.ts'
+import { SYNC_LEASE } from './sync/schedule.ts'
+import type { VerificationTracker } from './verification/tracker.ts'
+import { isVerificationLease } from './verification/verify.ts'
+
+// What a taken-over row waits from its second time on; the formula of failures, as if it had failed three times.
+const FAILURES_ASSUMED = 3
+
+/**
+ * What becomes of the records of a lease that has ended. `died`: the work is due at once the first time, and counted, for a
+ * blob that kills its worker must not loop. `stopped`: given back in good order, nothing counted.
+ */
+export function endingOf(
+  how: 'died' | 'stopped',
+  tracker: VerificationTracker,
+  replicables: ReadonlyMap<string, Replicable>,
+  clock: Clock,
+): EndLease {
+  return async (trx: Knex.Transaction, { id, kind, replicableName, recordIds }: EndedLease) => {
+    const replicable = replicables.get(replicableName ?? '')
+    // A lease on a periodic job has no records, and records of a type that is no longer declared are nobody's work.
+    if (!replicable || recordIds.length === 0) return
+    const retryInSeconds = backoffSeconds(FAILURES_ASSUMED, clock.random)
+    if (isVerificationLease(kind)) {
+      if (how === 'died') await tracker.takeOver(trx, replicable, recordIds, retryInSeconds)
+      else await tracker.giveBack(trx, replicable, recordIds)
+    } else if (kind === SYNC_LEASE && how === 'died') {
+      await takeOverRows(trx, replicable, id, recordIds, retryInSeconds)
+    } else await giveBackRows(trx, replicable, id, recordIds)
+  }
+}

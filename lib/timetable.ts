@@ -1,0 +1,43 @@
+import type { Job } from './job-loop.ts'
+import { HEARTBEAT_EVERY_MS } from './lease.ts'
+
+/** The rooms' work as the timetable starts it: each does one bounded piece and says whether there is more. */
+export interface PeriodicWork {
+  refreshSites(): Promise<boolean>
+  heartbeat(): Promise<boolean>
+  cutExpiring(): Promise<boolean>
+  endDeadLeases(): Promise<boolean>
+  hashPrimary(): Promise<boolean>
+  backfillStates(): Promise<boolean>
+  reverify(): Promise<boolean>
+  followEvents(): Promise<boolean>
+  reconcile(): Promise<boolean>
+  sync(): Promise<boolean>
+  remove(): Promise<boolean>
+  verifyCopies(): Promise<boolean>
+}
+
+/** How often a loop looks for work that no one has told it of: one indexed query, whatever the number of types. */
+const LOOK_EVERY_MS = 250
+const SECOND_MS = 1000
+const MINUTE_MS = 60_000
+
+/** Which periodic work runs on which role, and how long each rests when there is nothing to do. */
+export function timetable(work: PeriodicWork): Job[] {
+  return [
+    { name: 'sites', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.refreshSites },
+    { name: 'heartbeat', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.heartbeat },
+    { name: 'cut-expiring', role: 'any', idleMs: SECOND_MS, run: work.cutExpiring },
+    { name: 'end-dead-leases', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.endDeadLeases },
+
+    { name: 'verify-primary', role: 'primary', idleMs: LOOK_EVERY_MS, run: work.hashPrimary },
+    { name: 'backfill-states', role: 'primary', idleMs: SECOND_MS, run: work.backfillStates },
+    { name: 'reverify', role: 'primary', idleMs: MINUTE_MS, run: work.reverify },
+
+    { name: 'events', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.followEvents },
+    { name: 'reconcile', role: 'secondary', idleMs: SECOND_MS, run: work.reconcile },
+    { name: 'sync', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.sync },
+    { name: 'remove', role: 'secondary', idleMs: SECOND_MS, run: work.remove },
+    { name: 'verify', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.verifyCopies },
+  ]
+}

@@ -1,0 +1,39 @@
+import type { ErrorRequestHandler } from 'express'
+import { GeoError, messageOf } from '../errors.ts'
+import type { LoggerLike } from '../log.ts'
+
+/** What Express's body parser says, in our codes. */
+function fromBodyParser(reason: unknown): GeoError | null {
+  switch ((reason as { type?: unknown } | null)?.type) {
+    case 'entity.too.large':
+      return new GeoError('REQUEST_TOO_LARGE', 'The request body is too large', { cause: reason })
+    case 'request.aborted':
+    case 'request.size.invalid':
+      return new GeoError('REQUEST_TRUNCATED', 'The request body did not have the announced length', { cause: reason })
+    case 'entity.parse.failed':
+    case 'charset.unsupported':
+    case 'encoding.unsupported':
+      return new GeoError('INVALID_REQUEST', 'The request body is not JSON', { cause: reason })
+    default:
+      return null
+  }
+}
+
+/** Answers errors with their status and code, and logs each once. What is not ours to tell is told to the log alone. */
+export function answerErrors(logger: LoggerLike): ErrorRequestHandler {
+  return (reason: unknown, request, response, _next) => {
+    const known = reason instanceof GeoError ? reason : fromBodyParser(reason)
+    const error = known ?? new GeoError('INTERNAL', 'Internal error', { cause: reason })
+    const fields = { code: error.code, status: error.status, path: request.path, from: request.ip }
+    if (known && error.status < 500) logger.warn(fields, error.message)
+    else if (!response.headersSent) logger.error({ ...fields, cause: messageOf(error.cause ?? '') }, error.message)
+    else logger.warn({ ...fields, cause: messageOf(error.cause ?? '') }, 'The other side ended a transfer')
+    if (response.headersSent) {
+      // The length was announced: cutting the connection is the only way to say that it will not be kept.
+      response.destroy()
+      return
+    }
+    const missing = error.code === 'FILE_NOT_FOUND' && { geo_code: 'FILE_NOT_FOUND' }
+    response.status(error.status).json({ ...missing, message: error.message, code: error.code })
+  }
+}

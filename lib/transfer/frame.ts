@@ -1,0 +1,53 @@
+import type { ErrorCode } from '../errors.ts'
+
+/**
+ * How many small blobs travel in one response: frames of a 32-bit big-endian length, a JSON header of that length, and the
+ * bytes of the blob where the header says `blob`. The last frame says `end` and how many came before it.
+ */
+export type FrameHeader =
+  | { readonly frame: 'blob'; readonly id: string; readonly bytes: number }
+  /** Too large to be sent with others: ask for it by itself. */
+  | { readonly frame: 'large'; readonly id: string; readonly bytes: number }
+  /** The response is full: ask again. */
+  | { readonly frame: 'later'; readonly id: string; readonly bytes: number }
+  | { readonly frame: 'error'; readonly id: string; readonly code: ErrorCode; readonly message: string }
+  | { readonly frame: 'end'; readonly count: number }
+
+export const FRAMES_CONTENT_TYPE = 'application/vnd.geo.blobs'
+/** A blob beyond this size gets a request of its own. */
+export const SMALL_BLOB_BYTES = 256 * 1024
+/** A response holds about this much at the most. */
+export const RESPONSE_BYTES = 4 * 1024 * 1024
+/** How many blobs may be asked for in one request. */
+export const BLOBS_PER_REQUEST = 100
+
+export function encodeHeader(header: FrameHeader): Buffer {
+  const json = Buffer.from(JSON.stringify(header))
+  const length = Buffer.allocUnsafe(4)
+  length.writeUInt32BE(json.length)
+  return Buffer.concat([length, json])
+}
+
+export interface Frame {
+  readonly header: FrameHeader
+  /** A view on the response; empty but for `blob`. */
+  readonly body: Uint8Array
+}
+
+/** The whole frames in a response, and whether it ended as it should. Throws on bytes that are no frames. */
+export function decodeFrames(response: Buffer): { frames: Frame[]; complete: boolean } {
+  const frames: Frame[] = []
+  for (let offset = 0; offset + 4 <= response.length; ) {
+    const bodyAt = offset + 4 + response.readUInt32BE(offset)
+    if (bodyAt > response.length) break
+    const header = JSON.parse(response.toString('utf8', offset + 4, bodyAt)) as FrameHeader
+    if (header.frame === 'end')
+      return { frames, complete: header.count === frames.length && bodyAt === response.length }
+    const bytes = header.frame === 'blob' ? header.bytes : 0
+    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError('A frame has no legal length')
+    if (bodyAt + bytes > response.length) break
+    frames.push({ header, body: response.subarray(bodyAt, bodyAt + bytes) })
+    offset = bodyAt + bytes
+  }
+  return { frames, complete: false }
+}

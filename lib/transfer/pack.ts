@@ -1,0 +1,64 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { move } from 'piscina'
+import { confinedPath } from '../blob/confine.ts'
+import { failureOf } from '../blob/disk-failure.ts'
+import { GeoError } from '../errors.ts'
+import { encodeHeader, RESPONSE_BYTES, SMALL_BLOB_BYTES } from './frame.ts'
+
+/** A blob to be sent with others. */
+export interface PackItem {
+  readonly id: string
+  readonly root: string
+  readonly key: string
+}
+
+export interface PackTask {
+  readonly items: readonly PackItem[]
+  /** How many frames the caller sends before these; the last frame counts them too. */
+  readonly framesBefore: number
+}
+
+/** Runs in a thread: reads small blobs one after another into one response. */
+export function packBlobs({ items, framesBefore }: PackTask): Uint8Array {
+  const parts: Buffer[] = []
+  let total = 0
+  for (const { id, root, key } of items) {
+    try {
+      const found = readSmall(confinedPath(root, key), RESPONSE_BYTES - total)
+      if (found.body) {
+        parts.push(encodeHeader({ frame: 'blob', id, bytes: found.body.length }), found.body)
+        total += found.body.length
+      } else {
+        parts.push(encodeHeader({ frame: found.bytes > SMALL_BLOB_BYTES ? 'large' : 'later', id, bytes: found.bytes }))
+      }
+    } catch (reason) {
+      const { code, message } = failureOf(reason, key)
+      const missing = code === 'FILE_MISSING'
+      const header = missing ? { code: 'FILE_NOT_FOUND' as const, message: `#${id} file not found` } : { code, message }
+      parts.push(encodeHeader({ frame: 'error', id, ...header }))
+    }
+  }
+  parts.push(encodeHeader({ frame: 'end', count: framesBefore + items.length }))
+  const response = new Uint8Array(Buffer.concat(parts))
+  // Handed over, not copied: the main thread only passes it on to the socket.
+  return move(response) as unknown as Uint8Array
+}
+
+function readSmall(path: string, room: number): { bytes: number; body: Buffer | null } {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    const stat = fstatSync(file)
+    if (!stat.isFile()) throw new GeoError('NOT_A_FILE', 'Something other than a regular file lies there')
+    if (stat.size > SMALL_BLOB_BYTES || stat.size > room) return { bytes: stat.size, body: null }
+    const body = Buffer.allocUnsafe(stat.size)
+    let bytes = 0
+    while (bytes < body.length) {
+      const read = readSync(file, body, bytes, body.length - bytes, null)
+      if (read === 0) break
+      bytes += read
+    }
+    return { bytes, body: body.subarray(0, bytes) }
+  } finally {
+    closeSync(file)
+  }
+}

@@ -1,0 +1,73 @@
+import { closeSync, fsyncSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { confinedPath } from '../blob/confine.ts'
+import { failureOf } from '../blob/disk-failure.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { ReceivedBlob } from './blob-order.ts'
+
+export interface PlaceTask {
+  readonly root: string
+  readonly durable: boolean
+  readonly blobs: readonly ReceivedBlob[]
+}
+
+/** Why a blob could not get its name; null where it has it. */
+export type Placed = { readonly code: ErrorCode; readonly message: string } | null
+
+/** Runs in a thread: gives received blobs their names, then syncs each folder once. In the order of the blobs. */
+export function placeBlobs({ root, durable, blobs }: PlaceTask): Placed[] {
+  const folders = new Set<string>()
+  const placed = blobs.map((blob): Placed => {
+    try {
+      const path = confinedPath(root, blob.key)
+      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+        removeQuietly(blob.temporaryPath)
+        return { code: 'NOT_A_FILE', message: 'Skipping transfer as destination exist and is a directory' }
+      }
+      renameSync(blob.temporaryPath, path)
+      for (const folder of blob.folders) folders.add(folder)
+      return null
+    } catch (reason) {
+      removeQuietly(blob.temporaryPath)
+      const { code, message } = failureOf(reason, blob.key)
+      return {
+        code: code === 'FILE_MISSING' ? 'STORAGE_ERROR' : code,
+        message: `Error moving the file into place: ${message}`,
+      }
+    }
+  })
+  if (durable) for (const folder of folders) syncFolder(folder)
+  return placed
+}
+
+/** Runs in a thread: removes what has arrived and is not wanted any more. */
+export function discardBlobs(paths: readonly string[]): void {
+  for (const path of paths) removeQuietly(path)
+}
+
+function removeQuietly(path: string): void {
+  try {
+    unlinkSync(path)
+  } catch (reason) {
+    if ((reason as NodeJS.ErrnoException).code !== 'ENOENT') throw reason
+  }
+}
+
+function syncFolder(folder: string): void {
+  const handle = openNearest(folder)
+  try {
+    fsyncSync(handle)
+  } finally {
+    closeSync(handle)
+  }
+}
+
+// A removal may have taken an emptied folder away; then it is its parent's entry that has to be durable.
+function openNearest(folder: string): number {
+  try {
+    return openSync(folder, 'r')
+  } catch (reason) {
+    if ((reason as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(folder) === folder) throw reason
+    return openNearest(dirname(folder))
+  }
+}

@@ -1,0 +1,190 @@
+import { constants } from 'node:fs'
+import { type FileHandle, open } from 'node:fs/promises'
+import { pipeline } from 'node:stream/promises'
+import express, { type Request, type Response, type Router } from 'express'
+import type { Knex } from 'knex'
+import { z } from 'zod'
+import { confinedPath } from '../blob/confine.ts'
+import { failureOf } from '../blob/disk-failure.ts'
+import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
+import { parseRecordId, type Replicable } from '../blob/replicable.ts'
+import { loadSource, type SourceRecord } from '../blob/source.ts'
+import type { StoreIdentities } from '../blob/store-identity.ts'
+import type { Clock } from '../clock.ts'
+import { GeoError } from '../errors.ts'
+import type { LoggerLike } from '../log.ts'
+import type { SiteDirectory } from '../site.ts'
+import { answerErrors } from './answer-errors.ts'
+import { BLOBS_PER_REQUEST, encodeHeader, FRAMES_CONTENT_TYPE, type FrameHeader } from './frame.ts'
+import type { PackItem } from './pack.ts'
+import type { TransferThreads } from './threads.ts'
+import { authenticate, digestOfIds, type TokenScope } from './token.ts'
+
+export interface ServeContext {
+  readonly main: Knex
+  readonly sites: SiteDirectory
+  readonly replicables: ReadonlyMap<string, Replicable>
+  readonly threads: TransferThreads
+  readonly stores: StoreIdentities
+  readonly clock: Clock
+  readonly logger: LoggerLike
+}
+
+// Trials: the 64 KiB that streams read by default halve the speed of a large file.
+const READ_BYTES = 1024 * 1024
+const LONGEST_BODY = '256kb'
+const idsShape = z.strictObject({ ids: z.array(z.string()).min(1).max(BLOBS_PER_REQUEST) })
+
+/** The routes from which secondaries fetch blobs (GB.E.2). Every refusal has a status and a code, and is logged once. */
+export function retrieveRouter(context: ServeContext): Router {
+  const router = express.Router()
+  const path = '/api/v4/geo/retrieve/:name'
+  router.use(path, (request, response, next) => {
+    // Signatures first: nothing is said, and no body is read, for strangers.
+    authenticateRequest(context, request, response).then(() => next(), next)
+  })
+  router.get(`${path}/:id`, (request, response, next) => {
+    serveOne(context, request, response).catch(next)
+  })
+  router.post(path, express.json({ limit: LONGEST_BODY }), (request, response, next) => {
+    serveMany(context, request, response).catch(next)
+  })
+  router.use(path, answerErrors(context.logger))
+  return router
+}
+
+async function authenticateRequest(
+  { sites, clock }: ServeContext,
+  request: Request,
+  response: Response,
+): Promise<void> {
+  await sites.ensureFresh()
+  response.locals['geo'] = await authenticate(request.get('authorization'), sites, clock)
+  if (sites.role !== 'primary') throw new GeoError('NOT_PRIMARY', `"${sites.siteName}" is not the primary site`)
+}
+
+/** The type that is asked for, if the token was made for it and for what `fits` says. */
+function requireScope(
+  { replicables }: ServeContext,
+  request: Request,
+  response: Response,
+  fits: (scope: TokenScope) => boolean,
+): Replicable {
+  const { scope } = response.locals['geo'] as { scope: TokenScope }
+  const name = String(request.params['name'])
+  if (scope.replicable_name !== name || !fits(scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
+  const replicable = replicables.get(name)
+  if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `Cannot find a Geo replicator for ${name}`)
+  return replicable
+}
+
+function requireId(replicable: Replicable, id: string): string {
+  const parsed = parseRecordId(replicable, id)
+  if (parsed === null)
+    throw new GeoError('INVALID_RECORD_ID', `${JSON.stringify(id)} is not a key of ${replicable.name}`)
+  return parsed
+}
+
+/** The key of the blob, where it may travel. */
+function servableKey(
+  replicable: Replicable,
+  id: string,
+  record: SourceRecord | undefined,
+  checksum: PrimaryChecksum | undefined,
+): string {
+  if (!record) throw new GeoError('RECORD_NOT_FOUND', `${replicable.name} not found`)
+  if (checksum?.corrupt) {
+    throw new GeoError('CORRUPT_ON_PRIMARY', `${replicable.names.className} #${id} is corrupt on the primary`)
+  }
+  if (record.key === null) throw new GeoError('FILE_NOT_FOUND', `${replicable.names.className} #${id} file not found`)
+  return record.key
+}
+
+async function requireStore({ stores, main, sites }: ServeContext, replicable: Replicable): Promise<void> {
+  const problem = await stores.problem(replicable, main, sites.siteName)
+  if (problem) throw problem
+}
+
+async function serveOne(context: ServeContext, request: Request, response: Response): Promise<void> {
+  const asked = String(request.params['id'])
+  const replicable = requireScope(
+    context,
+    request,
+    response,
+    (scope) => 'replicable_id' in scope && scope.replicable_id === asked,
+  )
+  const id = requireId(replicable, asked)
+  await requireStore(context, replicable)
+  const [source, checksums] = await Promise.all([
+    loadSource(context.main, replicable, [id]),
+    loadPrimaryChecksums(context.main, replicable, [id]),
+  ])
+  const key = servableKey(replicable, id, source.get(id), checksums.get(id))
+  const file = await openBlob(replicable, id, key)
+  try {
+    const { size } = await file.stat()
+    response.set({
+      'content-type': 'application/octet-stream',
+      'content-length': String(size),
+      'geo-blob-bytes': String(size),
+    })
+    // A file that shrinks meanwhile leaves the response short, which the other side notices.
+    const bytes =
+      size === 0 ? null : file.createReadStream({ highWaterMark: READ_BYTES, end: size - 1, autoClose: false })
+    if (bytes) await pipeline(bytes, response)
+    else response.end()
+  } finally {
+    await file.close()
+  }
+}
+
+async function openBlob(replicable: Replicable, id: string, key: string): Promise<FileHandle> {
+  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+  try {
+    const file = await open(confinedPath(replicable.store.root, key), flags)
+    if ((await file.stat()).isFile()) return file
+    await file.close()
+    throw new GeoError('NOT_A_FILE', `${JSON.stringify(key)} is not a regular file`)
+  } catch (reason) {
+    const { code, message } = failureOf(reason, key)
+    if (code !== 'FILE_MISSING') throw new GeoError(code, message, { cause: reason })
+    throw new GeoError('FILE_NOT_FOUND', `${replicable.names.className} #${id} file not found`, { cause: reason })
+  }
+}
+
+async function serveMany(context: ServeContext, request: Request, response: Response): Promise<void> {
+  const parsed = idsShape.safeParse(request.body)
+  if (!parsed.success) throw new GeoError('INVALID_REQUEST', `Send {"ids": […]} with 1 to ${BLOBS_PER_REQUEST} keys`)
+  const { ids } = parsed.data
+  const digest = digestOfIds(ids)
+  const replicable = requireScope(
+    context,
+    request,
+    response,
+    (scope) => 'replicable_ids_sha256' in scope && scope.replicable_ids_sha256 === digest,
+  )
+  const keys = ids.map((id) => requireId(replicable, id))
+  await requireStore(context, replicable)
+  const [source, checksums] = await Promise.all([
+    loadSource(context.main, replicable, keys),
+    loadPrimaryChecksums(context.main, replicable, keys),
+  ])
+  const items: PackItem[] = []
+  const refused: FrameHeader[] = []
+  for (const id of keys) {
+    try {
+      items.push({
+        id,
+        root: replicable.store.root,
+        key: servableKey(replicable, id, source.get(id), checksums.get(id)),
+      })
+    } catch (reason) {
+      if (!(reason instanceof GeoError)) throw reason
+      refused.push({ frame: 'error', id, code: reason.code, message: reason.message })
+      context.logger.warn({ code: reason.code, replicable: replicable.name, id }, reason.message)
+    }
+  }
+  const body = await context.threads.pack(items, refused.length)
+  response.set('content-type', FRAMES_CONTENT_TYPE)
+  response.end(Buffer.concat([...refused.map(encodeHeader), body]))
+}

@@ -1,0 +1,79 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { errors as joseErrors, jwtVerify, SignJWT } from 'jose'
+import { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import { GeoError } from '../errors.ts'
+import type { SiteDirectory } from '../site.ts'
+import type { Site } from '../site-table.ts'
+
+/** Which blobs a token is good for: exactly one, or exactly one list. */
+export type TokenScope =
+  | { readonly replicable_name: string; readonly replicable_id: string }
+  | { readonly replicable_name: string; readonly replicable_ids_sha256: string }
+
+const SCHEME = 'GL-Geo'
+// GB.E.1
+const LIFE_S = 60
+const NOT_BEFORE_S = 5
+const LEEWAY_S = 60
+
+export function digestOfIds(ids: readonly string[]): string {
+  return createHash('sha256').update(ids.join('\n')).digest('hex')
+}
+
+/** The Authorization header with which a site asks for what the scope names, for the next 60 s. */
+export async function signRequest(site: Site, secret: string, scope: TokenScope, clock: Clock): Promise<string> {
+  const nowS = Math.floor(clock.nowMs() / 1000)
+  const token = await new SignJWT({ data: JSON.stringify(scope) })
+    .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+    .setJti(randomUUID())
+    .setIssuedAt(nowS)
+    .setNotBefore(nowS - NOT_BEFORE_S)
+    .setExpirationTime(nowS + LIFE_S)
+    .sign(Buffer.from(secret))
+  return `${SCHEME} ${site.accessKey}:${token}`
+}
+
+const scopeShape = z.union([
+  z.strictObject({ replicable_name: z.string(), replicable_id: z.coerce.string() }),
+  z.strictObject({ replicable_name: z.string(), replicable_ids_sha256: z.string() }),
+])
+
+/**
+ * Who signed the request, and for what. The signature is checked before anything is said about the site.
+ * @throws GeoError `UNAUTHORIZED`, `TOKEN_EXPIRED`, `SITE_DISABLED`
+ */
+export async function authenticate(
+  header: string | undefined,
+  sites: SiteDirectory,
+  clock: Clock,
+): Promise<{ site: Site; scope: TokenScope }> {
+  const [, accessKey, token] = /^GL-Geo ([^\s:]+):([^\s:]+)$/.exec(header ?? '') ?? []
+  const site = accessKey === undefined ? null : sites.byAccessKey(accessKey)
+  if (!site || token === undefined) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
+  const scope = await verify(token, sites.secretOf(site), clock)
+  if (!site.enabled) throw new GeoError('SITE_DISABLED', `The site "${site.name}" is disabled`)
+  return { site, scope }
+}
+
+async function verify(token: string, secret: string, clock: Clock): Promise<TokenScope> {
+  try {
+    const { payload } = await jwtVerify(token, Buffer.from(secret), {
+      algorithms: ['HS256'],
+      clockTolerance: LEEWAY_S,
+      currentDate: new Date(clock.nowMs()),
+      requiredClaims: ['exp', 'iat', 'nbf', 'data'],
+      maxTokenAge: LIFE_S,
+    })
+    return scopeShape.parse(JSON.parse(String(payload['data'])))
+  } catch (reason) {
+    const outsideTime =
+      reason instanceof joseErrors.JWTExpired ||
+      (reason instanceof joseErrors.JWTClaimValidationFailed && ['nbf', 'iat', 'exp'].includes(reason.claim))
+    if (outsideTime) {
+      const message = `Signature not within leeway of ${LEEWAY_S} seconds. Check your system clocks!`
+      throw new GeoError('TOKEN_EXPIRED', message, { cause: reason })
+    }
+    throw new GeoError('UNAUTHORIZED', '401 Unauthorized', { cause: reason })
+  }
+}

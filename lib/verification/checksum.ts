@@ -1,0 +1,41 @@
+import { extname } from 'node:path'
+import { Piscina } from 'piscina'
+import type { Digest } from '../blob/digest.ts'
+import type { ErrorCode } from '../errors.ts'
+
+/** A file to be hashed. */
+export interface ChecksumTask {
+  readonly root: string
+  readonly key: string
+  readonly algorithm: Digest['algorithm']
+}
+
+export type ChecksumResult =
+  | { readonly ok: true; readonly hex: string; readonly bytes: number }
+  | { readonly ok: false; readonly code: ErrorCode; readonly message: string }
+
+/** Threads that hash what is stored. The main thread only sees digests. */
+export class ChecksumPool {
+  readonly #pool: Piscina
+  readonly threads: number
+
+  constructor(threads: number) {
+    this.threads = threads
+    this.#pool = new Piscina({
+      filename: new URL(`./checksum-thread${extname(import.meta.url)}`, import.meta.url).href,
+      minThreads: 0,
+      maxThreads: threads,
+      idleTimeout: 30_000,
+    })
+  }
+
+  /** Hashes files one after another in one thread, so that a batch costs one message each way. */
+  async checksumAll(tasks: readonly ChecksumTask[]): Promise<ChecksumResult[]> {
+    return (await this.#pool.run(tasks)) as ChecksumResult[]
+  }
+
+  /** Ends the threads; what they are at is lost. */
+  async close(): Promise<void> {
+    await this.#pool.destroy()
+  }
+}

@@ -1,0 +1,37 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import { type KeyPage, pageOfKeys } from '../blob/source.ts'
+import { bounded } from '../databases.ts'
+import { deleteUnusedStates, insertMissingStates, reverifyOldest } from './primary-state.ts'
+
+const KEYS_PER_PAGE = 1000
+const REVERIFIED_AT_ONCE = 1000
+
+/** Where a pass over a type's keys has come to. */
+export interface PassPosition {
+  readonly after: string | null
+}
+
+/**
+ * One page of the comparison of a separate state table with the available rows (GB.B.9): rows without a state get one,
+ * states of rows that are not available go. Returns where the next page begins, or null at the end of the pass.
+ */
+export async function backfillStates(
+  main: Knex,
+  replicable: Replicable,
+  { after }: PassPosition,
+): Promise<{ next: PassPosition | null; changed: number }> {
+  const page: KeyPage = await pageOfKeys(main, replicable, after, KEYS_PER_PAGE)
+  const upTo = page.count < KEYS_PER_PAGE ? null : page.last
+  const changed = await bounded(main, async (trx) => {
+    const inserted = await insertMissingStates(trx, replicable, page.literal)
+    return inserted + (await deleteUnusedStates(trx, replicable, { after, upTo, literal: page.literal }, KEYS_PER_PAGE))
+  })
+  return { next: upTo === null ? null : { after: upTo }, changed }
+}
+
+/** Asks for the oldest checksums to be calculated again once they are older than the site's interval. True: there may be more. */
+export async function reverifyDue(main: Knex, replicable: Replicable, intervalDays: number): Promise<boolean> {
+  const marked = await bounded(main, (trx) => reverifyOldest(trx, replicable, intervalDays, REVERIFIED_AT_ONCE))
+  return marked === REVERIFIED_AT_ONCE
+}

@@ -1,0 +1,231 @@
+import type { Knex } from 'knex'
+import { decodeDigest, encodeDigest } from '../blob/digest.ts'
+import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
+import type { Replicable } from '../blob/replicable.ts'
+import { run } from '../databases.ts'
+import { truncateFailure } from '../errors.ts'
+import type { ClaimedRecord, Verdict } from './tracker.ts'
+import { VERIFICATION_STATE as V } from './verification-state.ts'
+
+/** The door to the primary's verification state, in `<name>_states` or in columns of the host's table. */
+
+const RETRY_DUE = `verification_state = ${V.failed} and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`
+
+// A state row is there only for an available record; in columns on the host's table, availability has to be asked.
+function candidates(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
+  const { table } = stateTableOf(replicable)
+  const query = db(table)
+  const inScope = replicable.verificationState === 'columns' ? replicable.available(query) : query
+  return inScope.whereRaw(condition)
+}
+
+/** Which of the types have a record that waits for its checksum. One statement however many types there are. */
+export async function typesToHash(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
+  if (replicables.length === 0) return []
+  const bindings: Knex.QueryBuilder[] = []
+  const probes = replicables.map((replicable, position) => {
+    for (const condition of [`verification_state = ${V.pending}`, RETRY_DUE]) {
+      bindings.push(candidates(db, replicable, condition).select(db.raw('1')))
+    }
+    return `select ${position} as position where (exists (?) or exists (?))`
+  })
+  const { rows } = await run<{ rows: { position: number }[] }>(db, probes.join(' union all '), bindings)
+  return rows.flatMap((row) => replicables[row.position] ?? [])
+}
+
+export async function claimPrimary(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  limit: number,
+): Promise<ClaimedRecord[]> {
+  const pending = await claimWhere(
+    trx,
+    replicable,
+    `verification_state = ${V.pending}`,
+    'verified_at nulls first',
+    limit,
+  )
+  if (pending.length === limit) return pending
+  return [
+    ...pending,
+    ...(await claimWhere(trx, replicable, RETRY_DUE, 'verification_retry_at nulls first', limit - pending.length)),
+  ]
+}
+
+async function claimWhere(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  condition: string,
+  order: string,
+  limit: number,
+): Promise<ClaimedRecord[]> {
+  const { table, key } = stateTableOf(replicable)
+  const due = candidates(trx, replicable, condition)
+    .select(trx.raw('?? as id', [key]))
+    .orderByRaw(order)
+    .limit(limit)
+    .forUpdate()
+    .skipLocked()
+  const { rows } = await run<{ rows: (Omit<ClaimedRecord, 'recorded' | 'storedKey'> & { checksum: Buffer | null })[] }>(
+    trx,
+    `with due as materialized (?)
+     update ?? as s set verification_state = ${V.started}, verification_started_at = transaction_timestamp()
+     from due where s.?? = due.id
+     returning s.??::text as "id", s.verification_started_at::text as "startedAt",
+       coalesce(s.verification_retry_count, 0) as "retryCount", s.verification_checksum as "checksum"`,
+    [due, table, key, key],
+  )
+  return rows.map(({ checksum, ...row }) => ({ ...row, recorded: decodeDigest(checksum), storedKey: null }))
+}
+
+/** Writes the verdicts on records that are still started since their claim; returns the ids whose checksum was recorded. */
+export async function recordPrimary(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  claimed: readonly ClaimedRecord[],
+  verdicts: readonly Verdict[],
+): Promise<string[]> {
+  const { table, key } = stateTableOf(replicable)
+  const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
+  const { rows } = await run<{ rows: { id: string; state: number }[] }>(
+    trx,
+    // A failure never clears or replaces a recorded checksum: it is what other copies are judged by.
+    `update ?? as s set verification_state = m.state,
+       verified_at = case when m.state = ${V.disabled} then s.verified_at else clock_timestamp() end,
+       verification_checksum = coalesce(m.checksum, s.verification_checksum), verification_failure = m.failure,
+       verification_retry_count = case when m.retry_in is null then 0 else least(coalesce(s.verification_retry_count, 0) + 1, 32767) end,
+       verification_retry_at = clock_timestamp() + m.retry_in * interval '1 second'
+     from unnest(?::${replicable.keyType}[], ?::timestamptz[], ?::smallint[], ?::bytea[], ?::text[], ?::float8[])
+       as m(id, started_at, state, checksum, failure, retry_in)
+     where s.?? = m.id and s.verification_state = ${V.started} and s.verification_started_at = m.started_at
+     returning s.??::text as id, s.verification_state as state`,
+    [
+      table,
+      verdicts.map((verdict) => verdict.id),
+      verdicts.map((verdict) => startedAt.get(verdict.id) ?? null),
+      verdicts.map((verdict) => V[verdict.outcome]),
+      verdicts.map((verdict) => (verdict.outcome === 'succeeded' ? encodeDigest(verdict.digest) : null)),
+      verdicts.map((verdict) => (verdict.outcome === 'failed' ? failureText(verdict) : null)),
+      verdicts.map((verdict) => (verdict.outcome === 'failed' ? verdict.retryInSeconds : null)),
+      key,
+      key,
+    ],
+  )
+  return rows.filter((row) => row.state === V.succeeded).map((row) => row.id)
+}
+
+function failureText({ code, message }: { code: string; message: string }): string {
+  return truncateFailure(code === CORRUPT_PREFIX ? `${CORRUPT_PREFIX}: ${message}` : message)
+}
+
+export async function takeOverPrimary(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  ids: readonly string[],
+  retryInSeconds: number,
+): Promise<void> {
+  const { table, key } = stateTableOf(replicable)
+  await run(
+    trx,
+    `update ?? set verification_state = ${V.failed},
+       verification_failure = coalesce(verification_failure, 'The process that hashed this blob stopped answering'),
+       verification_retry_at = clock_timestamp()
+         + case when coalesce(verification_retry_count, 0) = 0 then interval '0' else ? * interval '1 second' end,
+       verification_retry_count = least(coalesce(verification_retry_count, 0) + 1, 32767)
+     where ?? = any(?::${replicable.keyType}[]) and verification_state = ${V.started}`,
+    [table, retryInSeconds, key, ids],
+  )
+}
+
+export async function giveBackPrimary(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  ids: readonly string[],
+): Promise<void> {
+  const { table, key } = stateTableOf(replicable)
+  await run(
+    trx,
+    `update ?? set verification_state = ${V.pending}
+     where ?? = any(?::${replicable.keyType}[]) and verification_state = ${V.started}`,
+    [table, key, ids],
+  )
+}
+
+/**
+ * In the host's transaction: the row is new or has a new file. A changed file loses its recorded checksum, for that was of
+ * other bytes; the host says so by calling `updated`. A row without a file loses its state row.
+ */
+export async function awaitChecksum(
+  trx: Pick<Knex, 'raw'>,
+  replicable: Replicable,
+  recordId: string,
+  change: 'created' | 'updated',
+  available: Knex.QueryBuilder,
+): Promise<void> {
+  const { table, key } = stateTableOf(replicable)
+  const reset = `verification_state = ${V.pending}, verification_checksum = null, verification_failure = null,
+    verification_retry_count = 0, verification_retry_at = null`
+  if (replicable.verificationState === 'columns') {
+    if (change === 'updated')
+      await run(trx, `update ?? set ${reset} where ?? = ?::${replicable.keyType}`, [table, key, recordId])
+    return
+  }
+  await run(
+    trx,
+    `insert into ?? as s (??) select id from (?) as available(id)
+     on conflict (??) do ${change === 'updated' ? `update set ${reset}` : 'nothing'}`,
+    [table, key, available, key],
+  )
+}
+
+/** Adds pending state rows for those keys of a page that have none. Only where the state is a table of its own. */
+export async function insertMissingStates(db: Knex, replicable: Replicable, literal: string): Promise<number> {
+  const { table, key } = stateTableOf(replicable)
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `insert into ?? (??) select id from unnest(?::${replicable.keyType}[]) as u(id)
+     where not exists (select from ?? s where s.?? = u.id)
+       and exists (select from ?? h where h.?? = u.id)
+     on conflict (??) do nothing`,
+    [table, key, literal, table, key, replicable.table, replicable.keyColumn, key],
+  )
+  return rowCount
+}
+
+/** Deletes state rows in the key range (after, upTo] whose keys are not on the page: their rows have no file any more. */
+export async function deleteUnusedStates(
+  db: Knex,
+  replicable: Replicable,
+  range: { after: string | null; upTo: string | null; literal: string },
+  limit: number,
+): Promise<number> {
+  const { table, key } = stateTableOf(replicable)
+  const type = replicable.keyType
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `delete from ?? where ?? in (
+       select s.?? from ?? s left join unnest(?::${type}[]) as u(id) on u.id = s.??
+       where u.id is null and (?::${type} is null or s.?? > ?::${type}) and (?::${type} is null or s.?? <= ?::${type})
+       limit ?)`,
+    [table, key, key, table, range.literal, key, range.after, key, range.after, range.upTo, key, range.upTo, limit],
+  )
+  return rowCount
+}
+
+/** Marks up to `limit` records to be hashed again whose last success is older than the interval, oldest first. */
+export async function reverifyOldest(
+  db: Knex,
+  replicable: Replicable,
+  intervalDays: number,
+  limit: number,
+): Promise<number> {
+  const { table, key } = stateTableOf(replicable)
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `update ?? set verification_state = ${V.pending} where ?? in (
+       select ?? from ?? where verification_state = ${V.succeeded} and verified_at < clock_timestamp() - ? * interval '1 day'
+       order by verified_at limit ? for update skip locked)`,
+    [table, key, key, table, intervalDays, limit],
+  )
+  return rowCount
+}

@@ -1,0 +1,61 @@
+import type { Knex } from 'knex'
+import type { Digest } from '../blob/digest.ts'
+import type { Replicable } from '../blob/replicable.ts'
+import type { ErrorCode } from '../errors.ts'
+
+/** A record that this process is to hash. */
+export interface ClaimedRecord {
+  readonly id: string
+  /** The moment of the claim, as the database wrote it: a later one means that verification was asked for anew. */
+  readonly startedAt: string
+  readonly retryCount: number
+  /** The checksum that this site recorded before, if any. */
+  readonly recorded: Digest | null
+  /** The key under which a secondary keeps its copy; null on the primary, whose rows say it. */
+  readonly storedKey: string | null
+}
+
+/** What to hash for a claimed record, or why there is nothing to hash. */
+export type HashPlan =
+  | {
+      readonly id: string
+      readonly key: string
+      readonly algorithm: Digest['algorithm']
+      readonly expected: Digest | null
+    }
+  | { readonly id: string; readonly key: null; readonly verdict: Verdict }
+
+/** How the verification of a record ends. */
+export type Verdict =
+  | { readonly id: string; readonly outcome: 'succeeded'; readonly digest: Digest }
+  | { readonly id: string; readonly outcome: 'disabled' }
+  | {
+      readonly id: string
+      readonly outcome: 'failed'
+      readonly code: ErrorCode
+      readonly message: string
+      readonly retryInSeconds: number
+      /** Only where the bytes were hashed and differ from what they are judged by. */
+      readonly mismatch?: { readonly local: Digest; readonly expected: Digest }
+    }
+
+/** Where a site keeps what it knows of the checksums of a type: the primary beside the host's rows, a secondary in its registry. */
+export interface VerificationTracker {
+  /** The types that have something to be hashed now. */
+  waiting(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]>
+  /** Claims records: state started. Pending ones first, then failed ones whose retry is due. */
+  claim(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]>
+  /** What is to be hashed, and against what it is judged. */
+  plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]>
+  /** Writes the verdicts on rows that are still started since the moment of the claim. */
+  record(
+    trx: Knex.Transaction,
+    replicable: Replicable,
+    claimed: readonly ClaimedRecord[],
+    verdicts: readonly Verdict[],
+  ): Promise<void>
+  /** Records of a process that died: due at once the first time, then after a backoff. */
+  takeOver(trx: Knex.Transaction, replicable: Replicable, ids: readonly string[], retryInSeconds: number): Promise<void>
+  /** Records of a process that stops in good order: pending again, nothing counted. */
+  giveBack(trx: Knex.Transaction, replicable: Replicable, ids: readonly string[]): Promise<void>
+}

@@ -1,0 +1,25 @@
+/**
+ * Verification of one record, on the primary (in its state table or columns) and on a secondary (in its registry):
+ * - pending: to be hashed. Reached from every state; from failed it keeps the retry count, so that the backoff keeps growing.
+ * - started: claimed by a process under a lease.
+ * - succeeded: the stored bytes have the recorded checksum. Only from started.
+ * - failed: hashing failed or the bytes differ; hashed again when its retry is due.
+ * - disabled: nothing to compare with yet (the primary has no checksum), or the file is not here.
+ */
+export const VERIFICATION_STATE = Object.freeze({ pending: 0, started: 1, succeeded: 2, failed: 3, disabled: 4 })
+export type VerificationState = keyof typeof VERIFICATION_STATE
+
+const STATES = Object.keys(VERIFICATION_STATE) as VerificationState[]
+
+const TRANSITIONS: Readonly<Record<VerificationState, readonly VerificationState[]>> = Object.freeze({
+  pending: STATES,
+  started: STATES,
+  succeeded: ['started'],
+  failed: STATES,
+  disabled: STATES,
+})
+
+/** Whether a record may go from one state to another. */
+export function mayVerificationGo(from: VerificationState, to: VerificationState): boolean {
+  return TRANSITIONS[to].includes(from)
+}

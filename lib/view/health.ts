@@ -1,0 +1,92 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import type { StoreIdentities } from '../blob/store-identity.ts'
+import { run } from '../databases.ts'
+import { ERROR_CODES, type ErrorCode, GeoError, messageOf } from '../errors.ts'
+import type { JobFailure } from '../job-loop.ts'
+import type { SiteDirectory } from '../site.ts'
+import type { Refusal } from '../transfer/refusal.ts'
+
+/** One thing an operator should know. */
+export interface Finding {
+  readonly code: ErrorCode
+  readonly message: string
+  readonly advice: string
+}
+
+/** `unhealthy` where something keeps blobs from being replicated or verified; findings of a healthy site are hints. */
+export interface Health {
+  readonly status: 'healthy' | 'unhealthy'
+  readonly findings: readonly Finding[]
+}
+
+export interface HealthSources {
+  readonly main: Knex
+  readonly tracking: Knex | null
+  readonly sites: SiteDirectory
+  readonly stores: StoreIdentities
+  readonly replicables: readonly Replicable[]
+  jobFailures(): readonly JobFailure[]
+  transferRefusal(): Refusal | null
+  /** Events handled before their turn, for a transaction on the primary stays open. */
+  earlyEvents(): number
+}
+
+function finding(code: ErrorCode, message: string): Finding {
+  return { code, message, advice: ERROR_CODES[code][1] }
+}
+
+/** What is wrong with this site now. Never counts rows, never throws. */
+export async function checkHealth(sources: HealthSources): Promise<Health> {
+  const findings: Finding[] = []
+  try {
+    await sources.sites.refresh()
+    if (!sources.sites.me) findings.push(finding('SITE_UNKNOWN', `No site is named "${sources.sites.siteName}"`))
+    else if (!sources.sites.me.enabled) findings.push(finding('SITE_DISABLED', 'This site is disabled'))
+    if (sources.sites.role === 'secondary') findings.push(...(await checkReplica(sources)))
+    findings.push(...(await checkStores(sources)))
+  } catch (reason) {
+    findings.push(finding('DATABASE_UNAVAILABLE', messageOf(reason)))
+  }
+  const refusal = sources.transferRefusal()
+  if (refusal) findings.push(finding(refusal.code, refusal.message))
+  const early = sources.earlyEvents()
+  if (early > 0) findings.push(finding('CURSOR_HELD', `${early} events were handled before their turn`))
+  for (const { job, error } of sources.jobFailures()) {
+    const code = error instanceof GeoError ? error.code : 'JOB_FAILING'
+    findings.push(finding(code, `${job}: ${messageOf(error)}`))
+  }
+  const ill = findings.some(({ code }) => ERROR_CODES[code][0] !== 200)
+  return { status: ill ? 'unhealthy' : 'healthy', findings }
+}
+
+async function checkReplica({ main, sites }: HealthSources): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const { rows } = await run<{ rows: { recovering: boolean; logical: boolean }[] }>(
+    main,
+    `select pg_is_in_recovery() as recovering,
+            exists (select from pg_stat_subscription where subname is not null) as logical`,
+  )
+  if (rows[0]?.recovering === false) {
+    const logical = rows[0].logical
+    findings.push(
+      logical
+        ? finding('LOGICAL_REPLICA', 'The main database of this secondary is a logical replica')
+        : finding('NOT_IN_RECOVERY', 'The main database of this secondary is writable: it is not a streaming replica'),
+    )
+  }
+  if (!sites.primary) findings.push(finding('PRIMARY_UNKNOWN', 'No site is marked as the primary'))
+  return findings
+}
+
+async function checkStores({ main, tracking, sites, stores, replicables }: HealthSources): Promise<Finding[]> {
+  const findings: Finding[] = []
+  const db = sites.role === 'primary' ? main : sites.role === 'secondary' ? tracking : null
+  for (const replicable of replicables) {
+    const problem = db && (await stores.problem(replicable, db, sites.siteName))
+    if (problem) findings.push(finding(problem.code, `${replicable.name}: ${problem.message}`))
+    if (!replicable.store.durable)
+      findings.push(finding('DURABILITY_OFF', `${replicable.name}: files are not synced to disk`))
+  }
+  return findings
+}

@@ -1,0 +1,133 @@
+import type { Knex } from 'knex'
+import type { Replicable } from './blob/replicable.ts'
+import type { Clock } from './clock.ts'
+import type { Databases } from './databases.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import { followEvents } from './event/follow.ts'
+import type { JobLoops } from './job-loop.ts'
+import { KeyPass } from './key-pass.ts'
+import { type EndLease, endDeadLeases, type Leases } from './lease.ts'
+import type { LoggerLike } from './log.ts'
+import { reconcilePage } from './registry/reconcile.ts'
+import { Singleton } from './singleton.ts'
+import type { SiteDirectory } from './site.ts'
+import type { StartCheck } from './start-check.ts'
+import type { PeriodicWork } from './timetable.ts'
+import { backfillStates, reverifyDue } from './verification/maintain-states.ts'
+
+export interface WorkContext {
+  readonly siteName: string
+  readonly databases: Databases
+  readonly sites: SiteDirectory
+  readonly leases: Leases
+  readonly clock: Clock
+  readonly logger: LoggerLike
+  readonly replicables: ReadonlyMap<string, Replicable>
+  readonly dispatchers: Readonly<Record<'hash' | 'sync' | 'remove' | 'verify', Pick<Dispatcher<unknown>, 'fill'>>>
+  readonly loops: JobLoops
+  readonly checkTables: StartCheck
+  readonly endDied: EndLease
+  enabled(): readonly Replicable[]
+}
+
+/** A pass over all keys begins this often, for what no event has told. */
+const PASS_EVERY_MS = 60_000
+
+/** The pieces of periodic work, each bounded, and what they tell each other. */
+export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyEvents(): number } {
+  const { databases, sites, leases, clock, logger, loops, dispatchers, enabled } = context
+  const { main } = databases
+  const tracking = databases.tracking ?? main
+  const onPrimary = () => sites.role === 'primary'
+  const following = new Singleton('events', leases, clock)
+  const reconciling = new Singleton('reconcile', leases, clock)
+  const backfilling = new Singleton('backfill-states', leases, clock)
+  const reverifying = new Singleton('reverify', leases, clock)
+  const registryPass = new KeyPass(PASS_EVERY_MS)
+  const statePass = new KeyPass(PASS_EVERY_MS)
+  let early = 0
+
+  /** Runs what only one process of the site does. */
+  async function alone(job: Singleton, db: Knex, run: () => Promise<boolean>): Promise<boolean> {
+    return (await job.hold(db)) ? run() : false
+  }
+  const fill = async (which: keyof WorkContext['dispatchers'], job: string): Promise<boolean> => {
+    await dispatchers[which].fill(() => {
+      loops.wake(job)
+      // What has just been fetched waits to be verified.
+      if (which === 'sync') loops.wake('verify')
+    })
+    return false
+  }
+
+  const jobs: PeriodicWork = {
+    async refreshSites() {
+      await context.checkTables.untilPassed()
+      await sites.ensureFresh()
+      return false
+    },
+    async heartbeat() {
+      await leases.heartbeat(
+        onPrimary() ? databases.mainHeartbeat : (databases.trackingHeartbeat ?? databases.mainHeartbeat),
+      )
+      return false
+    },
+    async cutExpiring() {
+      leases.cutExpiring()
+      return false
+    },
+    async endDeadLeases() {
+      if (sites.role === 'unknown') return false
+      const ended = await endDeadLeases(onPrimary() ? main : tracking, context.endDied)
+      if (ended > 0)
+        logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
+      return ended > 0
+    },
+    hashPrimary: () => fill('hash', 'verify-primary'),
+    backfillStates: () =>
+      alone(backfilling, main, () => {
+        const separate = enabled().filter((replicable) => replicable.verificationState === 'separate')
+        return statePass.step(separate, clock.monotonicMs(), async (replicable, after) => {
+          const { next, changed } = await backfillStates(main, replicable, { after })
+          if (changed > 0) loops.wake('verify-primary')
+          return next?.after ?? null
+        })
+      }),
+    reverify: () =>
+      alone(reverifying, main, async () => {
+        const days = sites.requireMe().minimumReverificationIntervalDays
+        let more = false
+        for (const replicable of enabled()) more = (await reverifyDue(main, replicable, days)) || more
+        return more
+      }),
+    followEvents: () =>
+      alone(following, tracking, async () => {
+        const followed = await followEvents({
+          siteName: context.siteName,
+          replica: main,
+          tracking,
+          replicables: context.replicables,
+          logger,
+          reconcileFully: () => registryPass.restart(),
+        })
+        early = followed.early
+        if (followed.consumed.sync) loops.wake('sync')
+        if (followed.consumed.verify) loops.wake('verify')
+        if (followed.consumed.remove) loops.wake('remove')
+        return followed.more
+      }),
+    reconcile: () =>
+      alone(reconciling, tracking, () =>
+        registryPass.step(enabled(), clock.monotonicMs(), async (replicable, after) => {
+          const { next, added, removed } = await reconcilePage(main, tracking, replicable, after)
+          if (added > 0) loops.wake('sync')
+          if (removed > 0) loops.wake('remove')
+          return next
+        }),
+      ),
+    sync: () => fill('sync', 'sync'),
+    remove: () => fill('remove', 'remove'),
+    verifyCopies: () => fill('verify', 'verify'),
+  }
+  return { jobs: Object.freeze(jobs), earlyEvents: () => early }
+}

@@ -1,0 +1,90 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { TestProject } from 'vitest/node'
+import { afterDeath } from './after-death.ts'
+import { type Cluster, startCluster, startPrimaryWithStandby } from './cluster.ts'
+import { createDatabase, databaseUrl, dropDatabase } from './database-server.ts'
+import { migrate } from './migrate.ts'
+import { temporaryFolder } from './postgres-account.ts'
+
+export const MAIN_TEMPLATE = 'geo_main_template'
+export const TRACKING_TEMPLATE = 'geo_tracking_template'
+
+export interface DatabaseServers {
+  primaryUrl: string
+  standbyUrl: string
+  trackingUrl: string
+}
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    databaseServers: DatabaseServers
+  }
+}
+
+/** What a power cut would lose does not matter here. Commits are still written at once, or they would reach the standby late. */
+const FAST_SETTINGS = { fsync: 'off', full_page_writes: 'off' }
+
+/** One set of servers for the whole run; every spec file gets databases of its own on them. */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const folder = await temporaryFolder('geo-spec-')
+  // By then the servers, which end with this process too, no longer write into it.
+  const callOff = afterDeath('sleep 2; rm -rf -- "$1"', folder)
+  const clusters: Cluster[] = []
+  const outside = outsideServers()
+  const teardown = async (): Promise<void> => {
+    if (outside) await dropDatabase(outside.primaryUrl, MAIN_TEMPLATE)
+    await Promise.all(clusters.map((cluster) => cluster.stop()))
+    await rm(folder, { recursive: true, force: true })
+    callOff()
+  }
+  try {
+    const started = await Promise.allSettled([
+      outside ?? startMain(join(folder, 'main'), clusters),
+      startTracking(join(folder, 'tracking'), clusters),
+    ])
+    const [main, tracking] = started
+    // Both have ended one way or the other, so teardown knows all there is to stop.
+    if (main.status === 'rejected') throw main.reason
+    if (tracking.status === 'rejected') throw tracking.reason
+    const servers = { ...main.value, trackingUrl: tracking.value }
+    await Promise.all([
+      createTemplate(servers.primaryUrl, MAIN_TEMPLATE, 'main'),
+      createTemplate(servers.trackingUrl, TRACKING_TEMPLATE, 'tracking'),
+    ])
+    project.provide('databaseServers', servers)
+  } catch (error) {
+    await teardown()
+    throw error
+  }
+  return teardown
+}
+
+function outsideServers(): { primaryUrl: string; standbyUrl: string } | null {
+  const primaryUrl = process.env['GEO_TEST_DATABASE_URL']
+  const standbyUrl = process.env['GEO_TEST_STANDBY_URL']
+  if (primaryUrl && standbyUrl) return { primaryUrl, standbyUrl }
+  if (!primaryUrl && !standbyUrl) return null
+  throw new Error(
+    'GEO_TEST_DATABASE_URL needs GEO_TEST_STANDBY_URL, a streaming standby of it, and the other way round.',
+  )
+}
+
+async function startMain(dir: string, clusters: Cluster[]): Promise<{ primaryUrl: string; standbyUrl: string }> {
+  const { primary, standby } = await startPrimaryWithStandby({ dir, settings: FAST_SETTINGS })
+  clusters.push(primary, standby)
+  return { primaryUrl: primary.url(), standbyUrl: standby.url() }
+}
+
+async function startTracking(dir: string, clusters: Cluster[]): Promise<string> {
+  const cluster = await startCluster({ dir, settings: FAST_SETTINGS })
+  clusters.push(cluster)
+  return cluster.url()
+}
+
+async function createTemplate(serverUrl: string, name: string, database: 'main' | 'tracking'): Promise<void> {
+  // An outside server may still hold the one of a run that was killed.
+  await dropDatabase(serverUrl, name)
+  await createDatabase(serverUrl, name)
+  await migrate(databaseUrl(serverUrl, name), database)
+}

@@ -1,0 +1,16 @@
+import { defineConfig } from 'vitest/config'
+import { ClosingLineReporter } from './spec/support/closing-line-reporter.ts'
+
+export default defineConfig({
+  test: {
+    include: ['spec/**/*.spec.ts'],
+    exclude: ['spec/**/*.scale.spec.ts'],
+    globalSetup: ['spec/support/global-setup.ts'],
+    setupFiles: ['spec/support/leak-check.ts'],
+    reporters: ['default', new ClosingLineReporter()],
+    pool: 'forks',
+    maxWorkers: 2,
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+})
