@@ -66,6 +66,11 @@ export const ERROR_CODES = Object.freeze({
 
 export type ErrorCode = keyof typeof ERROR_CODES
 
+/** Whether another process's code is one that this version knows. */
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code)
+}
+
 /** An error with a stable code. `message` says what happened and to what, `advice` what to do, `cause` what was underneath. */
 export class GeoError extends Error {
   override readonly name: string = 'GeoError'

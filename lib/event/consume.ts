@@ -76,19 +76,20 @@ async function consumeType(
   replicable: Replicable,
   ids: IdsByEvent,
 ): Promise<Consumed> {
-  const changed = [...new Set([...ids.created, ...ids.updated])]
+  const changed = [...new Set([...ids.created, ...ids.updated, ...ids.deleted])]
   const available = new Set(changed.length > 0 ? await availableIds(replica, replicable, changed) : [])
   if (available.size > 0) {
     await insertPending(trx, replicable, [...available])
-    const again = replicable.immutable ? ids.updated : new Set(changed)
+    // A record that was deleted and is there has been inserted again under its old key: its file may be another.
+    const again = new Set([...ids.updated, ...ids.deleted, ...(replicable.immutable ? [] : ids.created)])
     await resyncRecords(
       trx,
       replicable,
       [...again].filter((id) => available.has(id)),
     )
   }
-  // Gone is gone whatever the scope says. A record that was deleted and inserted again under its old key is there: it stays.
-  const maybeGone = [...new Set([...ids.deleted, ...changed.filter((id) => !available.has(id))])]
+  // Gone is gone whatever the scope says; a record that exists but has no file is left to reconciliation.
+  const maybeGone = changed.filter((id) => !available.has(id))
   const stillThere = new Set(maybeGone.length > 0 ? await existingIds(replica, replicable, maybeGone) : [])
   const gone = maybeGone.filter((id) => !stillThere.has(id))
   const removing = gone.length > 0 ? await requestRemoval(trx, replicable, gone) : 0

@@ -102,8 +102,14 @@ export async function createRegistryTable(
       )`,
       [names.registryTable, names.foreignKey],
     )
-    for (const index of registryIndexes(names)) {
-      await trx.raw(`create ${index.unique ? 'unique ' : ''}index if not exists ?? on ?? ${index.definition}`, [
+    const { rows } = await trx.raw<{ rows: { name: string }[] }>(
+      'select c.relname as name from pg_index i join pg_class c on c.oid = i.indexrelid where i.indrelid = ?::regclass',
+      [names.registryTable],
+    )
+    const existing = new Set(rows.map((row) => row.name))
+    // Not `if not exists`, which passes in silence where another table's index has the name.
+    for (const index of registryIndexes(names).filter(({ name }) => !existing.has(name))) {
+      await trx.raw(`create ${index.unique ? 'unique ' : ''}index ?? on ?? ${index.definition}`, [
         index.name,
         names.registryTable,
       ])

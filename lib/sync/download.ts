@@ -54,6 +54,16 @@ interface Findings {
  */
 export async function downloadBatch(context: DownloadContext, batch: SyncBatch): Promise<Refusal | null> {
   const findings: Findings = { received: [], failed: [], sized: [], gone: [], refusal: null }
+  try {
+    await download(context, batch, findings)
+  } catch (reason) {
+    await context.threads.discard(findings.received.map((blob) => blob.temporaryPath))
+    throw reason
+  }
+  return findings.refusal
+}
+
+async function download(context: DownloadContext, batch: SyncBatch, findings: Findings): Promise<void> {
   const { wanted, verifiable } = await decide(context, batch, findings)
   const knownLarge = new Set(batch.rows.filter((row) => (row.bytes ?? 0) > SMALL_BLOB_BYTES).map((row) => row.id))
   const small = wanted.filter((blob) => !knownLarge.has(blob.id))
@@ -65,7 +75,6 @@ export async function downloadBatch(context: DownloadContext, batch: SyncBatch):
     collect(findings, await context.fetcher.fetchOne(batch.replicable, first, batch.lease.signal), [first])
   }
   await finish(context, batch, findings, verifiable)
-  return findings.refusal
 }
 
 /** What is wanted of the batch, as the replica has it now. */

@@ -71,7 +71,9 @@ export class SyncWork implements WorkSource<SyncBatch> {
 
   async work(batch: SyncBatch): Promise<void> {
     try {
-      this.#settle(await downloadBatch(this.#context, batch))
+      const refusal = await downloadBatch(this.#context, batch)
+      // A transfer that was cut with its lease says nothing of the primary.
+      if (!batch.lease.signal.aborted) this.#settle(refusal)
     } finally {
       this.#context.leases.forget(batch.lease)
     }

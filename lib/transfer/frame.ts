@@ -1,4 +1,5 @@
-import type { ErrorCode } from '../errors.ts'
+import { z } from 'zod'
+import { type ErrorCode, isErrorCode } from '../errors.ts'
 
 /**
  * How many small blobs travel in one response: frames of a 32-bit big-endian length, a JSON header of that length, and the
@@ -34,20 +35,38 @@ export interface Frame {
   readonly body: Uint8Array
 }
 
-/** The whole frames in a response, and whether it ended as it should. Throws on bytes that are no frames. */
-export function decodeFrames(response: Buffer): { frames: Frame[]; complete: boolean } {
+/** The whole frames in a response, and whether it ended as it should; null for bytes that are no frames. */
+export function decodeFrames(response: Buffer): { frames: Frame[]; complete: boolean } | null {
   const frames: Frame[] = []
   for (let offset = 0; offset + 4 <= response.length; ) {
     const bodyAt = offset + 4 + response.readUInt32BE(offset)
     if (bodyAt > response.length) break
-    const header = JSON.parse(response.toString('utf8', offset + 4, bodyAt)) as FrameHeader
+    const header = parseHeader(response.toString('utf8', offset + 4, bodyAt))
+    if (!header) return null
     if (header.frame === 'end')
       return { frames, complete: header.count === frames.length && bodyAt === response.length }
     const bytes = header.frame === 'blob' ? header.bytes : 0
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new RangeError('A frame has no legal length')
     if (bodyAt + bytes > response.length) break
     frames.push({ header, body: response.subarray(bodyAt, bodyAt + bytes) })
     offset = bodyAt + bytes
   }
   return { frames, complete: false }
+}
+
+const size = z.int().min(0)
+const headerShape: z.ZodType<FrameHeader> = z.discriminatedUnion('frame', [
+  z.object({ frame: z.literal('blob'), id: z.string(), bytes: size }),
+  z.object({ frame: z.literal('large'), id: z.string(), bytes: size }),
+  z.object({ frame: z.literal('later'), id: z.string(), bytes: size }),
+  z.object({ frame: z.literal('error'), id: z.string(), code: z.custom<ErrorCode>(isErrorCode), message: z.string() }),
+  z.object({ frame: z.literal('end'), count: size }),
+])
+
+function parseHeader(text: string): FrameHeader | null {
+  try {
+    return headerShape.safeParse(JSON.parse(text)).data ?? null
+  } catch {
+    // Not JSON: the same as a header of another shape.
+    return null
+  }
 }

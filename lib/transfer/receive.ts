@@ -61,16 +61,18 @@ export function receiveMany(task: ReceiveTask): Promise<ReceiveResult> {
   return ask(task, { method: 'POST', body }, async (response) => {
     if (!String(response.headers['content-type']).startsWith(FRAMES_CONTENT_TYPE)) {
       await response.body.dump()
-      return {
-        outcomes: [],
-        refusal: { kind: 'failed', code: 'INVALID_RESPONSE', message: 'The answer holds no frames' },
-      }
+      return { outcomes: [], refusal: invalid('The answer holds no frames') }
     }
     const { buffer, cause } = await collect(response.body)
-    const { frames, complete } = decodeFrames(buffer)
-    const outcomes = await storeAll(task, frames)
-    return { outcomes, refusal: complete ? null : unreachable(cause ?? new Error('The answer ended early')) }
+    const decoded = decodeFrames(buffer)
+    if (!decoded) return { outcomes: [], refusal: invalid('The answer holds something other than frames') }
+    const outcomes = await storeAll(task, decoded.frames)
+    return { outcomes, refusal: decoded.complete ? null : unreachable(cause ?? new Error('The answer ended early')) }
   })
+}
+
+function invalid(message: string): Refusal {
+  return { kind: 'failed', code: 'INVALID_RESPONSE', message }
 }
 
 /** What came of a body, also when it was cut: whole frames in it are good. */

@@ -1,5 +1,5 @@
 import type { Dispatcher } from 'undici'
-import { ERROR_CODES, type ErrorCode, messageOf } from '../errors.ts'
+import { type ErrorCode, isErrorCode, messageOf } from '../errors.ts'
 
 /** Why a request as a whole was not answered with blobs. */
 export interface Refusal {
@@ -40,10 +40,6 @@ export async function readRefusal({ statusCode, headers, body }: Dispatcher.Resp
     return { kind: 'failed', code: 'FILE_NOT_FOUND', message: 'The file is missing on the Geo primary site' }
   }
   return { kind: 'failed', code: isErrorCode(code) ? code : 'HTTP_STATUS', message: said }
-}
-
-function isErrorCode(code: string | undefined): code is ErrorCode {
-  return code !== undefined && Object.hasOwn(ERROR_CODES, code)
 }
 
 async function readError(

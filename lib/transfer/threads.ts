@@ -19,6 +19,8 @@ export class TransferThreads {
       maxThreads: threads,
       concurrentTasksPerWorker: TRANSFERS_PER_THREAD,
       idleTimeout: 30_000,
+      // Waiting on Atomics would stop the thread's own loop, and with it the timers that close idle connections in time.
+      atomics: 'disabled',
     })
   }
 

@@ -100,18 +100,33 @@ export interface LiveIndex {
 export async function indexLive(knex: Knex, table: string, indexes: readonly LiveIndex[]): Promise<void> {
   await withoutTimeouts(knex, async (run) => {
     for (const { name, definition } of indexes) {
-      const [found] = await run<{ valid: boolean; schema: string }>(
-        `select i.indisvalid as valid, n.nspname as schema
-         from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-         where i.indrelid = ?::regclass and c.relname = ?`,
-        [quoteTable(table), name],
-      )
+      const [found] = await run<ExistingIndex>(`${EXISTING_INDEXES} and c.relname = ?`, [quoteTable(table), name])
       if (found?.valid) continue
       if (found) await run('drop index concurrently if exists ??.??', [found.schema, name])
       await run(`create index concurrently ?? on ?? ${definition}`, [name, table])
     }
   })
 }
+
+/** Builds in the caller's transaction those indexes that a table, new and therefore nobody's yet, does not have. */
+export async function indexNew(trx: Knex.Transaction, table: string, indexes: readonly LiveIndex[]): Promise<void> {
+  const { rows } = await trx.raw<{ rows: ExistingIndex[] }>(EXISTING_INDEXES, [quoteTable(table)])
+  const existing = new Set(rows.map((row) => row.name))
+  // Not `if not exists`, which passes in silence where another table's index has the name.
+  for (const { name, definition } of indexes.filter((index) => !existing.has(index.name))) {
+    await trx.raw(`create index ?? on ?? ${definition}`, [name, table])
+  }
+}
+
+interface ExistingIndex {
+  name: string
+  schema: string
+  valid: boolean
+}
+
+const EXISTING_INDEXES = `select c.relname as name, n.nspname as schema, i.indisvalid as valid
+  from pg_index i join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
+  where i.indrelid = ?::regclass`
 
 type Run = <Row>(sql: string, bindings?: readonly string[]) => Promise<Row[]>
 

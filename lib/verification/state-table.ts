@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import { alterLive, indexLive, type LockPatience, quoteTable } from './live-table.ts'
+import { alterLive, indexLive, indexNew, type LockPatience, quoteTable } from './live-table.ts'
 import {
   checkedNames,
   FAILURE_LIMIT,
@@ -50,9 +50,7 @@ export async function createVerificationStateTable(
       )`,
       [stateTable, foreignKey, table, keyColumn, failureLimitName(name)],
     )
-    for (const index of verificationIndexes(stateTable)) {
-      await trx.raw(`create index if not exists ?? on ?? ${index.definition}`, [index.name, stateTable])
-    }
+    await indexNew(trx, stateTable, verificationIndexes(stateTable))
   }
   await alterLive(knex, table, create, patience)
 }

@@ -3,6 +3,7 @@ import { compareDigests } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import { backoffSeconds, type Clock } from '../clock.ts'
+import { bounded } from '../databases.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import { TypeTurns } from '../type-turns.ts'
@@ -84,7 +85,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
     const { db, leases, tracker } = this.#context
     try {
       const verdicts = await this.#judge(replicable, claimed, await tracker.plan(replicable, claimed))
-      await db.transaction(async (trx) => {
+      await bounded(db, async (trx) => {
         // What another process has taken over is that one's to judge.
         if (!(await leases.hold(trx, lease))) return
         await tracker.record(trx, replicable, claimed, verdicts)

@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { type Account, ownFolder, postgresAccount } from './postgres-account.ts'
-import { takeBinaries } from './postgres-binaries.ts'
+import { type Binaries, takeBinaries } from './postgres-binaries.ts'
 import { Postmaster, SERVER_ENVIRONMENT } from './postmaster.ts'
 
 const run = promisify(execFile)
@@ -45,8 +45,13 @@ export interface ClusterOptions {
 /** A real PostgreSQL server on 127.0.0.1, for specs, demo and benches. It ends with this process, however that ends. */
 export async function startCluster({ dir, port, settings = {} }: ClusterOptions): Promise<Cluster> {
   const account = await postgresAccount()
-  await createDataFolder(account, dir)
-  return start(account, dir, port, settings)
+  const { binaries, release } = await takeBinaries(account)
+  try {
+    await createDataFolder(account, binaries, dir)
+    return await start(account, dir, port, settings)
+  } finally {
+    await release()
+  }
 }
 
 /** A primary in `<dir>/primary` and a streaming hot standby of it in `<dir>/standby`, which answers reads. */
@@ -56,37 +61,57 @@ export async function startPrimaryWithStandby({
 }: Omit<ClusterOptions, 'port'>): Promise<{ primary: Cluster; standby: Cluster }> {
   const account = await postgresAccount()
   const folders = { primary: join(dir, 'primary'), standby: join(dir, 'standby') }
-  await createDataFolder(account, folders.primary)
-  if (!(await exists(join(folders.standby, 'PG_VERSION')))) {
-    await ownFolder(account, folders.standby)
-    // Copied while nothing runs on it, so the copy needs no backup protocol.
-    await run('cp', ['-Rp', `${folders.primary}/.`, folders.standby], { ...account, cwd: '/' })
-    await run('touch', [join(folders.standby, 'standby.signal')], { ...account, cwd: '/' })
-  }
-  const primary = await start(account, folders.primary, undefined, settings)
+  const { binaries, release } = await takeBinaries(account)
   try {
-    const standby = await start(account, folders.standby, undefined, {
-      ...settings,
-      primary_conninfo: `host=${HOST} port=${primary.port} user=postgres`,
-      wal_retrieve_retry_interval: '200ms',
-    })
-    await streaming(standby)
-    return { primary, standby }
-  } catch (error) {
-    await primary.stop()
-    throw error
+    await createDataFolder(account, binaries, folders.primary)
+    await createStandbyFolder(account, folders)
+    const primary = await start(account, folders.primary, undefined, settings)
+    try {
+      return { primary, standby: await startStandby(account, folders.standby, primary, settings) }
+    } catch (error) {
+      await primary.stop()
+      throw error
+    }
+  } finally {
+    await release()
   }
 }
 
-async function createDataFolder(account: Account | null, dir: string): Promise<void> {
+async function createDataFolder(account: Account | null, { initdb }: Binaries, dir: string): Promise<void> {
   if (await exists(join(dir, 'PG_VERSION'))) return
   await ownFolder(account, dir)
-  const { binaries, release } = await takeBinaries(account)
   const identity = ['--username=postgres', '--auth=trust', '--encoding=UTF8', '--locale=C']
+  await run(initdb, ['-D', dir, '--no-sync', ...identity], { ...account, cwd: dir, env: SERVER_ENVIRONMENT })
+}
+
+async function createStandbyFolder(
+  account: Account | null,
+  { primary, standby }: { primary: string; standby: string },
+): Promise<void> {
+  if (await exists(join(standby, 'standby.signal'))) return
+  await ownFolder(account, standby)
+  // Copied while nothing runs on it, so the copy needs no backup protocol.
+  await run('cp', ['-Rp', `${primary}/.`, standby], { ...account, cwd: '/' })
+  await run('touch', [join(standby, 'standby.signal')], { ...account, cwd: '/' })
+}
+
+async function startStandby(
+  account: Account | null,
+  dir: string,
+  primary: Cluster,
+  settings: Record<string, string>,
+): Promise<Cluster> {
+  const standby = await start(account, dir, undefined, {
+    ...settings,
+    primary_conninfo: `host=${HOST} port=${primary.port} user=postgres`,
+    wal_retrieve_retry_interval: '200ms',
+  })
   try {
-    await run(binaries.initdb, ['-D', dir, '--no-sync', ...identity], { ...account, cwd: dir, env: SERVER_ENVIRONMENT })
-  } finally {
-    await release()
+    await streaming(standby)
+    return standby
+  } catch (error) {
+    await standby.stop()
+    throw error
   }
 }
 
@@ -108,9 +133,10 @@ async function start(
         logPath,
         settings: { ...DEFAULT_SETTINGS, ...settings, port: String(port) },
       })
-      const stop = async (): Promise<void> => {
-        await postmaster.stop()
-        await release()
+      let stopping: Promise<void> | null = null
+      const stop = (): Promise<void> => {
+        stopping ??= postmaster.stop().then(release)
+        return stopping
       }
       return { dir, port, stop, url: (database = 'postgres') => `postgres://postgres@${HOST}:${port}/${database}` }
     } catch (error) {
@@ -132,6 +158,7 @@ async function freePort(): Promise<number> {
   return port
 }
 
+/** Accepting connections is not enough: it must follow its primary. */
 async function streaming(standby: Cluster): Promise<void> {
   const client = new pg.Client({ connectionString: standby.url() })
   const deadline = performance.now() + STREAMING_TIMEOUT_MS
@@ -144,16 +171,10 @@ async function streaming(standby: Cluster): Promise<void> {
       if (rows[0]?.ok) return
       await sleep(STREAMING_POLL_MS)
     }
-  } catch (error) {
-    await standby.stop()
-    throw error
   } finally {
     await client.end()
   }
-  await standby.stop()
-  throw new Error(
-    `The standby did not stream from its primary within ${STREAMING_TIMEOUT_MS} ms. See ${standby.dir}.log`,
-  )
+  throw new Error(`The standby did not follow its primary within ${STREAMING_TIMEOUT_MS} ms. See ${standby.dir}.log`)
 }
 
 async function exists(path: string): Promise<boolean> {

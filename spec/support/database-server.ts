@@ -1,6 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 
+/** Databases with all migrations run and no rows, made once per run. */
+export const MAIN_TEMPLATE = 'geo_main_template'
+export const TRACKING_TEMPLATE = 'geo_tracking_template'
+
 const BUSY_ATTEMPTS = 200
 const BUSY_PAUSE_MS = 50
 const OBJECT_IN_USE = '55006'

@@ -2,8 +2,14 @@ import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import createKnex, { type Knex } from 'knex'
 import { inject } from 'vitest'
-import { createDatabase, databaseUrl, dropDatabase, withClient } from './database-server.ts'
-import { MAIN_TEMPLATE, TRACKING_TEMPLATE } from './global-setup.ts'
+import {
+  createDatabase,
+  databaseUrl,
+  dropDatabase,
+  MAIN_TEMPLATE,
+  TRACKING_TEMPLATE,
+  withClient,
+} from './database-server.ts'
 
 const REPLAY_TIMEOUT_MS = 30_000
 const REPLAY_POLL_MS = 5

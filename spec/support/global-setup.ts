@@ -3,12 +3,9 @@ import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
 import { afterDeath } from './after-death.ts'
 import { type Cluster, startCluster, startPrimaryWithStandby } from './cluster.ts'
-import { createDatabase, databaseUrl, dropDatabase } from './database-server.ts'
+import { createDatabase, databaseUrl, dropDatabase, MAIN_TEMPLATE, TRACKING_TEMPLATE } from './database-server.ts'
 import { migrate } from './migrate.ts'
 import { temporaryFolder } from './postgres-account.ts'
-
-export const MAIN_TEMPLATE = 'geo_main_template'
-export const TRACKING_TEMPLATE = 'geo_tracking_template'
 
 export interface DatabaseServers {
   primaryUrl: string

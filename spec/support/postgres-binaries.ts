@@ -10,13 +10,13 @@ export interface Binaries {
 
 interface Copy {
   binaries: Binaries
-  users: number
   remove: () => Promise<void>
 }
 
 let copy: Promise<Copy> | null = null
+let copyUsers = 0
 
-/** Where the server's programs are. Call `release` when the last process that runs them has ended. */
+/** Where the server's programs are. Call `release` once, when the last process that runs them has ended. */
 export async function takeBinaries(
   account: Account | null,
 ): Promise<{ binaries: Binaries; release: () => Promise<void> }> {
@@ -24,19 +24,23 @@ export async function takeBinaries(
   if ((await barrier(account, dirname(installed.postgres))) === null) {
     return { binaries: installed, release: async () => undefined }
   }
+  copyUsers += 1
   copy ??= copyBinaries(installed)
-  const shared = await copy
-  shared.users += 1
-  let released = false
-  const release = async (): Promise<void> => {
-    if (released) return
-    released = true
-    shared.users -= 1
-    if (shared.users > 0) return
+  try {
+    return { binaries: (await copy).binaries, release: releaseCopy }
+  } catch (error) {
+    copyUsers -= 1
     copy = null
-    await shared.remove()
+    throw error
   }
-  return { binaries: shared.binaries, release }
+}
+
+async function releaseCopy(): Promise<void> {
+  copyUsers -= 1
+  if (copyUsers > 0) return
+  const unused = copy
+  copy = null
+  await (await unused)?.remove()
 }
 
 async function installedBinaries(): Promise<Binaries> {
@@ -57,7 +61,6 @@ async function copyBinaries(installed: Binaries): Promise<Copy> {
   await cp(dirname(dirname(installed.postgres)), native, { recursive: true, verbatimSymlinks: true })
   return {
     binaries: { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') },
-    users: 0,
     remove: async () => {
       await rm(folder, { recursive: true, force: true })
       callOff()

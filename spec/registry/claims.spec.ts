@@ -1,0 +1,126 @@
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { type ClaimedRow, claimRows, typesToSync } from '../../lib/registry/claims.ts'
+import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
+import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
+import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { addRegistryRow, registryRow, registryRows, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+
+const declared = declareReplicables('unused')
+const widgets = untyped(declared.widgets)
+const gadgets = untyped(declared.gadgets)
+const MEBIBYTE = 1024 * 1024
+
+let databases: SpecDatabases
+
+beforeAll(async () => {
+  databases = await createSpecDatabases()
+})
+afterAll(() => databases.destroy())
+beforeEach(() => databases.tracking('widget_registry').delete())
+
+function claim(leaseId = '1', limits: Partial<Parameters<typeof claimRows>[3]> = {}): Promise<ClaimedRow[]> {
+  return databases.tracking.transaction((trx) =>
+    claimRows(trx, widgets, leaseId, { rows: 100, byteBudget: MEBIBYTE, ...limits }),
+  )
+}
+
+const idsOf = (rows: readonly ClaimedRow[]) => rows.map((row) => row.id).sort((a, b) => Number(a) - Number(b))
+
+it('Twenty claimers at once get every row, and none of them twice', async () => {
+  const { tracking } = databases
+  await tracking.raw(
+    'insert into widget_registry (widget_id, created_at) select n, now() from generate_series(1, 2000) n',
+  )
+  const claimed: string[] = []
+  await Promise.all(
+    Array.from({ length: 20 }, async (_, claimer) => {
+      for (let rows = await claim(String(claimer)); rows.length > 0; rows = await claim(String(claimer))) {
+        claimed.push(...rows.map((row) => row.id))
+      }
+    }),
+  )
+  expect(claimed).toHaveLength(2000)
+  expect(new Set(claimed).size).toBe(2000)
+  expect(new Set((await registryRows(tracking, widgets)).map((row) => row['state']))).toEqual(
+    new Set([SYNC_STATE.started]),
+  )
+})
+
+it('A claimer does not wait for rows that another is claiming', async () => {
+  const { tracking } = databases
+  for (const id of ['1', '2', '3']) await addRegistryRow(tracking, widgets, id)
+  await tracking.transaction(async (trx) => {
+    await trx('widget_registry').where({ widget_id: '2' }).forUpdate()
+    expect(idsOf(await claim())).toEqual(['1', '3'])
+  })
+})
+
+it('A claim marks its rows as started, now, under its lease', async () => {
+  const { tracking } = databases
+  await addRegistryRow(tracking, widgets, '1', {
+    last_synced_at: secondsFromNow(tracking, -999),
+    blob_key: 'a',
+    bytes: 5,
+  })
+  expect(await claim('42')).toEqual([{ id: '1', storedKey: 'a', retryCount: 0, bytes: 5 }])
+  const row = await registryRow(tracking, widgets, '1')
+  expect(row).toMatchObject({
+    state: SYNC_STATE.started,
+    lease_id: '42',
+    // From here on "pending" would say that the primary's checksum came while the file was on its way.
+    verification_state: VERIFICATION_STATE.disabled,
+  })
+  expect(Number(row?.['last_synced_at'])).toBeGreaterThan(Date.now() - 60_000)
+})
+
+it('New rows come before retries, and those that have waited longest first', async () => {
+  const { tracking } = databases
+  const failed = { state: SYNC_STATE.failed, retry_count: 1 }
+  await addRegistryRow(tracking, widgets, '1', { ...failed, retry_at: secondsFromNow(tracking, -10) })
+  await addRegistryRow(tracking, widgets, '2', { ...failed, retry_at: secondsFromNow(tracking, -20) })
+  await addRegistryRow(tracking, widgets, '3', { ...failed, retry_at: null })
+  await addRegistryRow(tracking, widgets, '4')
+  await addRegistryRow(tracking, widgets, '5')
+  expect(idsOf(await claim('1', { rows: 1 }))).toEqual(['4'])
+  expect(idsOf(await claim('1', { rows: 2 }))).toEqual(['3', '5'])
+  expect(idsOf(await claim('1', { rows: 1 }))).toEqual(['2'])
+  expect(idsOf(await claim())).toEqual(['1'])
+})
+
+it('What is not due, held, started, synced or to be removed stays', async () => {
+  const { tracking } = databases
+  const left: Record<string, object> = {
+    1: { state: SYNC_STATE.failed, retry_count: 1, retry_at: secondsFromNow(tracking, 60) },
+    2: { state: SYNC_STATE.pending, lease_id: '9' },
+    3: { state: SYNC_STATE.started },
+    4: { state: SYNC_STATE.synced },
+    5: { state: SYNC_STATE.pending, removal_requested_at: tracking.fn.now() },
+    6: { state: SYNC_STATE.failed, removal_requested_at: tracking.fn.now() },
+    7: { state: SYNC_STATE.failed, retry_at: null, lease_id: '9' },
+  }
+  for (const [id, columns] of Object.entries(left)) await addRegistryRow(tracking, widgets, id, columns)
+  const before = await registryRows(tracking, widgets)
+  expect(await claim()).toEqual([])
+  expect(await registryRows(tracking, widgets)).toEqual(before)
+  expect(await typesToSync(tracking, [widgets, gadgets])).toEqual([])
+})
+
+it('The types that have rows to fetch are found in one question', async () => {
+  const { tracking } = databases
+  await addRegistryRow(tracking, widgets, '1', { state: SYNC_STATE.failed, retry_at: secondsFromNow(tracking, -1) })
+  expect(await typesToSync(tracking, [gadgets, widgets])).toEqual([widgets])
+  expect(await typesToSync(tracking, [])).toEqual([])
+})
+
+it('A claim takes no more bytes than its budget as far as sizes are known, but always a row', async () => {
+  const { tracking } = databases
+  const due = { state: SYNC_STATE.failed, retry_at: null }
+  await addRegistryRow(tracking, widgets, '1', { ...due, bytes: 5 * MEBIBYTE })
+  await addRegistryRow(tracking, widgets, '2', { ...due, bytes: MEBIBYTE / 2 })
+  await addRegistryRow(tracking, widgets, '3', { ...due, bytes: MEBIBYTE / 2 })
+  await addRegistryRow(tracking, widgets, '4', { ...due, bytes: MEBIBYTE / 2 })
+  expect(idsOf(await claim())).toEqual(['1'])
+  expect(idsOf(await claim())).toEqual(['2', '3'])
+  expect(idsOf(await claim())).toEqual(['4'])
+})

@@ -1,0 +1,228 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { backoffSeconds, MISSING_ON_PRIMARY_CAP_S } from '../../lib/clock.ts'
+import {
+  giveBackRows,
+  HIGHEST_RETRY_COUNT,
+  markFailed,
+  markSynced,
+  noteSizes,
+  takeOverRows,
+} from '../../lib/registry/marks.ts'
+import { resyncRecords } from '../../lib/registry/registry.ts'
+import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
+import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
+import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { addRegistryRow, type RegistryColumns, registryRow, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+
+const widgets = untyped(declareReplicables('unused').widgets)
+const LEASE = '5'
+const STARTED = {
+  state: SYNC_STATE.started,
+  lease_id: LEASE,
+  verification_state: VERIFICATION_STATE.disabled,
+}
+const failure = { id: '1', code: 'HTTP_STATUS', message: 'the primary said 500', retryInSeconds: 100 } as const
+const copy = { id: '1', key: 'a/b', bytes: 12, verifiable: true }
+
+let databases: SpecDatabases
+
+beforeAll(async () => {
+  databases = await createSpecDatabases()
+})
+afterAll(() => databases.destroy())
+beforeEach(() => databases.tracking('widget_registry').delete())
+
+const start = (columns: RegistryColumns = {}) =>
+  addRegistryRow(databases.tracking, widgets, '1', { ...STARTED, ...columns })
+const row = () => registryRow(databases.tracking, widgets, '1')
+const synced = (changes: Partial<typeof copy> = {}, lease = LEASE) =>
+  databases.tracking.transaction((trx) => markSynced(trx, widgets, lease, [{ ...copy, ...changes }]))
+const failed = (changes: { message?: string; retryInSeconds?: number } = {}, lease = LEASE) =>
+  databases.tracking.transaction((trx) => markFailed(trx, widgets, lease, [{ ...failure, ...changes }]))
+const takeOver = (retryInSeconds = 100) =>
+  databases.tracking.transaction((trx) => takeOverRows(trx, widgets, LEASE, ['1'], retryInSeconds))
+const giveBack = () => databases.tracking.transaction((trx) => giveBackRows(trx, widgets, LEASE, ['1']))
+
+async function retryInSeconds(): Promise<number> {
+  const { rows } = await databases.tracking.raw(
+    'select extract(epoch from retry_at - clock_timestamp())::float8 as seconds from widget_registry',
+  )
+  return rows[0].seconds
+}
+
+describe('Synced', () => {
+  it('clears the failure and keeps what is stored where', async () => {
+    await start({ retry_count: 3, last_sync_failure: 'x', error_code: 'HTTP_STATUS' })
+    await synced()
+    expect(await row()).toMatchObject({
+      state: SYNC_STATE.synced,
+      retry_count: 0,
+      retry_at: null,
+      last_sync_failure: null,
+      error_code: null,
+      lease_id: null,
+      blob_key: 'a/b',
+      bytes: '12',
+      superseded_keys: null,
+      verification_state: VERIFICATION_STATE.pending,
+    })
+  })
+
+  it.each([
+    ['disabled', false, VERIFICATION_STATE.disabled],
+    ['succeeded', false, VERIFICATION_STATE.disabled],
+    ['disabled', true, VERIFICATION_STATE.pending],
+    // Word of the checksum came while the file was on its way.
+    ['pending', false, VERIFICATION_STATE.pending],
+  ] as const)('leads verification from %s, verifiable %s, to %i', async (from, verifiable, to) => {
+    await start({ verification_state: VERIFICATION_STATE[from] })
+    await synced({ verifiable })
+    expect(await row()).toMatchObject({ verification_state: to })
+  })
+
+  it('is not written on a row that was put to pending meanwhile', async () => {
+    await start()
+    await resyncRecords(databases.tracking, widgets, ['1'])
+    const before = await row()
+    await synced()
+    expect(await row()).toEqual(before)
+    await giveBack()
+    expect(await row()).toMatchObject({ state: SYNC_STATE.pending, lease_id: null })
+  })
+
+  it.each([
+    ['another lease', { lease_id: '6' }],
+    ['no lease', { lease_id: null }],
+    ['another state', { state: SYNC_STATE.failed }],
+  ])('is not written on a row under %s', async (_, columns) => {
+    await start(columns)
+    const before = await row()
+    await synced()
+    await failed()
+    await takeOver()
+    expect(await row()).toEqual({ ...before, lease_id: before?.['lease_id'] === LEASE ? null : before?.['lease_id'] })
+  })
+
+  it('notes the key of an earlier copy, once per change of the key', async () => {
+    await start({ blob_key: 'old' })
+    await synced({ key: 'new' })
+    await databases.tracking('widget_registry').update(STARTED)
+    await synced({ key: 'newer' })
+    await databases.tracking('widget_registry').update(STARTED)
+    await synced({ key: 'newer' })
+    expect(await row()).toMatchObject({ blob_key: 'newer', superseded_keys: ['old', 'new'] })
+  })
+})
+
+describe('Failed', () => {
+  it('counts a retry and says why and when', async () => {
+    await start({ retry_count: 1, blob_key: 'kept' })
+    await failed()
+    expect(await row()).toMatchObject({
+      state: SYNC_STATE.failed,
+      retry_count: 2,
+      last_sync_failure: 'the primary said 500',
+      error_code: 'HTTP_STATUS',
+      lease_id: null,
+      blob_key: 'kept',
+    })
+    expect(await retryInSeconds()).toBeGreaterThan(90)
+    expect(await retryInSeconds()).toBeLessThanOrEqual(100)
+  })
+
+  it('cuts a long text to 255 characters, of any kind', async () => {
+    await start()
+    await failed({ message: `${'é'.repeat(250)}${'🙂'.repeat(50)}\0` })
+    expect((await row())?.['last_sync_failure']).toBe(`${'é'.repeat(250)}🙂🙂...`)
+  })
+
+  it('keeps a text of 255 characters whole', async () => {
+    await start()
+    await failed({ message: 'x'.repeat(255) })
+    expect((await row())?.['last_sync_failure']).toBe('x'.repeat(255))
+  })
+
+  it('stops counting where the column ends', async () => {
+    await start({ retry_count: HIGHEST_RETRY_COUNT })
+    await failed()
+    expect(await row()).toMatchObject({ state: SYNC_STATE.failed, retry_count: HIGHEST_RETRY_COUNT })
+  })
+})
+
+describe('The backoff', () => {
+  const lowest = () => 0
+  const highest = () => 0.999999
+
+  it.each([
+    [1, 16, 74],
+    [2, 31, 118],
+    [5, 640, 814],
+    [8, 3616, 3674],
+    [30, 3616, 3674],
+  ])('after %i failures is between %i and %i seconds', (failures, from, to) => {
+    expect(backoffSeconds(failures, lowest)).toBe(from)
+    expect(backoffSeconds(failures, highest)).toBe(to)
+  })
+
+  it('goes to four hours for a blob that the primary does not have', () => {
+    expect(MISSING_ON_PRIMARY_CAP_S).toBe(14_400)
+    expect(backoffSeconds(100, lowest, MISSING_ON_PRIMARY_CAP_S)).toBe(14_416)
+    expect(backoffSeconds(100, highest, MISSING_ON_PRIMARY_CAP_S)).toBe(14_474)
+    expect(backoffSeconds(10, lowest, MISSING_ON_PRIMARY_CAP_S)).toBe(10_015)
+  })
+})
+
+describe('Given back', () => {
+  it.each([
+    [0, SYNC_STATE.pending],
+    [2, SYNC_STATE.failed],
+  ])('after %i retries a row is in state %i again, and nothing is counted', async (retryCount, state) => {
+    await start({
+      retry_count: retryCount,
+      last_sync_failure: 'earlier',
+      retry_at: secondsFromNow(databases.tracking, -1),
+    })
+    await giveBack()
+    expect(await row()).toMatchObject({ state, retry_count: retryCount, last_sync_failure: 'earlier', lease_id: null })
+  })
+})
+
+describe('Taken over from a process that died', () => {
+  it('a row is due at once the first time, and counted', async () => {
+    await start()
+    await takeOver()
+    expect(await row()).toMatchObject({
+      state: SYNC_STATE.failed,
+      retry_count: 1,
+      error_code: 'WORKER_LOST',
+      last_sync_failure: 'The process that fetched this blob stopped answering',
+      lease_id: null,
+    })
+    expect(await retryInSeconds()).toBeLessThanOrEqual(0)
+  })
+
+  it('a row waits from the second time on, and keeps its first cause', async () => {
+    await start({ retry_count: 1, last_sync_failure: 'the disk is full', error_code: 'STORAGE_FULL' })
+    await takeOver()
+    expect(await row()).toMatchObject({
+      retry_count: 2,
+      error_code: 'STORAGE_FULL',
+      last_sync_failure: 'the disk is full',
+    })
+    expect(await retryInSeconds()).toBeGreaterThan(90)
+  })
+
+  it('a row that was put to pending meanwhile is only freed', async () => {
+    await start()
+    await resyncRecords(databases.tracking, widgets, ['1'])
+    await takeOver()
+    expect(await row()).toMatchObject({ state: SYNC_STATE.pending, retry_count: 0, error_code: null, lease_id: null })
+  })
+})
+
+it('A size that was learnt is kept', async () => {
+  await start()
+  await databases.tracking.transaction((trx) => noteSizes(trx, widgets, [{ id: '1', bytes: 2 ** 40 }]))
+  expect(await row()).toMatchObject({ bytes: String(2 ** 40), state: SYNC_STATE.started })
+})

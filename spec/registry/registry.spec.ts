@@ -1,0 +1,118 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { insertPending, resyncRecords } from '../../lib/registry/registry.ts'
+import { maySyncGo, SYNC_STATE, type SyncState } from '../../lib/registry/sync-state.ts'
+import {
+  mayVerificationGo,
+  VERIFICATION_STATE,
+  type VerificationState,
+} from '../../lib/verification/verification-state.ts'
+import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { addRegistryRow, registeredIds, registryRow, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+
+const widgets = untyped(declareReplicables('unused').widgets)
+
+let databases: SpecDatabases
+
+beforeAll(async () => {
+  databases = await createSpecDatabases()
+})
+afterAll(() => databases.destroy())
+beforeEach(() => databases.tracking('widget_registry').delete())
+
+describe('insertPending', () => {
+  it('leaves one row per record under concurrent inserts, and counts each once', async () => {
+    const { tracking } = databases
+    const ids = Array.from({ length: 500 }, (_, n) => String(n - 100))
+    const added = await Promise.all(
+      Array.from({ length: 10 }, (_, n) => insertPending(tracking, widgets, n % 2 ? ids : ids.slice(250))),
+    )
+    expect(added.reduce((sum, count) => sum + count, 0)).toBe(500)
+    expect(await registeredIds(tracking, widgets)).toEqual(ids)
+  })
+
+  it('does not touch a row that is there', async () => {
+    const { tracking } = databases
+    await addRegistryRow(tracking, widgets, '7', { state: SYNC_STATE.failed, retry_count: 2 })
+    expect(await insertPending(tracking, widgets, ['7'])).toBe(0)
+    expect(await registryRow(tracking, widgets, '7')).toMatchObject({ state: SYNC_STATE.failed, retry_count: 2 })
+  })
+
+  it('takes back a removal, and has the record fetched again', async () => {
+    const { tracking } = databases
+    const removed = { removal_requested_at: tracking.fn.now(), removal_retry_at: tracking.fn.now() }
+    await addRegistryRow(tracking, widgets, '7', { ...removed, state: SYNC_STATE.synced, blob_key: 'kept' })
+    await insertPending(tracking, widgets, ['7'])
+    expect(await registryRow(tracking, widgets, '7')).toMatchObject({
+      removal_requested_at: null,
+      removal_retry_at: null,
+      state: SYNC_STATE.pending,
+      blob_key: 'kept',
+    })
+  })
+})
+
+describe('resyncRecords', () => {
+  it.each(Object.keys(SYNC_STATE) as SyncState[])(
+    'puts a row that is %s to pending, its lease untouched',
+    async (state) => {
+      const { tracking } = databases
+      await addRegistryRow(tracking, widgets, '7', {
+        state: SYNC_STATE[state],
+        retry_count: 5,
+        retry_at: secondsFromNow(tracking, 60),
+        last_sync_failure: 'as it was',
+        lease_id: '3',
+        verification_state: VERIFICATION_STATE.succeeded,
+      })
+      expect(await resyncRecords(tracking, widgets, ['7', '8'])).toBe(1)
+      expect(await registryRow(tracking, widgets, '7')).toMatchObject({
+        state: SYNC_STATE.pending,
+        retry_count: 0,
+        retry_at: null,
+        last_sync_failure: 'as it was',
+        lease_id: '3',
+        verification_state: VERIFICATION_STATE.disabled,
+      })
+    },
+  )
+
+  it('does nothing for no records', async () => {
+    expect(await resyncRecords(databases.tracking, widgets, [])).toBe(0)
+  })
+})
+
+describe('The map of sync states', () => {
+  const allowed: Record<SyncState, SyncState[]> = {
+    pending: ['pending', 'started', 'failed'],
+    started: ['pending', 'synced', 'failed'],
+    synced: ['pending', 'started', 'failed'],
+    failed: ['pending', 'started', 'failed'],
+  }
+
+  it.each(Object.keys(allowed) as SyncState[])('allows from %s what the behaviour says, and no more', (from) => {
+    const to = (Object.keys(SYNC_STATE) as SyncState[]).filter((state) => maySyncGo(from, state))
+    expect(to).toEqual(allowed[from])
+  })
+
+  it('has the numbers that the tables hold', () => {
+    expect(SYNC_STATE).toEqual({ pending: 0, started: 1, synced: 2, failed: 3 })
+  })
+})
+
+describe('The map of verification states', () => {
+  it.each(Object.keys(VERIFICATION_STATE) as VerificationState[])(
+    'allows from %s all but an unstarted success',
+    (from) => {
+      const to = (Object.keys(VERIFICATION_STATE) as VerificationState[]).filter((state) =>
+        mayVerificationGo(from, state),
+      )
+      const always = ['pending', 'started', 'failed', 'disabled']
+      expect(to.sort()).toEqual([...always, ...(from === 'started' ? ['succeeded'] : [])].sort())
+    },
+  )
+
+  it('has the numbers that the tables hold', () => {
+    expect(VERIFICATION_STATE).toEqual({ pending: 0, started: 1, succeeded: 2, failed: 3, disabled: 4 })
+  })
+})

@@ -1,0 +1,72 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../../lib/blob/replicable.ts'
+import { insertSite } from '../../lib/site-table.ts'
+
+/** Rows of the fixture host's tables and of what the SDK keeps about them, written directly. */
+
+export const ENCRYPTION_KEY = Buffer.alloc(32, 7)
+
+/** Types as the rooms take them: without the host's row type. */
+export function untyped<Row>(replicable: Replicable<Row>): Replicable {
+  return replicable as Replicable
+}
+
+/** A primary `rome` and secondaries with the given names. */
+export async function addSites(main: Knex, ...secondaries: string[]): Promise<void> {
+  await insertSite(main, ENCRYPTION_KEY, { name: 'rome', url: 'http://rome.test', primary: true })
+  for (const name of secondaries) await insertSite(main, ENCRYPTION_KEY, { name, url: `http://${name}.test` })
+}
+
+/** Inserts a row into the host's table of a type and returns its key. `filePath` null: no file yet. */
+export async function addHostRow(
+  main: Knex,
+  { table }: Replicable,
+  values: { id?: string; filePath?: string | null } = {},
+): Promise<string> {
+  const { id, filePath = 'some/file' } = values
+  const [row] = await main(table)
+    .insert({ name: 'fixture', file_path: filePath, ...(id !== undefined && { id }) })
+    .returning('id')
+  return String(row.id)
+}
+
+export type RegistryColumns = Record<string, unknown>
+
+/** Inserts a registry row; columns that are not given keep their defaults. */
+export async function addRegistryRow(
+  tracking: Knex,
+  { names }: Replicable,
+  id: string,
+  columns: RegistryColumns = {},
+): Promise<void> {
+  await tracking(names.registryTable).insert({ [names.foreignKey]: id, created_at: tracking.fn.now(), ...columns })
+}
+
+/** The registry row of a record, or undefined. */
+export async function registryRow(
+  tracking: Knex,
+  { names }: Replicable,
+  id: string,
+): Promise<RegistryColumns | undefined> {
+  return tracking(names.registryTable)
+    .where({ [names.foreignKey]: id })
+    .first()
+}
+
+/** Every registry row of a type, in order. */
+export async function registryRows(tracking: Knex, { names }: Replicable): Promise<RegistryColumns[]> {
+  return tracking(names.registryTable).orderBy('id')
+}
+
+/** The keys that a registry has, in key order. */
+export async function registeredIds(tracking: Knex, { names }: Replicable): Promise<string[]> {
+  const rows: { id: string }[] = await tracking(names.registryTable)
+    .orderBy(names.foreignKey)
+    .select(tracking.raw('??::text as id', [names.foreignKey]))
+  return rows.map((row) => row.id)
+}
+
+/** A moment so many seconds from now on the database's clock; negative is past. */
+export function secondsFromNow(db: Knex, seconds: number): Knex.Raw {
+  return db.raw("clock_timestamp() + ? * interval '1 second'", [seconds])
+}

@@ -1,0 +1,86 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+
+const SERVER = fileURLToPath(new URL('../../fixtures/widget-app/server.ts', import.meta.url))
+const LATE_MS = 15_000
+
+export interface ForkedSiteOptions {
+  readonly name: string
+  readonly url: string
+  readonly blobsDir: string
+  readonly environment: Readonly<Record<string, string>>
+}
+
+/** One site of widget-app in a process of its own, which can be stopped, killed and started again at the same address. */
+export class ForkedSite {
+  readonly name: string
+  readonly url: string
+  readonly blobsDir: string
+  readonly #environment: Readonly<Record<string, string>>
+  #child: ChildProcess | null = null
+  #output = ''
+
+  constructor({ name, url, blobsDir, environment }: ForkedSiteOptions) {
+    this.name = name
+    this.url = url
+    this.blobsDir = blobsDir
+    this.#environment = environment
+  }
+
+  /** Resolves when it serves. */
+  async start(): Promise<void> {
+    const child = fork(SERVER, {
+      env: { ...process.env, ...this.#environment },
+      stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+      execArgv: [],
+    })
+    this.#child = child
+    for (const output of [child.stdout, child.stderr]) {
+      output?.on('data', (chunk: Buffer) => {
+        this.#output += chunk.toString()
+      })
+    }
+    const early = new AbortController()
+    const ready = once(child, 'message', { signal: early.signal })
+    const ended = once(child, 'exit', { signal: early.signal })
+    const first = await Promise.race([ready.then(() => 'ready'), ended.then(() => 'ended')])
+    // The loser of the race is called off, and its rejection is of no interest.
+    await Promise.allSettled([early.abort(), ready, ended])
+    if (first === 'ended') throw new Error(`${this.name} ended before it served:\n${this.#output}`)
+  }
+
+  get pid(): number | undefined {
+    return this.#child?.pid
+  }
+
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null
+  }
+
+  /** All that it has written so far. */
+  get output(): string {
+    return this.#output
+  }
+
+  /** In order, as an operator would. Resolves with the exit code. */
+  async stop(): Promise<number | null> {
+    return this.#end('SIGTERM')
+  }
+
+  /** As the kernel would when memory runs out. */
+  async kill(): Promise<void> {
+    await this.#end('SIGKILL')
+  }
+
+  async #end(signal: 'SIGTERM' | 'SIGKILL'): Promise<number | null> {
+    const child = this.#child
+    if (!child || !this.isRunning) return child?.exitCode ?? null
+    const ended = once(child, 'exit')
+    child.kill(signal)
+    const late = setTimeout(() => child.kill('SIGKILL'), LATE_MS)
+    await ended
+    clearTimeout(late)
+    return child.exitCode
+  }
+}

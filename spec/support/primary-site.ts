@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import express from 'express'
+import { declareReplicables, type Replicables } from '../../fixtures/widget-app/replicables.ts'
+import { createGeo, type Geo, type GeoOptions, type Site } from '../../lib/index.ts'
+import { decryptSecret } from '../../lib/secret.ts'
+import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
+import { createSpecDatabases, type SpecDatabases } from './databases.ts'
+import { type ShiftedClock, shiftedClock } from './shifted-clock.ts'
+
+/** The primary `tokyo`, serving on a port but doing no background work, and the registered secondary `paris`. */
+export interface PrimarySite {
+  readonly databases: SpecDatabases
+  readonly root: string
+  readonly replicables: Replicables
+  readonly url: string
+  readonly port: number
+  readonly tokyo: Site
+  readonly paris: Site
+  readonly clock: ShiftedClock
+  /** The codes of what was logged as wrong since the last call, in that order. */
+  takeLoggedCodes(): unknown[]
+  /** A row with a file path; the file too where bytes are given. Returns the row's key. */
+  addWidget(filePath: string | null, bytes?: Uint8Array | string): Promise<string>
+  secretOf(site: Site): string
+  /** An Authorization header of paris. */
+  sign(scope: TokenScope): Promise<string>
+  /** Another process on the same database, with options of its own. Closed with the site. */
+  serveAlso(options: Partial<GeoOptions>): Promise<string>
+  close(): Promise<void>
+}
+
+export async function createPrimarySite(): Promise<PrimarySite> {
+  const databases = await createSpecDatabases()
+  const folder = await mkdtemp(join(tmpdir(), 'geo-primary-'))
+  const root = join(folder, 'blobs')
+  const replicables = declareReplicables(root)
+  const loggedCodes: unknown[] = []
+  const keepCode = (fields: { code?: unknown }) => void loggedCodes.push(fields.code)
+  const logger = { debug: () => undefined, info: () => undefined, warn: keepCode, error: keepCode }
+  const clock = shiftedClock()
+  const key = randomBytes(32)
+  const opened: { geo: Geo; server: Server }[] = []
+
+  async function serve(options: Partial<GeoOptions>): Promise<{ geo: Geo; port: number }> {
+    const geo = createGeo({
+      siteName: 'tokyo',
+      mainDb: databases.main,
+      replicables: [replicables.widgets, replicables.gadgets],
+      encryptionKey: key.toString('hex'),
+      logger,
+      clock,
+      threads: 1,
+      ...options,
+    })
+    const server = createServer(express().use(geo.router))
+    opened.push({ geo, server })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return { geo, port: (server.address() as AddressInfo).port }
+  }
+
+  const { geo, port } = await serve({})
+  const tokyo = await geo.sites.add({ name: 'tokyo', url: `http://127.0.0.1:${port}`, primary: true })
+  const paris = await geo.sites.add({ name: 'paris', url: 'http://paris.test' })
+  const secretOf = (site: Site) => decryptSecret(site.secret, key, site.accessKey)
+
+  return {
+    databases,
+    root,
+    replicables,
+    url: `http://127.0.0.1:${port}`,
+    port,
+    tokyo,
+    paris,
+    takeLoggedCodes: () => loggedCodes.splice(0),
+    clock,
+    async addWidget(filePath, bytes) {
+      if (filePath !== null && bytes !== undefined) {
+        await mkdir(dirname(join(root, filePath)), { recursive: true })
+        await writeFile(join(root, filePath), bytes)
+      }
+      const [row] = await databases.main('widgets').insert({ name: 'widget', file_path: filePath }).returning('id')
+      return String(row.id)
+    },
+    secretOf,
+    sign: (scope) => signRequest(paris, secretOf(paris), scope, clock),
+    async serveAlso(options) {
+      const { port } = await serve(options)
+      return `http://127.0.0.1:${port}`
+    },
+    async close() {
+      for (const { geo, server } of opened) {
+        server.closeAllConnections()
+        await new Promise((resolve) => server.close(resolve))
+        await geo.stop()
+      }
+      await databases.destroy()
+      await rm(folder, { recursive: true, force: true })
+    },
+  }
+}

@@ -1,0 +1,239 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import type { RequestListener } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { WantedBlob } from '../../lib/transfer/blob-order.ts'
+import type { ReceiveResult } from '../../lib/transfer/receive.ts'
+import { TransferThreads } from '../../lib/transfer/threads.ts'
+import { folderContents } from '../support/folder-contents.ts'
+import { type StagedServer, stageServer } from '../support/staged-server.ts'
+import { until } from '../support/until.ts'
+
+const XXH64_OF_ABC = '44bc2cf5ad770999'
+const SHA256_OF_ABC = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
+/** Long enough to be quiet in every case but the one about silence, short enough for that one. */
+const IDLE_TIMEOUT_MS = 1000
+
+let threads: TransferThreads
+let primary: StagedServer
+let root: string
+
+beforeAll(async () => {
+  threads = new TransferThreads(1)
+  primary = await stageServer()
+})
+afterAll(async () => {
+  await threads.close()
+  await primary.close()
+})
+beforeEach(async () => {
+  root = await mkdtemp(join(tmpdir(), 'geo-receive-'))
+})
+afterEach(() => rm(root, { recursive: true, force: true }))
+
+const wanted = (blob: Partial<WantedBlob> = {}): WantedBlob => ({ id: '1', key: 'a/b', expected: null, ...blob })
+
+function receive(
+  blob: WantedBlob,
+  listener: RequestListener | null,
+  { url = primary.url, signal = new AbortController().signal } = {},
+): Promise<ReceiveResult> {
+  if (listener) primary.answer(listener)
+  const task = { url, authorization: 'GL-Geo x:y', idleTimeoutMs: IDLE_TIMEOUT_MS, root, durable: true, blobs: [blob] }
+  return threads.receive('one', task, signal)
+}
+
+const whole =
+  (bytes: string | Buffer): RequestListener =>
+  (_request, response) => {
+    const length = String(Buffer.byteLength(bytes))
+    response.writeHead(200, { 'geo-blob-bytes': length, 'content-length': length }).end(bytes)
+  }
+
+/** Sends what is given and then breaks the connection. */
+const cutAfter =
+  (announced: number, bytes: Buffer): RequestListener =>
+  (_request, response) => {
+    response.writeHead(200, { 'geo-blob-bytes': String(announced), 'content-length': String(announced) })
+    response.write(bytes, () => response.destroy())
+  }
+
+async function place(result: ReceiveResult): Promise<unknown> {
+  const blobs = result.outcomes.flatMap((outcome) => (outcome.outcome === 'received' ? [outcome] : []))
+  return threads.place({ root, durable: true, blobs })
+}
+
+async function files(): Promise<string[]> {
+  return (await folderContents(root)).filter((entry) => !entry.endsWith('/'))
+}
+
+describe('a whole blob', () => {
+  it('lies under a temporary name until it is placed, then under its own', async () => {
+    const bytes = randomBytes(700_000)
+    const result = await receive(wanted({ key: 'deep/er/blob' }), whole(bytes))
+    expect(result).toMatchObject({ outcomes: [{ outcome: 'received', id: '1', bytes: 700_000 }], refusal: null })
+    expect(await files()).toEqual([expect.stringMatching(/^deep\/er\/\.geo-tmp-/)])
+    expect(await place(result)).toEqual([null])
+    expect((await files()).map((entry) => entry.split(' ')[0])).toEqual(['deep/er/blob'])
+    expect(bytes.equals(await readFile(join(root, 'deep/er/blob')))).toBe(true)
+  })
+
+  it('may be empty', async () => {
+    const result = await receive(wanted({ expected: { algorithm: 'xxh64', hex: 'ef46db3751d8e999' } }), whole(''))
+    expect(await place(result)).toEqual([null])
+    expect((await readFile(join(root, 'a/b'))).length).toBe(0)
+  })
+
+  it('has the checksum that the primary recorded, whichever algorithm that was', async () => {
+    for (const expected of [
+      { algorithm: 'xxh64', hex: XXH64_OF_ABC },
+      { algorithm: 'sha256', hex: SHA256_OF_ABC },
+    ] as const) {
+      const result = await receive(wanted({ expected }), whole('abc'))
+      expect(result.outcomes).toMatchObject([{ outcome: 'received', bytes: 3 }])
+    }
+  })
+
+  it('takes the place of an earlier file in one step, and never that of a folder', async () => {
+    await mkdir(join(root, 'a', 'folder'), { recursive: true })
+    await writeFile(join(root, 'a', 'b'), 'earlier')
+    expect(await place(await receive(wanted(), whole('later')))).toEqual([null])
+    expect(await readFile(join(root, 'a', 'b'), 'utf8')).toBe('later')
+    const blocked = await place(await receive(wanted({ key: 'a/folder' }), whole('x')))
+    expect(blocked).toEqual([expect.objectContaining({ code: 'NOT_A_FILE' })])
+    expect((await files()).map((entry) => entry.split(' ')[0])).toEqual(['a/b'])
+  })
+
+  it('that is not wanted any more leaves nothing behind', async () => {
+    const { outcomes } = await receive(wanted(), whole('abc'))
+    await threads.discard(outcomes.flatMap((outcome) => (outcome.outcome === 'received' ? outcome.temporaryPath : [])))
+    expect(await files()).toEqual([])
+  })
+})
+
+describe('a failure leaves no file under any name', () => {
+  afterEach(async () => {
+    expect(await files()).toEqual([])
+  })
+
+  it('when the body is cut short', async () => {
+    const { outcomes, refusal } = await receive(wanted(), cutAfter(500_000, Buffer.alloc(200_000)))
+    expect(outcomes).toMatchObject([{ outcome: 'failed', id: '1', code: 'BODY_TRUNCATED' }])
+    expect(refusal).toBeNull()
+  })
+
+  it('when the body ends early but in good order', async () => {
+    const { outcomes } = await receive(wanted(), (_request, response) => {
+      response.writeHead(200, { 'geo-blob-bytes': '10' }).end('nine left')
+    })
+    expect(outcomes).toMatchObject([{ code: 'BODY_TRUNCATED', message: '9 of the announced 10 bytes arrived' }])
+  })
+
+  it('when more comes than was announced', async () => {
+    const { outcomes } = await receive(wanted(), (_request, response) => {
+      response.writeHead(200, { 'geo-blob-bytes': '3' }).end('four')
+    })
+    expect(outcomes).toMatchObject([{ outcome: 'failed', code: 'BODY_TOO_LONG' }])
+  })
+
+  it('when the file is missing on the primary', async () => {
+    const { outcomes, refusal } = await receive(wanted(), (_request, response) => {
+      const body = JSON.stringify({ geo_code: 'FILE_NOT_FOUND', message: 'Widget #1 file not found' })
+      response.writeHead(404, { 'content-type': 'application/json' }).end(body)
+    })
+    expect(outcomes).toEqual([])
+    expect(refusal).toEqual({
+      kind: 'failed',
+      code: 'FILE_NOT_FOUND',
+      message: 'The file is missing on the Geo primary site',
+    })
+  })
+
+  it('when the record is missing on the primary, which is not the same', async () => {
+    const { refusal } = await receive(wanted(), (_request, response) => {
+      response.writeHead(404).end(JSON.stringify({ code: 'RECORD_NOT_FOUND', message: 'widget not found' }))
+    })
+    expect(refusal).toMatchObject({ kind: 'failed', code: 'RECORD_NOT_FOUND' })
+  })
+
+  it('when the primary fails, even with a page in HTML', async () => {
+    const { refusal } = await receive(wanted(), (_request, response) => {
+      response.writeHead(500, { 'content-type': 'text/html' }).end('<h1>Oops</h1>')
+    })
+    expect(refusal).toMatchObject({
+      kind: 'failed',
+      code: 'HTTP_STATUS',
+      message: 'Non-success HTTP response status code 500',
+    })
+  })
+
+  it('when the primary answers with a redirect, which would carry the token elsewhere', async () => {
+    const { refusal } = await receive(wanted(), (_request, response) => {
+      response.writeHead(302, { location: `${primary.url}elsewhere` }).end()
+    })
+    expect(refusal).toMatchObject({ kind: 'failed', code: 'HTTP_STATUS' })
+  })
+
+  const pauses: [number, Record<string, string>, object][] = [
+    [429, { 'retry-after': '7' }, { code: 'PRIMARY_BUSY', retryAfterMs: 7000 }],
+    [503, {}, { code: 'PRIMARY_BUSY' }],
+    [502, {}, { code: 'PRIMARY_UNREACHABLE' }],
+    [504, {}, { code: 'PRIMARY_UNREACHABLE' }],
+    [401, {}, { code: 'PRIMARY_REFUSED' }],
+    [403, {}, { code: 'PRIMARY_REFUSED' }],
+  ]
+  for (const [status, headers, expected] of pauses) {
+    it(`when the primary answers ${status}, which is a pause and no fault of the blob`, async () => {
+      const { outcomes, refusal } = await receive(wanted(), (_request, response) => {
+        response.writeHead(status, headers).end()
+      })
+      expect(outcomes).toEqual([])
+      expect(refusal).toMatchObject({ kind: 'pause', ...expected })
+    })
+  }
+
+  it('when nobody listens, which is a pause', async () => {
+    const gone = await stageServer()
+    await gone.close()
+    const { outcomes, refusal } = await receive(wanted(), null, { url: gone.url })
+    expect(outcomes).toEqual([])
+    expect(refusal).toMatchObject({ kind: 'pause', code: 'PRIMARY_UNREACHABLE' })
+    expect(refusal?.message).toContain('ECONNREFUSED')
+  })
+
+  it('when the primary falls silent in the middle', async () => {
+    const { outcomes } = await receive(wanted(), (_request, response) => {
+      response.writeHead(200, { 'geo-blob-bytes': '10' }).write('half')
+    })
+    expect(outcomes).toMatchObject([{ outcome: 'failed', code: 'BODY_TRUNCATED' }])
+    expect(outcomes).toMatchObject([{ message: expect.stringMatching(/timeout/i) }])
+  })
+
+  it('when the transfer is cut from this side', async () => {
+    const controller = new AbortController()
+    const receiving = receive(
+      wanted(),
+      (_request, response) => void response.writeHead(200, { 'geo-blob-bytes': '10' }).write('half'),
+      { signal: controller.signal },
+    )
+    await until(async () => (await files()).some((entry) => entry.includes('.geo-tmp-')))
+    controller.abort()
+    expect((await receiving).outcomes).toMatchObject([{ outcome: 'failed' }])
+  })
+
+  it('when the transfer was cut before it began', async () => {
+    const result = await receive(wanted(), whole('abc'), { signal: AbortSignal.abort() })
+    expect(result.outcomes.filter(({ outcome }) => outcome === 'received')).toEqual([])
+  })
+
+  it('when the key leads out of the store', async () => {
+    await symlink(tmpdir(), join(root, 'planted'))
+    const planted = await receive(wanted({ key: 'planted/x' }), whole('abc'))
+    expect(planted.outcomes).toMatchObject([{ outcome: 'failed', code: 'KEY_OUTSIDE_ROOT' }])
+    const upwards = await receive(wanted({ key: '../x' }), whole('abc'))
+    expect(upwards.outcomes).toMatchObject([{ outcome: 'failed', code: 'INVALID_KEY' }])
+    await rm(join(root, 'planted'))
+  })
+})

@@ -1,0 +1,312 @@
+import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
+import { join } from 'node:path'
+import { SignJWT } from 'jose'
+import request from 'supertest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { encodeDigest } from '../../lib/blob/digest.ts'
+import type { ErrorCode } from '../../lib/errors.ts'
+import { digestOfIds, type TokenScope } from '../../lib/transfer/token.ts'
+import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
+import { folderContents } from '../support/folder-contents.ts'
+import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
+import { until } from '../support/until.ts'
+
+const PATH = '/api/v4/geo/retrieve/widget'
+const PAST_CACHES_MS = 6000
+
+let site: PrimarySite
+let id: string
+let before: unknown
+
+async function everything(): Promise<unknown> {
+  const tables = ['widgets', 'widget_states', 'gadgets', 'geo_nodes', 'geo_events', 'geo_leases', 'geo_stores']
+  const rows = await Promise.all(tables.map((table) => site.databases.main(table).select().orderBy(1)))
+  return { rows, files: await folderContents(join(site.root, '..')) }
+}
+
+beforeAll(async () => {
+  site = await createPrimarySite()
+  id = await site.addWidget('good', 'good')
+  // The first blob that is served also gives the store its marker.
+  expect((await get(id)).status).toBe(200)
+})
+afterAll(() => site.close())
+
+beforeEach(async () => {
+  site.takeLoggedCodes()
+  before = await everything()
+})
+afterEach(async () => {
+  expect(await everything()).toEqual(before)
+})
+
+const one = (replicableId: string): TokenScope => ({ replicable_name: 'widget', replicable_id: replicableId })
+const many = (ids: readonly string[]): TokenScope => ({
+  replicable_name: 'widget',
+  replicable_ids_sha256: digestOfIds(ids),
+})
+
+async function get(path: string, header?: string | Promise<string>): Promise<request.Response> {
+  const token = await (header ?? site.sign(one(path)))
+  return request(site.url).get(`${PATH}/${path}`).set('authorization', token)
+}
+
+async function post(body: object | string, scope: TokenScope): Promise<request.Response> {
+  const sent = request(site.url)
+    .post(PATH)
+    .set('authorization', await site.sign(scope))
+  return sent.set('content-type', 'application/json').send(body)
+}
+
+function expectRefusal(response: request.Response, status: number, code: ErrorCode): void {
+  expect([response.status, response.body.code]).toEqual([status, code])
+  expect(response.body.message).toEqual(expect.any(String))
+  expect(site.takeLoggedCodes()).toEqual([code])
+}
+
+/** A token of paris for the good blob, but made differently. */
+function forge(
+  make: (token: SignJWT, nowS: number) => SignJWT,
+  { secret = site.secretOf(site.paris), alg = 'HS256', accessKey = site.paris.accessKey, data = '' } = {},
+): Promise<string> {
+  const nowS = Math.floor(site.clock.nowMs() / 1000)
+  const token = new SignJWT({ data: data || JSON.stringify(one(id)) }).setProtectedHeader({ alg })
+  const standard = token
+    .setIssuedAt(nowS)
+    .setNotBefore(nowS - 5)
+    .setExpirationTime(nowS + 60)
+  return make(standard, nowS)
+    .sign(Buffer.from(secret))
+    .then((signed) => `GL-Geo ${accessKey}:${signed}`)
+}
+
+describe('strangers get 401 and learn nothing', () => {
+  const unsigned = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+  const headers: Record<string, () => string | Promise<string>> = {
+    'an empty header': () => '',
+    'another scheme': () => 'Bearer abc',
+    'garbage after the scheme': () => 'GL-Geo :::\u00ff',
+    'an unknown access key': () => forge((token) => token, { accessKey: 'nobody' }),
+    'no token': () => `GL-Geo ${site.paris.accessKey}:`,
+    'a bad signature': () => forge((token) => token, { secret: 'x'.repeat(40) }),
+    'the secret of one site under the key of another': () =>
+      forge((token) => token, { accessKey: site.tokyo.accessKey }),
+    'a stronger algorithm than agreed': () => forge((token) => token, { alg: 'HS512' }),
+    'algorithm none': () => {
+      const nowS = Math.floor(Date.now() / 1000)
+      const claims = { data: JSON.stringify(one(id)), iat: nowS, nbf: nowS, exp: nowS + 60 }
+      return `GL-Geo ${site.paris.accessKey}:${unsigned({ alg: 'none' })}.${unsigned(claims)}.`
+    },
+    'data that is not JSON': () => forge((token) => token, { data: 'x' }),
+    'data with a field too many': () => forge((token) => token, { data: JSON.stringify({ ...one(id), all: true }) }),
+    'data without a blob': () => forge((token) => token, { data: '{"replicable_name":"widget"}' }),
+  }
+  for (const [title, header] of Object.entries(headers)) {
+    it(`for ${title}`, async () => {
+      expectRefusal(await get(id, header()), 401, 'UNAUTHORIZED')
+    })
+  }
+
+  it('for no header at all, also before a large body is read', async () => {
+    expectRefusal(await request(site.url).get(`${PATH}/${id}`), 401, 'UNAUTHORIZED')
+    const sent = request(site.url)
+      .post(PATH)
+      .send({ ids: ['1'.repeat(500_000)] })
+    expectRefusal(await sent, 401, 'UNAUTHORIZED')
+  })
+})
+
+describe('a token is good for a minute and for what it names', () => {
+  it('and not after the leeway of the clocks', async () => {
+    const header = await site.sign(one(id))
+    site.clock.shiftWall(121_000)
+    expectRefusal(await get(id, header), 401, 'TOKEN_EXPIRED')
+    site.clock.shiftWall(-121_000)
+  })
+
+  it('and not before it was made', async () => {
+    const header = await site.sign(one(id))
+    site.clock.shiftWall(-70_000)
+    expectRefusal(await get(id, header), 401, 'TOKEN_EXPIRED')
+    site.clock.shiftWall(70_000)
+  })
+
+  it('whatever life it gives itself', async () => {
+    const header = await forge((token, nowS) => token.setExpirationTime(nowS + 86_400))
+    site.clock.shiftWall(130_000)
+    expectRefusal(await get(id, header), 401, 'TOKEN_EXPIRED')
+    site.clock.shiftWall(-130_000)
+  })
+
+  it('not for another blob', async () => {
+    expectRefusal(await get(id, site.sign(one('424242'))), 401, 'TOKEN_SCOPE')
+  })
+
+  it('not for a blob of another type', async () => {
+    expectRefusal(await get(id, site.sign({ replicable_name: 'gadget', replicable_id: id })), 401, 'TOKEN_SCOPE')
+  })
+
+  it('not for a list, if it names one blob, nor the other way round', async () => {
+    expectRefusal(await post({ ids: [id] }, one(id)), 401, 'TOKEN_SCOPE')
+    expectRefusal(await get(id, site.sign(many([id]))), 401, 'TOKEN_SCOPE')
+  })
+
+  it('not for a list in which one blob is another', async () => {
+    expectRefusal(await post({ ids: [id, '2'] }, many([id, '3'])), 401, 'TOKEN_SCOPE')
+  })
+})
+
+describe('what cannot be served has a code of its own', () => {
+  it('a type that is not declared here', async () => {
+    const header = await site.sign({ replicable_name: 'gizmo', replicable_id: id })
+    const response = await request(site.url).get(`/api/v4/geo/retrieve/gizmo/${id}`).set('authorization', header)
+    expectRefusal(response, 404, 'UNKNOWN_REPLICABLE')
+  })
+
+  for (const bad of ['abc', '1e3', '0x1', '9223372036854775808', '1;select', '%20']) {
+    it(`an id that is no key: ${bad}`, async () => {
+      const header = await site.sign(one(decodeURIComponent(bad)))
+      expectRefusal(await get(bad, header), 400, 'INVALID_RECORD_ID')
+    })
+  }
+
+  it('a record that does not exist', async () => {
+    const response = await get('999999')
+    expectRefusal(response, 404, 'RECORD_NOT_FOUND')
+    expect(response.body).not.toHaveProperty('geo_code')
+  })
+
+  it('a site that is not the primary', async () => {
+    const url = await site.serveAlso({ siteName: 'paris' })
+    const asked = request(url)
+      .get(`${PATH}/${id}`)
+      .set('authorization', await site.sign(one(id)))
+    expectRefusal(await asked, 409, 'NOT_PRIMARY')
+  })
+
+  it('a site whose process has another encryption key', async () => {
+    const url = await site.serveAlso({ encryptionKey: '00'.repeat(32) })
+    const asked = request(url)
+      .get(`${PATH}/${id}`)
+      .set('authorization', await site.sign(one(id)))
+    expectRefusal(await asked, 500, 'SECRET_UNDECRYPTABLE')
+  })
+})
+
+describe('with a row or a file that is not as it should be', () => {
+  async function refuseWidget(filePath: string | null): Promise<request.Response> {
+    const bad = await site.addWidget(filePath)
+    before = await everything()
+    return get(bad)
+  }
+
+  it('a missing file is told as such', async () => {
+    const response = await refuseWidget('gone/file')
+    expectRefusal(response, 404, 'FILE_NOT_FOUND')
+    expect(response.body.geo_code).toBe('FILE_NOT_FOUND')
+  })
+
+  it('a row without a file is told as a missing file', async () => {
+    expectRefusal(await refuseWidget(null), 404, 'FILE_NOT_FOUND')
+  })
+
+  it('a file where the key needs a folder is told as a missing file', async () => {
+    expectRefusal(await refuseWidget('good/below'), 404, 'FILE_NOT_FOUND')
+  })
+
+  for (const key of ['../x', '/etc/passwd', 'a/../../x', './good', '.geo-store.json', 'a//b', '']) {
+    it(`the key ${JSON.stringify(key)} is refused`, async () => {
+      expectRefusal(await refuseWidget(key), 422, 'INVALID_KEY')
+    })
+  }
+
+  it('a folder that leads outside is refused, and so is a file that does', async () => {
+    const outside = join(site.root, '..', 'outside')
+    await mkdir(outside)
+    await writeFile(join(outside, 'secret'), 'secret')
+    await symlink(outside, join(site.root, 'planted'))
+    await symlink(join(outside, 'secret'), join(site.root, 'planted-file'))
+    expectRefusal(await refuseWidget('planted/secret'), 422, 'KEY_OUTSIDE_ROOT')
+    expectRefusal(await refuseWidget('planted-file'), 422, 'KEY_OUTSIDE_ROOT')
+  })
+
+  it('a folder is not a blob', async () => {
+    await mkdir(join(site.root, 'folder'))
+    expectRefusal(await refuseWidget('folder'), 422, 'NOT_A_FILE')
+  })
+
+  it('a blob that is known to be corrupt stays here', async () => {
+    const corrupt = await site.addWidget('corrupt', 'corrupt')
+    await site.databases.main('widget_states').insert({
+      widget_id: corrupt,
+      verification_state: VERIFICATION_STATE.failed,
+      verification_checksum: encodeDigest({ algorithm: 'xxh64', hex: '00'.repeat(8) }),
+      verification_failure: 'CORRUPT_ON_PRIMARY: other bytes',
+    })
+    before = await everything()
+    expectRefusal(await get(corrupt), 409, 'CORRUPT_ON_PRIMARY')
+  })
+})
+
+describe('a list that is not as it should be', () => {
+  const ids = (count: number) => Array.from({ length: count }, (_, index) => String(index + 1))
+
+  it('with more blobs than allowed', async () => {
+    expectRefusal(await post({ ids: ids(101) }, many(ids(101))), 400, 'INVALID_REQUEST')
+  })
+
+  for (const body of ['{}', '{"ids":[]}', '{"ids":[1]}', '{"ids":["1"],"all":true}', '[]', '{"ids":', 'null']) {
+    it(`as ${body}`, async () => {
+      expectRefusal(await post(body, many(['1'])), 400, 'INVALID_REQUEST')
+    })
+  }
+
+  it('longer than allowed', async () => {
+    const long = ['1'.repeat(300_000)]
+    expectRefusal(await post({ ids: long }, many(long)), 413, 'REQUEST_TOO_LARGE')
+  })
+
+  it('with a key that is none', async () => {
+    expectRefusal(await post({ ids: [id, 'x'] }, many([id, 'x'])), 400, 'INVALID_RECORD_ID')
+  })
+
+  it('cut short', async () => {
+    const header = await site.sign(many([id]))
+    const answer = await new Promise<string>((resolve, reject) => {
+      const chunks: Buffer[] = []
+      const socket = connect(site.port, '127.0.0.1', () => {
+        const head = `POST ${PATH} HTTP/1.1\r\nHost: x\r\nAuthorization: ${header}\r\nContent-Type: application/json\r\n`
+        socket.end(`${head}Content-Length: 1000\r\n\r\n{"ids":["${id}"]}`)
+      })
+      socket.on('data', (chunk) => chunks.push(chunk))
+      socket.on('error', reject)
+      socket.on('close', () => resolve(Buffer.concat(chunks).toString()))
+    })
+    expect(answer).toMatch(/^HTTP\/1\.1 400 /)
+    const logged: unknown[] = []
+    await until(() => logged.push(...site.takeLoggedCodes()) > 0)
+    expect(logged).toEqual([expect.stringMatching(/^(REQUEST_TRUNCATED|INVALID_REQUEST)$/)])
+  })
+})
+
+describe('what an operator did', () => {
+  it('a disabled site gets nothing, though it signs well', async () => {
+    const nodes = () => site.databases.main('geo_nodes').where({ name: 'paris' })
+    await nodes().update({ enabled: false })
+    site.clock.advance(PAST_CACHES_MS)
+    expectRefusal(await get(id), 403, 'SITE_DISABLED')
+    await nodes().update({ enabled: true })
+    site.clock.advance(PAST_CACHES_MS)
+  })
+
+  it('a store that is not mounted serves nothing, rather than call its blobs missing', async () => {
+    const url = await site.serveAlso({})
+    await site.databases.main('geo_stores').update({ store_id: site.databases.main.raw('gen_random_uuid()') })
+    before = await everything()
+    const asked = request(url)
+      .get(`${PATH}/${id}`)
+      .set('authorization', await site.sign(one(id)))
+    expectRefusal(await asked, 503, 'STORE_NOT_MOUNTED')
+  })
+})

@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto'
+import request from 'supertest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, SMALL_BLOB_BYTES } from '../../lib/transfer/frame.ts'
+import { digestOfIds } from '../../lib/transfer/token.ts'
+import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
+
+let site: PrimarySite
+
+beforeAll(async () => {
+  site = await createPrimarySite()
+})
+afterAll(() => site.close())
+
+async function fetchOne(id: string): Promise<request.Response> {
+  const token = await site.sign({ replicable_name: 'widget', replicable_id: id })
+  return request(site.url).get(`/api/v4/geo/retrieve/widget/${id}`).set('authorization', token).responseType('blob')
+}
+
+async function fetchMany(ids: readonly string[]): Promise<request.Response> {
+  const token = await site.sign({ replicable_name: 'widget', replicable_ids_sha256: digestOfIds(ids) })
+  return request(site.url)
+    .post('/api/v4/geo/retrieve/widget')
+    .set('authorization', token)
+    .responseType('blob')
+    .send({ ids })
+}
+
+function framesOf(response: request.Response): Frame[] {
+  const decoded = decodeFrames(response.body)
+  expect(decoded?.complete).toBe(true)
+  return decoded?.frames ?? []
+}
+
+describe('one blob', () => {
+  it('is answered with its bytes, its length and no more', async () => {
+    const bytes = randomBytes(3_000_000)
+    const response = await fetchOne(await site.addWidget('one/large', bytes))
+    expect(response.status).toBe(200)
+    expect(response.headers).toMatchObject({
+      'content-type': 'application/octet-stream',
+      'content-length': '3000000',
+      'geo-blob-bytes': '3000000',
+    })
+    expect(bytes.equals(response.body)).toBe(true)
+    expect(site.takeLoggedCodes()).toEqual([])
+  })
+
+  it('is answered also when it is empty', async () => {
+    const response = await fetchOne(await site.addWidget('one/empty', ''))
+    expect(response.status).toBe(200)
+    expect(response.headers['geo-blob-bytes']).toBe('0')
+    expect(response.body).toHaveLength(0)
+  })
+
+  it('is found under a key with characters that paths and URLs treat specially', async () => {
+    const response = await fetchOne(await site.addWidget('one/ü %2e#?\\ *\n', 'odd'))
+    expect(response.status).toBe(200)
+    expect(response.body.toString()).toBe('odd')
+  })
+
+  it('is answered for a token that is as old as the leeway of the clocks allows', async () => {
+    const id = await site.addWidget('one/leeway', 'x')
+    const token = await site.sign({ replicable_name: 'widget', replicable_id: id })
+    site.clock.shiftWall(115_000)
+    const response = await request(site.url).get(`/api/v4/geo/retrieve/widget/${id}`).set('authorization', token)
+    site.clock.shiftWall(-115_000)
+    expect(response.status).toBe(200)
+  })
+})
+
+describe('many blobs', () => {
+  it('come in one response in the order asked for, the large ones announced only', async () => {
+    const small = await site.addWidget('many/small', 'small')
+    const large = await site.addWidget('many/large', randomBytes(SMALL_BLOB_BYTES + 1))
+    const empty = await site.addWidget('many/empty', '')
+    const response = await fetchMany([small, large, empty])
+    expect(response.status).toBe(200)
+    expect(response.headers['content-type']).toBe(FRAMES_CONTENT_TYPE)
+    const frames = framesOf(response)
+    expect(frames.map(({ header, body }) => [header, Buffer.from(body).toString()])).toEqual([
+      [{ frame: 'blob', id: small, bytes: 5 }, 'small'],
+      [{ frame: 'large', id: large, bytes: SMALL_BLOB_BYTES + 1 }, ''],
+      [{ frame: 'blob', id: empty, bytes: 0 }, ''],
+    ])
+  })
+
+  it('are put off where they do not fit any more, and a smaller one still goes with the others', async () => {
+    const full = Buffer.alloc(SMALL_BLOB_BYTES, 1)
+    const ids: string[] = []
+    for (let number = 1; number <= 15; number += 1) ids.push(await site.addWidget(`full/${number}`, full))
+    ids.push(await site.addWidget('full/nearly', full.subarray(10)))
+    const late = await site.addWidget('full/late', full)
+    const tiny = await site.addWidget('full/tiny', '10 bytes..')
+    const frames = framesOf(await fetchMany([...ids, late, tiny]))
+    expect(frames.slice(0, 16).map(({ header }) => header.frame)).toEqual(Array(16).fill('blob'))
+    expect(frames.slice(16).map(({ header }) => header)).toEqual([
+      { frame: 'later', id: late, bytes: SMALL_BLOB_BYTES },
+      { frame: 'blob', id: tiny, bytes: 10 },
+    ])
+  })
+
+  it('that are refused cost the others nothing', async () => {
+    const good = await site.addWidget('mixed/good', 'good')
+    const lost = await site.addWidget('mixed/lost')
+    const hostile = await site.addWidget('../outside')
+    const unfiled = await site.addWidget(null)
+    const frames = framesOf(await fetchMany([hostile, good, lost, unfiled, '999999']))
+    const outcomes = frames.map(({ header }) => {
+      if (header.frame === 'end') throw new Error('The last frame is not counted')
+      return [header.id, header.frame === 'error' ? header.code : header.frame]
+    })
+    expect(Object.fromEntries(outcomes)).toEqual({
+      [good]: 'blob',
+      [hostile]: 'INVALID_KEY',
+      [lost]: 'FILE_NOT_FOUND',
+      [unfiled]: 'FILE_NOT_FOUND',
+      999999: 'RECORD_NOT_FOUND',
+    })
+  })
+})
