@@ -110,7 +110,7 @@ export function createGeo(options: GeoOptions): Geo {
     threads: transferThreads,
     capacity: () => (sites.me?.enabled ? sites.me.filesMaxCapacity : 0),
   })
-  const removing = new RemovalWork({ ...common, tracking, replicables })
+  const removing = new RemovalWork({ ...common, replica: main, tracking, replicables })
 
   const dispatchers = {
     hash: new Dispatcher(hashing, clock, logger),

@@ -15,19 +15,23 @@ export async function insertPending(db: Knex, { names, keyType }: Replicable, id
      on conflict (??) do nothing`,
     [names.registryTable, names.foreignKey, ids, names.foreignKey],
   )
-  await cancelRemovals(db, names, `?::${keyType}[]`, ids)
+  await cancelRemovals(db, { names, keyType }, ids)
   return rowCount
 }
 
 /**
  * A record that came back before its removal was carried out keeps its row. What happened to it in between is not known, so
- * it is fetched again.
+ * it is fetched again. The ids are an array or, from a page, its literal.
  */
-async function cancelRemovals(db: Knex, names: Replicable['names'], array: string, ids: unknown): Promise<void> {
+export async function cancelRemovals(
+  db: Knex,
+  { names, keyType }: Pick<Replicable, 'names' | 'keyType'>,
+  ids: readonly string[] | string,
+): Promise<void> {
   await run(
     db,
     `update ?? set removal_requested_at = null, removal_retry_at = null, ${TO_PENDING}
-     where ?? = any(${array}) and removal_requested_at is not null`,
+     where ?? = any(?::${keyType}[]) and removal_requested_at is not null`,
     [names.registryTable, names.foreignKey, ids],
   )
 }
@@ -58,7 +62,7 @@ export async function insertUntracked(db: Knex, { names, keyType }: Replicable, 
      on conflict (??) do nothing`,
     [names.registryTable, names.foreignKey, literal, names.registryTable, names.foreignKey, names.foreignKey],
   )
-  await cancelRemovals(db, names, `?::${keyType}[]`, literal)
+  await cancelRemovals(db, { names, keyType }, literal)
   return rowCount
 }
 

@@ -1,10 +1,12 @@
 import type { Knex } from 'knex'
 import { failureOf } from '../blob/disk-failure.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import { availableIds } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
+import { cancelRemovals } from '../registry/registry.ts'
 import {
   claimRemovals,
   failRemoval,
@@ -22,6 +24,7 @@ const ROWS_PER_BATCH = 100
 const RETRY_IN_SECONDS = 60
 
 export interface RemoveContext {
+  readonly replica: Knex
   readonly tracking: Knex
   readonly siteName: string
   readonly leases: Leases
@@ -75,8 +78,9 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
       await tracking.transaction(async (trx) => {
         if (!(await leases.hold(trx, lease))) return
         const done: string[] = []
-        const inUse = await keysInUse(trx, this.#sharing(replicable), keysOf(rows), lease.id)
-        for (const row of rows) {
+        const going = await this.#withoutReturned(trx, replicable, rows)
+        const inUse = await keysInUse(trx, this.#sharing(replicable), keysOf(going), lease.id)
+        for (const row of going) {
           if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row.id)
         }
         await finishRemovals(trx, replicable, lease.id, done)
@@ -85,6 +89,21 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     } finally {
       leases.forget(lease)
     }
+  }
+
+  /**
+   * What asked for a removal may have seen the table before the record came (back). The replica never goes back in time, so
+   * a record that is available now keeps its row and its file.
+   */
+  async #withoutReturned(
+    trx: Knex.Transaction,
+    replicable: Replicable,
+    rows: readonly RemovalRow[],
+  ): Promise<RemovalRow[]> {
+    const whole = rows.filter((row) => row.whole).map((row) => row.id)
+    const returned = whole.length > 0 ? await availableIds(this.#context.replica, replicable, whole) : []
+    if (returned.length > 0) await cancelRemovals(trx, replicable, returned)
+    return rows.map((row) => (returned.includes(row.id) ? { ...row, whole: false } : row))
   }
 
   /** The types whose files lie in the same folder. */

@@ -70,7 +70,8 @@ export async function dropVerificationStateTable(
 /**
  * Adds the columns to a table that is in use. Its migration must say `export const config = { transaction: false }`, for the
  * indexes are built concurrently.
- * @throws ConfigurationError `INVALID_OPTIONS` within a transaction, or for a name that cannot be
+ * @throws ConfigurationError `INVALID_OPTIONS` within a transaction, for a name that cannot be, or where the table has columns
+ *   of these names that are the host's own or another type's
  */
 export async function addVerificationColumns(
   knex: Knex,
@@ -88,6 +89,7 @@ export async function addVerificationColumns(
   const alter = (change: string, bindings: readonly string[] = []): Promise<void> =>
     alterLive(knex, table, (trx) => trx.raw(`alter table ?? ${change}`, [table, ...bindings]), patience)
 
+  await requireColumnsFree(knex, table, limit)
   // Nulls and a constant default: no row is rewritten, so the lock is held for a moment.
   await alter(VERIFICATION_COLUMNS.map((column) => `add column if not exists ${column}`).join(', '))
   const state = await constraintState(knex, table, limit)
@@ -104,8 +106,33 @@ export async function dropVerificationColumns(
   { table, ...patience }: VerificationColumnsOptions,
 ): Promise<void> {
   checkedNames(name, { table })
-  const drops = VERIFICATION_COLUMNS.map((column) => `drop column if exists ${column.split(' ', 1)[0]}`)
+  const drops = VERIFICATION_COLUMNS.map((column) => `drop column if exists ${columnName(column)}`)
   await alterLive(knex, table, (trx) => trx.raw(`alter table ?? ${drops.join(', ')}`, [table]), patience)
+}
+
+/**
+ * All seven columns come in one statement, so a table with only some of them has its own: sharing those would overwrite them
+ * and later drop them. A text limit under another name says that another type keeps its state here.
+ */
+async function requireColumnsFree(knex: Knex, table: string, limit: string): Promise<void> {
+  const { rows } = await knex.raw<{ rows: { columns: string[]; limits: string[] }[] }>(
+    `select array(select attname::text from pg_attribute
+       where attrelid = ?::regclass and not attisdropped and attname = any(?)) as columns,
+     array(select conname::text from pg_constraint
+       where conrelid = ?::regclass and contype = 'c' and conname like '%\\_verification\\_failure\\_text\\_limit' and conname <> ?
+     ) as limits`,
+    [quoteTable(table), VERIFICATION_COLUMNS.map(columnName), quoteTable(table), limit],
+  )
+  const { columns = [], limits = [] } = rows[0] ?? {}
+  if (limits.length > 0)
+    throw invalid(`${table} holds the verification state of another type (${limits[0]}); use a separate table`)
+  if (columns.length > 0 && columns.length < VERIFICATION_COLUMNS.length) {
+    throw invalid(`${table} has columns of its own named ${columns.join(', ')}; use a separate table`)
+  }
+}
+
+function columnName(definition: string): string {
+  return definition.slice(0, definition.indexOf(' '))
 }
 
 async function constraintState(knex: Knex, table: string, name: string): Promise<'missing' | 'not valid' | 'valid'> {

@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { createVerificationStateTable, dropVerificationColumns, dropVerificationStateTable } from '../../lib/index.ts'
+import {
+  addVerificationColumns,
+  createVerificationStateTable,
+  dropVerificationColumns,
+  dropVerificationStateTable,
+} from '../../lib/index.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { columnsOf, constraintsOf, indexesOf } from '../support/table-shape.ts'
 
@@ -143,5 +148,22 @@ describe('the verification state of the primary in columns of the host’s table
     expect((await columnsOf(main, 'charms')).filter((column) => column.startsWith('verifi'))).toEqual([])
     expect(await indexesOf(main, 'charms')).toEqual({})
     expect(Object.keys(await constraintsOf(main, 'charms'))).toEqual(['charms_pkey'])
+  })
+
+  it('is refused where the host has a column of such a name itself, and that column stays', async () => {
+    const { main } = databases
+    await main.schema.createTable('members', (table) => {
+      table.bigIncrements('id')
+      table.timestamp('verified_at')
+    })
+    const before = await columnsOf(main, 'members')
+    const attempt = addVerificationColumns(main, 'member', { table: 'members' })
+    await expect(attempt).rejects.toThrow('columns of its own named verified_at; use a separate table')
+    expect(await columnsOf(main, 'members')).toEqual(before)
+  })
+
+  it('is refused to a second type on the same table', async () => {
+    const attempt = addVerificationColumns(databases.main, 'cover', { table: 'gadgets' })
+    await expect(attempt).rejects.toThrow('gadgets holds the verification state of another type')
   })
 })

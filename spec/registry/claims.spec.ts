@@ -4,7 +4,14 @@ import { type ClaimedRow, claimRows, typesToSync } from '../../lib/registry/clai
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
-import { addRegistryRow, registryRow, registryRows, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import {
+  addRegistryRow,
+  type RegistryColumns,
+  registryRow,
+  registryRows,
+  secondsFromNow,
+  untyped,
+} from '../support/fixture-rows.ts'
 
 const declared = declareReplicables('unused')
 const widgets = untyped(declared.widgets)
@@ -90,7 +97,7 @@ it('New rows come before retries, and those that have waited longest first', asy
 
 it('What is not due, held, started, synced or to be removed stays', async () => {
   const { tracking } = databases
-  const left: Record<string, object> = {
+  const left: Record<string, Record<string, unknown>> = {
     1: { state: SYNC_STATE.failed, retry_count: 1, retry_at: secondsFromNow(tracking, 60) },
     2: { state: SYNC_STATE.pending, lease_id: '9' },
     3: { state: SYNC_STATE.started },

@@ -25,8 +25,8 @@ const FAST_SETTINGS = { fsync: 'off', full_page_writes: 'off' }
 /** One set of servers for the whole run; every spec file gets databases of its own on them. */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await temporaryFolder('geo-spec-')
-  // By then the servers, which end with this process too, no longer write into it.
-  const callOff = afterDeath('sleep 2; rm -rf -- "$1"', folder)
+  // The servers end with this process too, but write into it a little longer.
+  const callOff = afterDeath('for try in 1 2 3 4 5; do sleep 2; rm -rf -- "$1" && break; done', folder)
   const clusters: Cluster[] = []
   const outside = outsideServers()
   const teardown = async (): Promise<void> => {

@@ -1,4 +1,3 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll } from 'vitest'
 
 /**
@@ -9,19 +8,22 @@ const KINDS = {
   ProcessWrap: 'a child process',
   TCPServerWrap: 'a listening server',
   TCPSocketWrap: 'a connection',
-  MessagePort: 'a worker thread',
+  MessagePort: 'a worker thread or a message port',
 }
 const GRACE_MS = 2000
 const POLL_MS = 20
 
+// Taken before any spec can put false ones in their place.
+const startTimer = setTimeout
+const now = performance.now.bind(performance)
 const before = openCounts()
 
 // Registered first, therefore run last: after every hook of the file itself.
 afterAll(async () => {
-  const deadline = performance.now() + GRACE_MS
+  const deadline = now() + GRACE_MS
   let leaks = leaksSince(before)
-  while (leaks.length > 0 && performance.now() < deadline) {
-    await sleep(POLL_MS)
+  while (leaks.length > 0 && now() < deadline) {
+    await new Promise((resolve) => startTimer(resolve, POLL_MS))
     leaks = leaksSince(before)
   }
   if (leaks.length > 0) throw new Error(`This file left open: ${leaks.join(', ')}.`)
@@ -34,9 +36,9 @@ function openCounts(): Map<string, number> {
 }
 
 function leaksSince(earlier: Map<string, number>): string[] {
-  const now = openCounts()
+  const open = openCounts()
   return Object.entries(KINDS).flatMap(([kind, what]) => {
-    const count = (now.get(kind) ?? 0) - (earlier.get(kind) ?? 0)
+    const count = (open.get(kind) ?? 0) - (earlier.get(kind) ?? 0)
     return count > 0 ? [`${what} (${kind}, ${count})`] : []
   })
 }

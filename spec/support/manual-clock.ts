@@ -21,9 +21,8 @@ export class ManualClock implements Clock {
     return this.#nowMs
   }
 
-  random(): number {
-    return this.randomValue
-  }
+  /** Bound, for it is passed on by itself. */
+  readonly random = (): number => this.randomValue
 
   sleep(delayMs: number, signal?: AbortSignal): Promise<void> {
     if (signal?.aborted) return Promise.resolve()

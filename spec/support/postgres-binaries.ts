@@ -1,7 +1,11 @@
+import { execFile } from 'node:child_process'
 import { cp, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { promisify } from 'node:util'
 import { afterDeath } from './after-death.ts'
 import { type Account, barrier, temporaryFolder } from './postgres-account.ts'
+
+const run = promisify(execFile)
 
 export interface Binaries {
   initdb: string
@@ -21,11 +25,11 @@ export async function takeBinaries(
   account: Account | null,
 ): Promise<{ binaries: Binaries; release: () => Promise<void> }> {
   const installed = await installedBinaries()
-  if ((await barrier(account, dirname(installed.postgres))) === null) {
+  if ((await barrier(account, installed.postgres)) === null) {
     return { binaries: installed, release: async () => undefined }
   }
   copyUsers += 1
-  copy ??= copyBinaries(installed)
+  copy ??= copyBinaries(installed, account)
   try {
     return { binaries: (await copy).binaries, release: releaseCopy }
   } catch (error) {
@@ -53,12 +57,17 @@ async function installedBinaries(): Promise<Binaries> {
   }
 }
 
-/** A clone below a folder that only root may enter (/root) hides the programs from the account that has to run them. */
-async function copyBinaries(installed: Binaries): Promise<Copy> {
+/**
+ * A clone below a folder that only root may enter (/root), or installed under a strict umask, hides the programs from the
+ * account that has to run them.
+ */
+async function copyBinaries(installed: Binaries, account: Account | null): Promise<Copy> {
   const folder = await temporaryFolder('geo-postgres-')
   const callOff = afterDeath('rm -rf -- "$1"', folder)
   const native = join(folder, 'native')
   await cp(dirname(dirname(installed.postgres)), native, { recursive: true, verbatimSymlinks: true })
+  // Modes are copied too, and may let nobody but the owner in.
+  if (account) await run('chown', ['-R', `${account.uid}:${account.gid}`, native])
   return {
     binaries: { initdb: join(native, 'bin', 'initdb'), postgres: join(native, 'bin', 'postgres') },
     remove: async () => {

@@ -1,7 +1,6 @@
 import { mkdir, symlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
-import { SignJWT } from 'jose'
 import request from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { encodeDigest } from '../../lib/blob/digest.ts'
@@ -64,98 +63,6 @@ function expectRefusal(response: request.Response, status: number, code: ErrorCo
   expect(response.body.message).toEqual(expect.any(String))
   expect(site.takeLoggedCodes()).toEqual([code])
 }
-
-/** A token of paris for the good blob, but made differently. */
-function forge(
-  make: (token: SignJWT, nowS: number) => SignJWT,
-  { secret = site.secretOf(site.paris), alg = 'HS256', accessKey = site.paris.accessKey, data = '' } = {},
-): Promise<string> {
-  const nowS = Math.floor(site.clock.nowMs() / 1000)
-  const token = new SignJWT({ data: data || JSON.stringify(one(id)) }).setProtectedHeader({ alg })
-  const standard = token
-    .setIssuedAt(nowS)
-    .setNotBefore(nowS - 5)
-    .setExpirationTime(nowS + 60)
-  return make(standard, nowS)
-    .sign(Buffer.from(secret))
-    .then((signed) => `GL-Geo ${accessKey}:${signed}`)
-}
-
-describe('strangers get 401 and learn nothing', () => {
-  const unsigned = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
-  const headers: Record<string, () => string | Promise<string>> = {
-    'an empty header': () => '',
-    'another scheme': () => 'Bearer abc',
-    'garbage after the scheme': () => 'GL-Geo :::\u00ff',
-    'an unknown access key': () => forge((token) => token, { accessKey: 'nobody' }),
-    'no token': () => `GL-Geo ${site.paris.accessKey}:`,
-    'a bad signature': () => forge((token) => token, { secret: 'x'.repeat(40) }),
-    'the secret of one site under the key of another': () =>
-      forge((token) => token, { accessKey: site.tokyo.accessKey }),
-    'a stronger algorithm than agreed': () => forge((token) => token, { alg: 'HS512' }),
-    'algorithm none': () => {
-      const nowS = Math.floor(Date.now() / 1000)
-      const claims = { data: JSON.stringify(one(id)), iat: nowS, nbf: nowS, exp: nowS + 60 }
-      return `GL-Geo ${site.paris.accessKey}:${unsigned({ alg: 'none' })}.${unsigned(claims)}.`
-    },
-    'data that is not JSON': () => forge((token) => token, { data: 'x' }),
-    'data with a field too many': () => forge((token) => token, { data: JSON.stringify({ ...one(id), all: true }) }),
-    'data without a blob': () => forge((token) => token, { data: '{"replicable_name":"widget"}' }),
-  }
-  for (const [title, header] of Object.entries(headers)) {
-    it(`for ${title}`, async () => {
-      expectRefusal(await get(id, header()), 401, 'UNAUTHORIZED')
-    })
-  }
-
-  it('for no header at all, also before a large body is read', async () => {
-    expectRefusal(await request(site.url).get(`${PATH}/${id}`), 401, 'UNAUTHORIZED')
-    const sent = request(site.url)
-      .post(PATH)
-      .send({ ids: ['1'.repeat(500_000)] })
-    expectRefusal(await sent, 401, 'UNAUTHORIZED')
-  })
-})
-
-describe('a token is good for a minute and for what it names', () => {
-  it('and not after the leeway of the clocks', async () => {
-    const header = await site.sign(one(id))
-    site.clock.shiftWall(121_000)
-    expectRefusal(await get(id, header), 401, 'TOKEN_EXPIRED')
-    site.clock.shiftWall(-121_000)
-  })
-
-  it('and not before it was made', async () => {
-    const header = await site.sign(one(id))
-    site.clock.shiftWall(-70_000)
-    expectRefusal(await get(id, header), 401, 'TOKEN_EXPIRED')
-    site.clock.shiftWall(70_000)
-  })
-
-  it('whatever life it gives itself', async () => {
-    const header = await forge((token, nowS) => token.setExpirationTime(nowS + 86_400))
-    site.clock.shiftWall(130_000)
-    expectRefusal(await get(id, header), 401, 'TOKEN_EXPIRED')
-    site.clock.shiftWall(-130_000)
-  })
-
-  it('not for another blob', async () => {
-    expectRefusal(await get(id, site.sign(one('424242'))), 401, 'TOKEN_SCOPE')
-  })
-
-  it('not for a blob of another type', async () => {
-    expectRefusal(await get(id, site.sign({ replicable_name: 'gadget', replicable_id: id })), 401, 'TOKEN_SCOPE')
-  })
-
-  it('not for a list, if it names one blob, nor the other way round', async () => {
-    expectRefusal(await post({ ids: [id] }, one(id)), 401, 'TOKEN_SCOPE')
-    expectRefusal(await get(id, site.sign(many([id]))), 401, 'TOKEN_SCOPE')
-  })
-
-  it('not for a list in which one blob is another', async () => {
-    expectRefusal(await post({ ids: [id, '2'] }, many([id, '3'])), 401, 'TOKEN_SCOPE')
-  })
-})
 
 describe('what cannot be served has a code of its own', () => {
   it('a type that is not declared here', async () => {

@@ -1,0 +1,75 @@
+import { execFile } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ChecksumPool, type ChecksumResult } from '../../lib/verification/checksum.ts'
+
+let pool: ChecksumPool
+let root: string
+
+beforeAll(async () => {
+  pool = new ChecksumPool(2)
+  root = await mkdtemp(join(tmpdir(), 'geo-checksum-'))
+})
+afterAll(async () => {
+  await pool.close()
+  await rm(root, { recursive: true, force: true })
+})
+
+function checksums(...keys: string[]): Promise<ChecksumResult[]> {
+  return pool.checksumAll(keys.map((key) => ({ root, key, algorithm: 'xxh64' })))
+}
+
+describe('the checksum threads', () => {
+  it('hash what is stored, in the order asked for', async () => {
+    await writeFile(join(root, 'empty'), '')
+    await writeFile(join(root, 'abc'), 'abc')
+    expect(await checksums('abc', 'empty', 'abc')).toEqual([
+      { ok: true, hex: '44bc2cf5ad770999', bytes: 3 },
+      { ok: true, hex: 'ef46db3751d8e999', bytes: 0 },
+      { ok: true, hex: '44bc2cf5ad770999', bytes: 3 },
+    ])
+  })
+
+  it('hash a file of many reads with the algorithm of its type', async () => {
+    const bytes = randomBytes(1_000_001)
+    await writeFile(join(root, 'large'), bytes)
+    const hex = createHash('sha256').update(bytes).digest('hex')
+    const result = await pool.checksumAll([{ root, key: 'large', algorithm: 'sha256' }])
+    expect(result).toEqual([{ ok: true, hex, bytes: 1_000_001 }])
+  })
+
+  it('give each file that cannot be hashed a code of its own, and go on with the next', async () => {
+    await writeFile(join(root, 'good'), 'abc')
+    await mkdir(join(root, 'folder'))
+    await symlink(join(root, 'good'), join(root, 'link'))
+    await symlink(tmpdir(), join(root, 'planted'))
+    const results = await checksums('missing', 'no/such', 'good/x', 'folder', 'link', 'planted/x', '../x', '', 'good')
+    expect(results.map((result) => (result.ok ? 'ok' : result.code))).toEqual([
+      'FILE_MISSING',
+      'FILE_MISSING',
+      'FILE_MISSING',
+      'NOT_A_FILE',
+      'KEY_OUTSIDE_ROOT',
+      'KEY_OUTSIDE_ROOT',
+      'INVALID_KEY',
+      'INVALID_KEY',
+      'ok',
+    ])
+    expect(results[0]).toMatchObject({ message: 'File is not checksummable - file does not exist at: missing' })
+  })
+
+  it('do not wait for someone to write into a pipe', async () => {
+    await promisify(execFile)('mkfifo', [join(root, 'pipe')])
+    expect(await checksums('pipe')).toMatchObject([{ ok: false, code: 'NOT_A_FILE' }])
+  })
+
+  it('serve several batches at once', async () => {
+    await writeFile(join(root, 'shared'), 'abc')
+    const batches = await Promise.all(Array.from({ length: 20 }, () => checksums('shared', 'nothing')))
+    for (const batch of batches) expect(batch.map(({ ok }) => ok)).toEqual([true, false])
+  })
+})

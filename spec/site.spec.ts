@@ -1,0 +1,135 @@
+import { randomBytes } from 'node:crypto'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { decryptSecret, encryptSecret } from '../lib/secret.ts'
+import { SiteDirectory } from '../lib/site.ts'
+import { insertSite, listSites } from '../lib/site-table.ts'
+import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
+import { shiftedClock } from './support/shifted-clock.ts'
+
+const key = randomBytes(32)
+const otherKey = randomBytes(32)
+let databases: SpecDatabases
+
+beforeAll(async () => {
+  databases = await createSpecDatabases()
+})
+afterAll(() => databases.destroy())
+afterEach(() => databases.main('geo_nodes').delete())
+
+const add = (site: Parameters<typeof insertSite>[2]) => insertSite(databases.main, key, site)
+const tokyo = { name: 'tokyo', url: 'https://tokyo.test', primary: true }
+
+describe('the table of sites', () => {
+  it('lists the primary first, then by name, with addresses that end in a slash', async () => {
+    await add({ name: 'zagreb', url: 'https://zagreb.test/geo', internalUrl: 'http://10.0.0.3:8080' })
+    await add({ name: 'amman', url: 'https://amman.test/', internalUrl: 'https://amman.test' })
+    await add(tokyo)
+    const sites = await listSites(databases.main)
+    expect(sites.map(({ name, url, internalUrl }) => [name, url, internalUrl])).toEqual([
+      ['tokyo', 'https://tokyo.test/', 'https://tokyo.test/'],
+      ['amman', 'https://amman.test/', 'https://amman.test/'],
+      ['zagreb', 'https://zagreb.test/geo/', 'http://10.0.0.3:8080/'],
+    ])
+    expect(sites[0]).toMatchObject({ enabled: true, filesMaxCapacity: 10, verificationMaxCapacity: 10 })
+  })
+
+  it('has at most one primary, also where two are added at once', async () => {
+    const both = await Promise.allSettled([add(tokyo), add({ ...tokyo, name: 'osaka' })])
+    expect(both.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+    await expect(add({ ...tokyo, name: 'kyoto' })).rejects.toMatchObject({ code: 'INVALID_SITE' })
+    expect(await listSites(databases.main)).toHaveLength(1)
+  })
+
+  it('has each name once, in whatever case', async () => {
+    await add({ name: 'Paris', url: 'https://paris.test' })
+    await expect(add({ name: ' pARIS ', url: 'https://x.test' })).rejects.toMatchObject({ code: 'SITE_EXISTS' })
+  })
+
+  const wrong: Record<string, object> = {
+    name: { name: '  ' },
+    url: { url: 'ftp://tokyo.test' },
+    internalUrl: { internalUrl: 'tokyo.test' },
+    primary: { primary: 'yes' },
+    filesMaxCapacity: { filesMaxCapacity: -1 },
+    verificationMaxCapacity: { verificationMaxCapacity: 1.5 },
+    typo: { typo: 1 },
+  }
+  for (const [field, change] of Object.entries(wrong)) {
+    it(`takes no site with a bad ${field}`, async () => {
+      const adding = add({ ...tokyo, ...change })
+      await expect(adding).rejects.toMatchObject({ code: 'INVALID_SITE' })
+      await expect(adding).rejects.toThrow(field)
+      expect(await listSites(databases.main)).toEqual([])
+    })
+  }
+})
+
+describe('the secret of a site', () => {
+  it('lies encrypted in the row, and the key of the host opens it', async () => {
+    const site = await add(tokyo)
+    const [row] = await databases.main('geo_nodes').select()
+    const secret = decryptSecret(site.secret, key, site.accessKey)
+    expect(secret).toMatch(/^[\w-]{40}$/)
+    expect(site.accessKey).toMatch(/^[\w-]{20}$/)
+    expect(Buffer.from(JSON.stringify(row)).includes(secret)).toBe(false)
+    expect(row.encrypted_secret_access_key.includes(secret)).toBe(false)
+    expect(row.encrypted_secret_access_key_iv).toHaveLength(12)
+  })
+
+  it('differs from site to site', async () => {
+    const sites = [await add(tokyo), await add({ name: 'paris', url: 'https://paris.test' })]
+    const secrets = sites.map((site) => decryptSecret(site.secret, key, site.accessKey))
+    expect(new Set([...secrets, ...sites.map(({ accessKey }) => accessKey)]).size).toBe(4)
+  })
+
+  it('opens with no other key, for no other row, and not after a change', () => {
+    const secret = encryptSecret('secret', key, 'access')
+    const changed = Buffer.from(secret.ciphertext)
+    changed[0] = (changed[0] ?? 0) ^ 1
+    const refused = expect.objectContaining({ code: 'SECRET_UNDECRYPTABLE' })
+    expect(() => decryptSecret(secret, otherKey, 'access')).toThrow(refused)
+    expect(() => decryptSecret(secret, key, 'other')).toThrow(refused)
+    expect(() => decryptSecret({ ...secret, ciphertext: changed }, key, 'access')).toThrow(refused)
+    expect(() => decryptSecret({ ...secret, ciphertext: Buffer.alloc(0) }, key, 'access')).toThrow(refused)
+    expect(decryptSecret(secret, key, 'access')).toBe('secret')
+  })
+})
+
+describe('what a process knows of the sites', () => {
+  it('is its own role, in whatever case its name is written', async () => {
+    await add(tokyo)
+    await add({ name: 'Paris', url: 'https://paris.test' })
+    const roles = ['TOKYO', 'paris', 'oslo'].map(async (name) => {
+      const sites = new SiteDirectory(name, databases.main, key, shiftedClock())
+      expect(sites.role).toBe('unknown')
+      await sites.refresh()
+      return sites.role
+    })
+    expect(await Promise.all(roles)).toEqual(['primary', 'secondary', 'unknown'])
+  })
+
+  it('is at most five seconds old', async () => {
+    const clock = shiftedClock()
+    const sites = new SiteDirectory('tokyo', databases.main, key, clock)
+    await sites.ensureFresh()
+    await add(tokyo)
+    await sites.ensureFresh()
+    expect(sites.me).toBeNull()
+    clock.advance(5000)
+    await sites.ensureFresh()
+    expect(sites.me?.name).toBe('tokyo')
+    expect(sites.primary).toBe(sites.me)
+  })
+
+  it('says with a code of its own that it is not registered, or has another encryption key', async () => {
+    await add(tokyo)
+    const stranger = new SiteDirectory('oslo', databases.main, otherKey, shiftedClock())
+    await stranger.refresh()
+    expect(() => stranger.requireMe()).toThrow(expect.objectContaining({ code: 'SITE_UNKNOWN' }))
+    const { primary } = stranger
+    expect(primary?.name).toBe('tokyo')
+    expect(() => primary && stranger.secretOf(primary)).toThrow(
+      expect.objectContaining({ code: 'SECRET_UNDECRYPTABLE' }),
+    )
+  })
+})

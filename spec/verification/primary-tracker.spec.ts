@@ -1,0 +1,221 @@
+import type { Knex } from 'knex'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { encodeDigest } from '../../lib/blob/digest.ts'
+import { stateTableOf } from '../../lib/blob/primary-checksum.ts'
+import type { Replicable } from '../../lib/blob/replicable.ts'
+import { insertEvents } from '../../lib/event/event-log.ts'
+import { requestChecksum } from '../../lib/verification/await-checksum.ts'
+import { type AnnounceChecksums, primaryVerification } from '../../lib/verification/primary-tracker.ts'
+import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
+import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { addHostRow, addSites, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import { createVerifyingSite, digestOf, type VerifyingSite } from '../support/verifying-site.ts'
+
+let databases: SpecDatabases
+let site: VerifyingSite
+let types: Record<'separate' | 'columns', Replicable>
+
+beforeAll(async () => {
+  databases = await createSpecDatabases()
+  site = await createVerifyingSite()
+  const { widgets, gadgets } = declareReplicables(site.root)
+  types = { separate: untyped(widgets), columns: untyped(gadgets) }
+  await addSites(databases.main, 'tokyo')
+})
+afterAll(async () => {
+  await site.close()
+  await databases.destroy()
+})
+beforeEach(async () => {
+  for (const table of ['widgets', 'gadgets', 'geo_events', 'geo_leases']) await databases.main(table).delete()
+})
+
+const announce: AnnounceChecksums = (trx, { name }, ids) =>
+  insertEvents(
+    trx,
+    name,
+    'checksum_succeeded',
+    ids.map((recordId) => ({ recordId })),
+  )
+const tracker = (by = announce) => primaryVerification(databases.main, by)
+const verify = (replicable: Replicable, afterClaim?: () => Promise<unknown>, by = announce) =>
+  site.verify(databases.main, tracker(by), replicable, afterClaim)
+
+async function addRecord(replicable: Replicable, filePath: string | null, state: object = {}): Promise<string> {
+  const { main } = databases
+  const id = await addHostRow(main, replicable, { filePath })
+  const { table, key } = stateTableOf(replicable)
+  if (replicable.verificationState === 'separate') await main(table).insert({ [key]: id, ...state })
+  else if (Object.keys(state).length > 0)
+    await main(table)
+      .where({ [key]: id })
+      .update(state)
+  return id
+}
+
+async function stateOf(replicable: Replicable, id: string) {
+  const { table, key } = stateTableOf(replicable)
+  return databases
+    .main(table)
+    .where({ [key]: id })
+    .first()
+}
+
+async function announced(): Promise<string[]> {
+  const rows: { event_name: string; payload: { model_record_id: string } }[] = await databases.main('geo_events')
+  return rows.filter((row) => row.event_name === 'checksum_succeeded').map((row) => row.payload.model_record_id)
+}
+
+describe.each(['separate', 'columns'] as const)('With its state kept as %s, the primary', (kept) => {
+  it('claims what was never hashed first, then what was hashed longest ago, then due retries', async () => {
+    const { main } = databases
+    const type = types[kept]
+    const at = (seconds: number) => secondsFromNow(main, seconds)
+    const failed = { verification_state: V.failed, verification_retry_count: 1 }
+    const late = await addRecord(type, 'a', { ...failed, verification_retry_at: at(-10) })
+    const overdue = await addRecord(type, 'a', { ...failed, verification_retry_at: at(-20) })
+    await addRecord(type, 'a', { ...failed, verification_retry_at: at(60) })
+    const recent = await addRecord(type, 'a', { verified_at: at(-10) })
+    const old = await addRecord(type, 'a', { verified_at: at(-20) })
+    const never = await addRecord(type, 'a')
+    for (const state of [V.started, V.succeeded, V.disabled]) await addRecord(type, 'a', { verification_state: state })
+    const claim = (limit: number) => main.transaction((trx) => tracker().claim(trx, type, limit))
+    expect((await claim(1)).map(({ id }) => id)).toEqual([never])
+    expect((await claim(1)).map(({ id }) => id)).toEqual([old])
+    expect(await tracker().waiting(main, Object.values(types))).toEqual([type])
+    expect((await claim(2)).map(({ id }) => id)).toEqual([recent, overdue])
+    expect(await claim(9)).toEqual([
+      { id: late, startedAt: expect.any(String), retryCount: 1, recorded: null, storedKey: null },
+    ])
+    expect(await tracker().waiting(main, Object.values(types))).toEqual([])
+    expect(await stateOf(type, late)).toMatchObject({ verification_state: V.started })
+  })
+
+  it('records the checksum of what is stored, and tells of it', async () => {
+    const type = types[kept]
+    await site.writeBlob('a/b', 'bytes')
+    const id = await addRecord(type, 'a/b', { verification_retry_count: 3, verification_failure: 'earlier' })
+    expect(await verify(type)).toBe(1)
+    expect(await stateOf(type, id)).toMatchObject({
+      verification_state: V.succeeded,
+      verification_checksum: encodeDigest(await digestOf('bytes')),
+      verified_at: expect.any(Date),
+      verification_failure: null,
+      verification_retry_count: 0,
+      verification_retry_at: null,
+    })
+    expect(await announced()).toEqual([id])
+    expect(await databases.main('geo_leases')).toEqual([])
+  })
+
+  it('records nothing that it could not tell of', async () => {
+    const type = types[kept]
+    await site.writeBlob('a/b', 'bytes')
+    const id = await addRecord(type, 'a/b')
+    const failing = async (trx: Knex.Transaction) => {
+      await trx.raw('select 1 / 0')
+    }
+    await expect(verify(type, undefined, failing)).rejects.toThrow('division by zero')
+    expect(await stateOf(type, id)).toMatchObject({ verification_state: V.started, verification_checksum: null })
+  })
+
+  it('lets a change of the file during the hashing win', async () => {
+    const { main } = databases
+    const type = types[kept]
+    await site.writeBlob('a/b', 'bytes')
+    const id = await addRecord(type, 'a/b')
+    let changes = 0
+    await verify(type, async () => {
+      changes += 1
+      if (changes === 1) await main.transaction((trx) => requestChecksum(trx, type, id, 'updated'))
+      else expect(await announced()).toEqual([])
+    })
+    expect(changes).toBe(2)
+    expect(await announced()).toEqual([id])
+  })
+
+  it('reports an immutable blob with other bytes, and never gives up its recorded checksum', async () => {
+    const type = types[kept]
+    await site.writeBlob('a/b', 'rotten')
+    const recorded = await digestOf('bytes')
+    const id = await addRecord(type, 'a/b', { verification_checksum: encodeDigest(recorded) })
+    await verify(type)
+    const state = await stateOf(type, id)
+    expect(state).toMatchObject({
+      verification_state: V.failed,
+      verification_checksum: encodeDigest(recorded),
+      verification_retry_count: 1,
+      verification_retry_at: expect.any(Date),
+    })
+    expect(state.verification_failure).toBe(
+      `CORRUPT_ON_PRIMARY: ${type.names.className} #${id} has other bytes than when its checksum was recorded ` +
+        `{"checksum":"${(await digestOf('rotten')).hex}","recorded":"${recorded.hex}"}`,
+    )
+    expect(await announced()).toEqual([])
+
+    await site.writeBlob('a/b', 'bytes')
+    await databases.main(stateTableOf(type).table).update({ verification_retry_at: null })
+    await verify(type)
+    expect(await stateOf(type, id)).toMatchObject({ verification_state: V.succeeded, verification_failure: null })
+  })
+
+  it('records a mutable blob anew', async () => {
+    const type = Object.freeze({ ...types[kept], immutable: false })
+    await site.writeBlob('a/b', 'new bytes')
+    const earlier = encodeDigest(await digestOf('bytes'))
+    const id = await addRecord(type, 'a/b', { verification_checksum: earlier })
+    await verify(type)
+    expect(await stateOf(type, id)).toMatchObject({
+      verification_state: V.succeeded,
+      verification_checksum: encodeDigest(await digestOf('new bytes')),
+    })
+    expect(await announced()).toEqual([id])
+  })
+
+  it('fails a record without its file, keeping its checksum, and tries again later', async () => {
+    const type = types[kept]
+    const recorded = encodeDigest(await digestOf('bytes'))
+    const id = await addRecord(type, 'not/there', { verification_checksum: recorded })
+    await verify(type)
+    expect(await stateOf(type, id)).toMatchObject({
+      verification_state: V.failed,
+      verification_checksum: recorded,
+      verification_failure: expect.stringMatching(/^Error during verification: .*not\/there/),
+      verification_retry_count: 1,
+    })
+  })
+
+  it('gives up and gives back records as their processes end', async () => {
+    const { main } = databases
+    const type = types[kept]
+    const once = await addRecord(type, 'a', { verification_state: V.started })
+    const twice = await addRecord(type, 'a', {
+      verification_state: V.started,
+      verification_retry_count: 1,
+      verification_failure: 'the first cause',
+    })
+    await main.transaction((trx) => tracker().takeOver(trx, type, [once, twice], 100))
+    const [first, second] = [await stateOf(type, once), await stateOf(type, twice)]
+    expect(first).toMatchObject({ verification_state: V.failed, verification_retry_count: 1 })
+    expect(second).toMatchObject({ verification_retry_count: 2, verification_failure: 'the first cause' })
+    expect(second.verification_retry_at - first.verification_retry_at).toBeGreaterThan(90_000)
+    await main(stateTableOf(type).table).update({ verification_state: V.started })
+    await main.transaction((trx) => tracker().giveBack(trx, type, [once]))
+    expect(await stateOf(type, once)).toMatchObject({ verification_state: V.pending, verification_retry_count: 1 })
+    expect(await stateOf(type, twice)).toMatchObject({ verification_state: V.started })
+  })
+})
+
+it('A state row whose record has no file any more is disabled', async () => {
+  const id = await addRecord(types.separate, null)
+  await verify(types.separate)
+  expect(await stateOf(types.separate, id)).toMatchObject({ verification_state: V.disabled })
+  expect(await announced()).toEqual([])
+})
+
+it('A record without a file is not claimed where the state is in columns', async () => {
+  const id = await addRecord(types.columns, null)
+  expect(await verify(types.columns)).toBe(0)
+  expect(await stateOf(types.columns, id)).toMatchObject({ verification_state: V.pending })
+})
