@@ -60,6 +60,7 @@ export const ERROR_CODES = Object.freeze({
   LOGICAL_REPLICA: [503, 'Use a physical (streaming) replica; logical ones have transaction ids of their own.'],
   CURSOR_HELD: [200, 'End the transaction that stays open on the primary cluster; events are handled meanwhile.'],
   DURABILITY_OFF: [200, 'Remove `durable: false` from the store to survive a power cut.'],
+  TABLE_BUSY: [503, 'End long transactions on that table, or choose a quieter hour, and run the migration again.'],
   DATABASE_UNAVAILABLE: [503, 'Bring the database back; work goes on by itself.'],
   JOB_FAILING: [503, 'See the message; the job is tried again by itself.'],
 } satisfies Record<string, readonly [status: number, advice: string]>)

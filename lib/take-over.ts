@@ -24,7 +24,7 @@ export function endingOf(
     const replicable = replicables.get(replicableName ?? '')
     // A lease on a periodic job has no records, and records of a type that is no longer declared are nobody's work.
     if (!replicable || recordIds.length === 0) return
-    const retryInSeconds = backoffSeconds(FAILURES_ASSUMED, clock.random)
+    const retryInSeconds = backoffSeconds(FAILURES_ASSUMED, () => clock.random())
     if (isVerificationLease(kind)) {
       if (how === 'died') await tracker.takeOver(trx, replicable, recordIds, retryInSeconds)
       else await tracker.giveBack(trx, replicable, recordIds)

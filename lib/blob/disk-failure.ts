@@ -21,6 +21,5 @@ export function failureOf(reason: unknown, key: string): DiskFailure {
   if (reason instanceof GeoError) return { code: reason.code, message: reason.message }
   const errno = (reason as NodeJS.ErrnoException).code ?? ''
   const code = BY_ERRNO[errno] ?? 'STORAGE_ERROR'
-  if (code === 'FILE_MISSING') return { code, message: `File is not checksummable - file does not exist at: ${key}` }
   return { code, message: `${messageOf(reason)} (${key})` }
 }

@@ -14,7 +14,8 @@ function problemOf(key: string): string | null {
   if (Buffer.byteLength(key) > LONGEST_KEY_BYTES) return `is longer than ${LONGEST_KEY_BYTES} bytes`
   for (const segment of key.split('/')) {
     if (segment === '' || segment === '.' || segment === '..') return 'is not a plain relative path'
-    if (segment.startsWith(RESERVED_PREFIX)) return `has a segment that begins with ${RESERVED_PREFIX}`
+    // Some file systems do not tell upper from lower case.
+    if (segment.toLowerCase().startsWith(RESERVED_PREFIX)) return `has a segment that begins with ${RESERVED_PREFIX}`
     if (Buffer.byteLength(segment) > LONGEST_SEGMENT_BYTES)
       return `has a segment of over ${LONGEST_SEGMENT_BYTES} bytes`
   }

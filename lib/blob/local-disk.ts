@@ -35,6 +35,9 @@ export function localDisk(options: LocalDiskOptions): BlobStore {
     async remove(key: string): Promise<boolean> {
       const path = await ifThere(async () => confinedPath(root, key))
       if (path === null) return false
+      if ((await ifThere(() => lstat(path)))?.isDirectory()) {
+        throw new GeoError('NOT_A_FILE', `${JSON.stringify(key)} is not a regular file`)
+      }
       const removed = await ifThere(() => unlink(path).then(() => true))
       for (let folder = dirname(path); folder.length > root.length; folder = dirname(folder)) {
         if (!(await removeEmptyFolder(folder))) break
@@ -97,7 +100,7 @@ async function removeEmptyFolder(folder: string): Promise<boolean> {
   } catch (reason) {
     // Not empty is the usual end of the way up; gone means that another remover was faster.
     const code = (reason as NodeJS.ErrnoException).code
-    if (code === 'ENOTEMPTY' || code === 'EEXIST') return false
+    if (code === 'ENOTEMPTY' || code === 'EEXIST' || code === 'ENOTDIR') return false
     if (code === 'ENOENT') return true
     throw reason
   }

@@ -11,13 +11,22 @@ const DEFAULT_NAMES = ['geo.config.ts', 'geo.config.js', 'geo.config.mjs', 'geo.
  * @throws ConfigurationError `INVALID_OPTIONS` where there is no such file or no such export
  */
 export async function loadConfig(path: string | undefined): Promise<GeoOptions> {
-  const file = path === undefined ? await findConfig() : resolve(path)
+  const file = path === undefined ? await findConfig() : await requireFile(resolve(path))
   const { default: exported } = (await import(pathToFileURL(file).href)) as { default?: unknown }
   const options: unknown = typeof exported === 'function' ? await exported() : exported
   if (typeof options !== 'object' || options === null) {
     throw new ConfigurationError('INVALID_OPTIONS', `${file} must export the options of createGeo as default`)
   }
   return options as GeoOptions
+}
+
+async function requireFile(file: string): Promise<string> {
+  try {
+    await access(file)
+    return file
+  } catch (reason) {
+    throw new ConfigurationError('INVALID_OPTIONS', `There is no ${file}`, { cause: reason })
+  }
 }
 
 async function findConfig(): Promise<string> {

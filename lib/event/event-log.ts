@@ -48,6 +48,7 @@ export async function insertEvents(
   )
 }
 
+// Ids leave the database as text, so the order names the columns: `order by id` would sort the text.
 const EVENT_COLUMNS = `id::text as "id", xact_id::text as "xactId", replicable_name as "replicableName",
   event_name as "eventName", payload ->> 'model_record_id' as "recordId", created_at::text as "createdAt"`
 
@@ -60,7 +61,7 @@ export async function readSettledEvents(db: Knex, after: EventPosition, limit: n
     db,
     `select ${EVENT_COLUMNS} from geo_events
      where (xact_id, id) > (?::xid8, ?::bigint) and xact_id < pg_snapshot_xmin(pg_current_snapshot())
-     order by xact_id, id limit ?`,
+     order by geo_events.xact_id, geo_events.id limit ?`,
     [after.xactId, after.eventId, limit],
   )
   return rows
@@ -72,7 +73,7 @@ export async function readEarlyEvents(db: Knex, excludeIds: readonly string[], l
     db,
     `select ${EVENT_COLUMNS} from geo_events
      where xact_id >= pg_snapshot_xmin(pg_current_snapshot()) and id <> all(?::bigint[])
-     order by xact_id, id limit ?`,
+     order by geo_events.xact_id, geo_events.id limit ?`,
     [excludeIds, limit],
   )
   return rows

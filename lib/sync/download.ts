@@ -152,7 +152,10 @@ async function finish(
   const retryCounts = new Map(rows.map((row) => [row.id, row.retryCount]))
   const failures: FailedRow[] = findings.failed.map((failure) => {
     const cap = failure.code === 'FILE_NOT_FOUND' ? MISSING_ON_PRIMARY_CAP_S : undefined
-    return { ...failure, retryInSeconds: backoffSeconds((retryCounts.get(failure.id) ?? 0) + 1, clock.random, cap) }
+    return {
+      ...failure,
+      retryInSeconds: backoffSeconds((retryCounts.get(failure.id) ?? 0) + 1, () => clock.random(), cap),
+    }
   })
   const mine = await tracking.transaction(async (trx) => {
     if (!(await leases.hold(trx, lease))) return false
@@ -165,7 +168,7 @@ async function finish(
       const failure = placed[position]
       if (!failure) synced.push({ id: blob.id, key: blob.key, bytes: blob.bytes, verifiable: verifiable.has(blob.id) })
       else {
-        const retryInSeconds = backoffSeconds((retryCounts.get(blob.id) ?? 0) + 1, clock.random)
+        const retryInSeconds = backoffSeconds((retryCounts.get(blob.id) ?? 0) + 1, () => clock.random())
         failures.push({ id: blob.id, ...failure, retryInSeconds })
       }
     })

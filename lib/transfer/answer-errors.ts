@@ -2,8 +2,10 @@ import type { ErrorRequestHandler } from 'express'
 import { GeoError, messageOf } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 
-/** What Express's body parser says, in our codes. */
-function fromBodyParser(reason: unknown): GeoError | null {
+/** What Express and its body parser say, in our codes. */
+function fromExpress(reason: unknown): GeoError | null {
+  if (reason instanceof URIError)
+    return new GeoError('INVALID_REQUEST', 'The path is not well encoded', { cause: reason })
   switch ((reason as { type?: unknown } | null)?.type) {
     case 'entity.too.large':
       return new GeoError('REQUEST_TOO_LARGE', 'The request body is too large', { cause: reason })
@@ -22,7 +24,7 @@ function fromBodyParser(reason: unknown): GeoError | null {
 /** Answers errors with their status and code, and logs each once. What is not ours to tell is told to the log alone. */
 export function answerErrors(logger: LoggerLike): ErrorRequestHandler {
   return (reason: unknown, request, response, _next) => {
-    const known = reason instanceof GeoError ? reason : fromBodyParser(reason)
+    const known = reason instanceof GeoError ? reason : fromExpress(reason)
     const error = known ?? new GeoError('INTERNAL', 'Internal error', { cause: reason })
     const fields = { code: error.code, status: error.status, path: request.path, from: request.ip }
     if (known && error.status < 500) logger.warn(fields, error.message)

@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, unlinkSync, writeSync } from 'node:fs'
+import { closeSync, constants, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
@@ -92,10 +92,14 @@ export class Arrival {
   /** Ends without a file. An earlier failure of the disk is the cause, not what followed from it. */
   abandon(code: ErrorCode, message: string): ReceiveOutcome {
     this.#close()
+    this.#failure ??= { code, message }
+    const failed: ReceiveOutcome = { outcome: 'failed', id: this.#blob.id, ...this.#failure }
+    // Where even that fails, the disk is read-only or worse, and the first cause says so already.
+    this.#failure = null
     this.#try('Error removing temporary file', () => {
-      if (this.#path !== null) unlinkSync(this.#path)
+      if (this.#path !== null) rmSync(this.#path, { force: true })
     })
-    return { outcome: 'failed', id: this.#blob.id, ...(this.#failure ?? { code, message }) }
+    return failed
   }
 
   #close(): void {

@@ -58,7 +58,12 @@ const headerShape: z.ZodType<FrameHeader> = z.discriminatedUnion('frame', [
   z.object({ frame: z.literal('blob'), id: z.string(), bytes: size }),
   z.object({ frame: z.literal('large'), id: z.string(), bytes: size }),
   z.object({ frame: z.literal('later'), id: z.string(), bytes: size }),
-  z.object({ frame: z.literal('error'), id: z.string(), code: z.custom<ErrorCode>(isErrorCode), message: z.string() }),
+  z.object({
+    frame: z.literal('error'),
+    id: z.string(),
+    code: z.string().transform((code) => (isErrorCode(code) ? code : 'HTTP_STATUS')),
+    message: z.string(),
+  }),
   z.object({ frame: z.literal('end'), count: size }),
 ])
 

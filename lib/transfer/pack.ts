@@ -1,8 +1,8 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
-import { move } from 'piscina'
+import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
-import { GeoError } from '../errors.ts'
+import { type ErrorCode, GeoError } from '../errors.ts'
 import { encodeHeader, RESPONSE_BYTES, SMALL_BLOB_BYTES } from './frame.ts'
 
 /** A blob to be sent with others. */
@@ -18,8 +18,15 @@ export interface PackTask {
   readonly framesBefore: number
 }
 
+export interface PackResult {
+  readonly response: Uint8Array
+  /** What could not be read, for the log; the response says it too. */
+  readonly failures: readonly { readonly id: string; readonly code: ErrorCode; readonly message: string }[]
+}
+
 /** Runs in a thread: reads small blobs one after another into one response. */
-export function packBlobs({ items, framesBefore }: PackTask): Uint8Array {
+export function packBlobs({ items, framesBefore }: PackTask): PackResult {
+  const failures: PackResult['failures'][number][] = []
   const parts: Buffer[] = []
   let total = 0
   for (const { id, root, key } of items) {
@@ -36,12 +43,15 @@ export function packBlobs({ items, framesBefore }: PackTask): Uint8Array {
       const missing = code === 'FILE_MISSING'
       const header = missing ? { code: 'FILE_NOT_FOUND' as const, message: `#${id} file not found` } : { code, message }
       parts.push(encodeHeader({ frame: 'error', id, ...header }))
+      failures.push({ id, ...header })
     }
   }
   parts.push(encodeHeader({ frame: 'end', count: framesBefore + items.length }))
   const response = new Uint8Array(Buffer.concat(parts))
-  // Handed over, not copied: the main thread only passes it on to the socket.
-  return move(response) as unknown as Uint8Array
+  const result: PackResult = { response, failures }
+  // The bytes are handed over, not copied: the main thread only passes them on to the socket.
+  const handedOver = { [transferableSymbol]: [response.buffer], [valueSymbol]: result }
+  return move(handedOver as unknown as Parameters<typeof move>[0]) as unknown as PackResult
 }
 
 function readSmall(path: string, room: number): { bytes: number; body: Buffer | null } {

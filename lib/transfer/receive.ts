@@ -119,9 +119,14 @@ export function receiveOne(task: ReceiveTask): Promise<ReceiveResult> {
   const [blob] = task.blobs
   if (!blob) throw new RangeError('receiveOne needs a blob')
   return ask(task, { method: 'GET' }, async (response) => {
+    const length = response.headers['geo-blob-bytes']
+    if (typeof length !== 'string' || !/^[0-9]{1,15}$/.test(length)) {
+      await response.body.dump()
+      return { outcomes: [], refusal: invalid('The answer does not say how long the blob is') }
+    }
+    const announced = Number(length)
     const arrival = new Arrival(task.root, blob)
     await arrival.begin()
-    const announced = Number(response.headers['geo-blob-bytes'] ?? response.headers['content-length'] ?? Number.NaN)
     try {
       for await (const chunk of response.body as AsyncIterable<Buffer>) {
         arrival.write(chunk)

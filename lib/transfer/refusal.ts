@@ -61,10 +61,13 @@ async function readError(
   }
 }
 
-/** Seconds or an HTTP date, in milliseconds from now; null where neither. */
+// A header gone wrong must not silence a site for years.
+const LONGEST_RETRY_AFTER_MS = 3_600_000
+
+/** Seconds or an HTTP date, in milliseconds from now, at most an hour; null where neither. */
 function parseRetryAfter(header: string | string[] | undefined): number | null {
-  if (typeof header !== 'string') return null
+  if (typeof header !== 'string' || header.trim() === '') return null
   const seconds = Number(header)
   const delayMs = Number.isFinite(seconds) ? seconds * 1000 : Date.parse(header) - Date.now()
-  return Number.isFinite(delayMs) && delayMs >= 0 ? delayMs : null
+  return Number.isFinite(delayMs) && delayMs >= 0 ? Math.min(delayMs, LONGEST_RETRY_AFTER_MS) : null
 }

@@ -51,7 +51,7 @@ export function retrieveRouter(context: ServeContext): Router {
   router.post(path, express.json({ limit: LONGEST_BODY }), (request, response, next) => {
     serveMany(context, request, response).catch(next)
   })
-  router.use(path, answerErrors(context.logger))
+  router.use('/api/v4/geo/retrieve', answerErrors(context.logger))
   return router
 }
 
@@ -155,6 +155,8 @@ async function openBlob(replicable: Replicable, id: string, key: string): Promis
 }
 
 async function serveMany(context: ServeContext, request: Request, response: Response): Promise<void> {
+  // A body that was cut before the parser looked at it leaves no error behind, only no body.
+  if (request.readableAborted) throw new GeoError('REQUEST_TRUNCATED', 'The request body ended early')
   const parsed = idsShape.safeParse(request.body)
   if (!parsed.success) throw new GeoError('INVALID_REQUEST', `Send {"ids": […]} with 1 to ${BLOBS_PER_REQUEST} keys`)
   const { ids } = parsed.data
@@ -186,7 +188,8 @@ async function serveMany(context: ServeContext, request: Request, response: Resp
       context.logger.warn({ code: reason.code, replicable: replicable.name, id }, reason.message)
     }
   }
-  const body = await context.threads.pack(items, refused.length)
+  const { response: body, failures } = await context.threads.pack(items, refused.length)
+  for (const { id, code, message } of failures) context.logger.warn({ code, replicable: replicable.name, id }, message)
   response.set('content-type', FRAMES_CONTENT_TYPE)
   const head = Buffer.concat(refused.map(encodeHeader))
   response.set('content-length', String(head.length + body.length))

@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import { Piscina } from 'piscina'
-import type { PackItem } from './pack.ts'
+import type { PackItem, PackResult } from './pack.ts'
 import type { Placed, PlaceTask } from './place.ts'
 import type { ReceiveResult, ReceiveTask } from './receive.ts'
 
@@ -47,8 +47,8 @@ export class TransferThreads {
     if (paths.length > 0) await this.#pool.run(paths, { name: 'discardBlobs' })
   }
 
-  async pack(items: readonly PackItem[], framesBefore: number): Promise<Uint8Array> {
-    return (await this.#pool.run({ items, framesBefore }, { name: 'packBlobs' })) as Uint8Array
+  async pack(items: readonly PackItem[], framesBefore: number): Promise<PackResult> {
+    return (await this.#pool.run({ items, framesBefore }, { name: 'packBlobs' })) as PackResult
   }
 
   async close(): Promise<void> {

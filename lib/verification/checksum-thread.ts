@@ -31,7 +31,11 @@ export default async function checksumAll(tasks: readonly ChecksumTask[]): Promi
     try {
       results.push({ ok: true, ...hashFile(confinedPath(root, key), await hasherFor(algorithm)) })
     } catch (reason) {
-      results.push({ ok: false, ...failureOf(reason, key) })
+      const failure = failureOf(reason, key)
+      const missing = failure.code === 'FILE_MISSING' && {
+        message: `File is not checksummable - file does not exist at: ${key}`,
+      }
+      results.push({ ok: false, ...failure, ...missing })
     }
   }
   return results

@@ -23,7 +23,7 @@ export interface LockPatience {
 
 /**
  * Runs statements in a transaction (a savepoint inside one), again and again while others hold the table.
- * @throws GeoError `DATABASE_UNAVAILABLE` once `patienceMs` is over, with the transactions that stood in the way
+ * @throws GeoError `TABLE_BUSY` once `patienceMs` is over, with the transactions that stood in the way
  */
 export async function alterLive(
   knex: Knex,
@@ -43,7 +43,7 @@ export async function alterLive(
       if ((reason as { code?: unknown }).code !== LOCK_NOT_AVAILABLE) throw reason
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** (attempt - 1), LONGEST_PAUSE_MS) * (0.5 + clock.random() / 2)
       if (clock.monotonicMs() - startedAtMs + pauseMs > patienceMs) {
-        throw new GeoError('DATABASE_UNAVAILABLE', await stillInUse(knex, table, patienceMs), { cause: reason })
+        throw new GeoError('TABLE_BUSY', await stillInUse(knex, table, patienceMs), { cause: reason })
       }
       await clock.sleep(pauseMs)
     }

@@ -153,7 +153,7 @@ export async function giveBackPrimary(
 
 /**
  * In the host's transaction: the row is new or has a new file. A changed file loses its recorded checksum, for that was of
- * other bytes; the host says so by calling `updated`. A row without a file loses its state row.
+ * other bytes; the host says so by calling `updated`.
  */
 export async function awaitChecksum(
   trx: Pick<Knex, 'raw'>,
@@ -201,13 +201,32 @@ export async function deleteUnusedStates(
 ): Promise<number> {
   const { table, key } = stateTableOf(replicable)
   const type = replicable.keyType
+  // A row may have come since the page was read; host and state are written in one transaction, so one statement sees both.
+  const available = replicable.available(db(replicable.table)).select(db.raw('??', [replicable.keyColumn]))
   const { rowCount } = await run<{ rowCount: number }>(
     db,
     `delete from ?? where ?? in (
        select s.?? from ?? s left join unnest(?::${type}[]) as u(id) on u.id = s.??
        where u.id is null and (?::${type} is null or s.?? > ?::${type}) and (?::${type} is null or s.?? <= ?::${type})
+         and not exists (select from (?) as available(id) where available.id = s.??)
        limit ?)`,
-    [table, key, key, table, range.literal, key, range.after, key, range.after, range.upTo, key, range.upTo, limit],
+    [
+      table,
+      key,
+      key,
+      table,
+      range.literal,
+      key,
+      range.after,
+      key,
+      range.after,
+      range.upTo,
+      key,
+      range.upTo,
+      available,
+      key,
+      limit,
+    ],
   )
   return rowCount
 }

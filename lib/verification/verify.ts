@@ -127,7 +127,7 @@ function judge(
   const onSecondary = claim.storedKey !== null
   // The first failure of a copy that was verified before is retried at once; the backoff starts with the second.
   const first = onSecondary && claim.retryCount === 0 && claim.recorded !== null
-  const retryInSeconds = first ? 0 : backoffSeconds(claim.retryCount + 1, clock.random)
+  const retryInSeconds = first ? 0 : backoffSeconds(claim.retryCount + 1, () => clock.random())
   if (!result.ok) {
     return {
       id,

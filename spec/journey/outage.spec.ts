@@ -1,9 +1,8 @@
 import { rename } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { compareFolders } from '../../fixtures/demo/compare.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
-import { bytesOf } from '../support/blob-files.ts'
+import { bytesOf, compareBlobs } from '../support/blob-files.ts'
 import { openPublisher, type Publisher } from '../support/publisher.ts'
 import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
@@ -14,7 +13,7 @@ const BACKLOG = 300
 const ROWS_BEFORE_THE_HOLD = 100
 const HOLD_LOCK = 42
 
-describe('a secondary', () => {
+describe('a secondary', { timeout: 60_000 }, () => {
   let sites: TwoSites
   let publisher: Publisher
 
@@ -103,12 +102,12 @@ describe('a secondary', () => {
     const ids = await registry().pluck('widget_id')
     expect(new Set(ids).size).toBe(24 + BACKLOG)
     const { primary, secondary } = sites
-    expect((await compareFolders(primary.blobsDir, secondary.blobsDir)).differences).toEqual([])
+    expect((await compareBlobs(primary, secondary)).differences).toEqual([])
   })
 
   /** What is not there yet may be missing; what is there is right. */
   async function expectNoForeignBytes(): Promise<void> {
-    const { differences } = await compareFolders(sites.primary.blobsDir, sites.secondary.blobsDir)
+    const { differences } = await compareBlobs(sites.primary, sites.secondary)
     expect(differences.filter((found) => !found.startsWith(`only in ${sites.primary.blobsDir}`))).toEqual([])
   }
 

@@ -14,7 +14,7 @@ import { until } from '../support/until.ts'
 const LARGE = Buffer.alloc(SMALL_BLOB_BYTES + 1, 'large ')
 const TIMEOUT_MS = 15_000
 
-describe('a fault', () => {
+describe('a fault', { timeout: 60_000 }, () => {
   let sites: TwoSites
   let stored: { healthy: Stored; spoilt: Stored; removed: Stored; large: Stored }
 

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { compareFolders } from '../../fixtures/demo/compare.ts'
-import { bytesOf } from '../support/blob-files.ts'
+import { bytesOf, compareBlobs } from '../support/blob-files.ts'
 import { openPublisher, type Publisher } from '../support/publisher.ts'
 import type { Stored } from '../support/site-client.ts'
 import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
@@ -10,7 +9,7 @@ import { until } from '../support/until.ts'
 const SMALL_FILES = 300
 const TIMEOUT_MS = 10_000
 
-describe('a file of the primary', () => {
+describe('a file of the primary', { timeout: 60_000 }, () => {
   let sites: TwoSites
   let publisher: Publisher
 
@@ -25,7 +24,7 @@ describe('a file of the primary', () => {
 
   async function expectEqualFolders(files: number): Promise<void> {
     const { primary, secondary } = sites
-    expect(await compareFolders(primary.blobsDir, secondary.blobsDir)).toEqual({ equalFiles: files, differences: [] })
+    expect(await compareBlobs(primary, secondary)).toEqual({ equalFiles: files, differences: [] })
   }
 
   it('reaches the secondary whatever its name and size, synced, verified and with equal bytes', async () => {

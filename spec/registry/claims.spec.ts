@@ -4,14 +4,7 @@ import { type ClaimedRow, claimRows, typesToSync } from '../../lib/registry/clai
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
-import {
-  addRegistryRow,
-  type RegistryColumns,
-  registryRow,
-  registryRows,
-  secondsFromNow,
-  untyped,
-} from '../support/fixture-rows.ts'
+import { addRegistryRow, registryRow, registryRows, secondsFromNow, untyped } from '../support/fixture-rows.ts'
 
 const declared = declareReplicables('unused')
 const widgets = untyped(declared.widgets)

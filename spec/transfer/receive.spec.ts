@@ -169,6 +169,24 @@ describe('a failure leaves no file under any name', () => {
     })
   })
 
+  it('when the bytes are not those that the primary recorded', async () => {
+    const result = await receive(wanted({ expected: { algorithm: 'xxh64', hex: XXH64_OF_ABC } }), whole('abd'))
+    expect(result.outcomes).toMatchObject([{ outcome: 'failed', code: 'CHECKSUM_MISMATCH' }])
+  })
+
+  it('when the answer does not say how long the blob is, for then none can tell whether it is whole', async () => {
+    const { outcomes, refusal } = await receive(wanted(), (_request, response) => void response.end('<h1>Log in</h1>'))
+    expect(outcomes).toEqual([])
+    expect(refusal).toMatchObject({ kind: 'failed', code: 'INVALID_RESPONSE' })
+  })
+
+  it('when the primary fails with a page that has no end', async () => {
+    const { refusal } = await receive(wanted(), (_request, response) => {
+      response.writeHead(500).write(Buffer.alloc(1_000_000))
+    })
+    expect(refusal).toMatchObject({ kind: 'failed', code: 'HTTP_STATUS' })
+  })
+
   it('when the primary answers with a redirect, which would carry the token elsewhere', async () => {
     const { refusal } = await receive(wanted(), (_request, response) => {
       response.writeHead(302, { location: `${primary.url}elsewhere` }).end()
