@@ -26,6 +26,7 @@ import { retrieveRouter } from './transfer/serve.ts'
 import { TransferThreads } from './transfer/threads.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
 import { ChecksumPool } from './verification/checksum.ts'
+import { forgetChecksum } from './verification/primary-state.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
 import { checkHealth, type Health } from './view/health.ts'
@@ -178,7 +179,7 @@ export function createGeo(options: GeoOptions): Geo {
       return stopping
     },
     replicator<Row>(replicable: Replicable<Row>) {
-      return replicatorOf(replicable, sites, gate, requestChecksum, wakeAfter)
+      return replicatorOf(replicable, sites, gate, { requestChecksum, forgetChecksum }, wakeAfter)
     },
     health: () =>
       checkHealth({

@@ -4,13 +4,18 @@ import type { FeatureGate } from '../feature.ts'
 import type { SiteDirectory } from '../site.ts'
 import { insertEvents } from './event-log.ts'
 
-/** Marks the file of a row to be hashed by the primary; in the host's transaction. */
-export type RequestChecksum = (
-  trx: Knex.Transaction,
-  replicable: Replicable,
-  recordId: string,
-  change: 'created' | 'updated',
-) => Promise<void>
+/** What the primary does to its checksums when the host writes a row; in the host's transaction. */
+export interface PrimaryVerification {
+  /** The row has a new file: it is to be hashed. */
+  requestChecksum(
+    trx: Knex.Transaction,
+    replicable: Replicable,
+    recordId: string,
+    change: 'created' | 'updated',
+  ): Promise<void>
+  /** The row has a new file while its type is switched off: a checksum of the former one is void. */
+  forgetChecksum(trx: Knex.Transaction, replicable: Replicable, recordId: string): Promise<void>
+}
 
 /** Tells the other sites what the host does to one row. Each call belongs into the transaction of that write. */
 export interface Replicator<Row> {
@@ -30,7 +35,7 @@ export function replicatorOf<Row>(
   replicable: Replicable<Row>,
   sites: SiteDirectory,
   gate: FeatureGate,
-  requestChecksum: RequestChecksum,
+  verification: PrimaryVerification,
   wakeAfter: (trx: Knex.Transaction) => void,
 ): Replicator<Row> {
   const type = replicable as Replicable
@@ -42,9 +47,15 @@ export function replicatorOf<Row>(
   }
 
   async function changed(change: 'created' | 'updated', row: Row, trx: Knex.Transaction): Promise<void> {
-    if (!(await publishes())) return
+    await sites.ensureFresh()
+    if (sites.role !== 'primary') return
     const recordId = recordIdOf(row)
-    await requestChecksum(trx, type, recordId, change)
+    if (!gate.replicationEnabled(type)) {
+      // What is recorded of the former file must not stand when the flag comes on: the new one would be called corrupt.
+      if (change === 'updated') await verification.forgetChecksum(trx, type, recordId)
+      return
+    }
+    await verification.requestChecksum(trx, type, recordId, change)
     await insertEvents(trx, replicable.name, change, [{ recordId }])
     wakeAfter(trx)
   }

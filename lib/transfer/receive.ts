@@ -4,7 +4,7 @@ import { messageOf } from '../errors.ts'
 import { Arrival } from './arrival.ts'
 import type { ReceiveOutcome, WantedBlob } from './blob-order.ts'
 import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, RESPONSE_BYTES } from './frame.ts'
-import { type Refusal, readRefusal, unreachable } from './refusal.ts'
+import { MISSING_ON_PRIMARY, type Refusal, readRefusal, unreachable } from './refusal.ts'
 
 export interface ReceiveTask {
   readonly url: string
@@ -100,9 +100,10 @@ async function storeAll(task: ReceiveTask, frames: readonly Frame[]): Promise<Re
     const blob = wanted.get(header.id)
     // Not asked for, or a second time: nothing of it is believed.
     if (!blob || !wanted.delete(header.id)) continue
-    if (header.frame === 'error')
-      outcomes.push({ outcome: 'failed', id: header.id, code: header.code, message: header.message })
-    else if (header.frame !== 'blob') outcomes.push({ outcome: header.frame, id: header.id, bytes: header.bytes })
+    if (header.frame === 'error') {
+      const message = header.code === 'FILE_NOT_FOUND' ? MISSING_ON_PRIMARY : header.message
+      outcomes.push({ outcome: 'failed', id: header.id, code: header.code, message })
+    } else if (header.frame !== 'blob') outcomes.push({ outcome: header.frame, id: header.id, bytes: header.bytes })
     else {
       const arrival = new Arrival(task.root, blob)
       await arrival.begin()

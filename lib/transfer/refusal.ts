@@ -11,6 +11,9 @@ export interface Refusal {
   readonly retryAfterMs?: number
 }
 
+/** What a registry says of a blob whose file the primary does not have (GB.E.4). */
+export const MISSING_ON_PRIMARY = 'The file is missing on the Geo primary site'
+
 /** The primary did not answer, or the connection broke. */
 export function unreachable(reason: unknown): Refusal {
   return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: `The primary does not answer: ${describe(reason)}` }
@@ -37,7 +40,7 @@ export async function readRefusal({ statusCode, headers, body }: Dispatcher.Resp
     return { kind: 'pause', code: 'PRIMARY_REFUSED', message: said }
   }
   if (statusCode === 404 && geoCode === 'FILE_NOT_FOUND') {
-    return { kind: 'failed', code: 'FILE_NOT_FOUND', message: 'The file is missing on the Geo primary site' }
+    return { kind: 'failed', code: 'FILE_NOT_FOUND', message: MISSING_ON_PRIMARY }
   }
   return { kind: 'failed', code: isErrorCode(code) ? code : 'HTTP_STATUS', message: said }
 }

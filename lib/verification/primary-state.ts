@@ -151,6 +151,15 @@ export async function giveBackPrimary(
   )
 }
 
+const RESET = `verification_state = ${V.pending}, verification_checksum = null, verification_failure = null,
+  verification_retry_count = 0, verification_retry_at = null`
+
+/** In the host's transaction: what is recorded of the row's former file is void. Adds no state where there is none. */
+export async function forgetChecksum(trx: Pick<Knex, 'raw'>, replicable: Replicable, recordId: string): Promise<void> {
+  const { table, key } = stateTableOf(replicable)
+  await run(trx, `update ?? set ${RESET} where ?? = ?::${replicable.keyType}`, [table, key, recordId])
+}
+
 /**
  * In the host's transaction: the row is new or has a new file. A changed file loses its recorded checksum, for that was of
  * other bytes; the host says so by calling `updated`.
@@ -163,17 +172,14 @@ export async function awaitChecksum(
   available: Knex.QueryBuilder,
 ): Promise<void> {
   const { table, key } = stateTableOf(replicable)
-  const reset = `verification_state = ${V.pending}, verification_checksum = null, verification_failure = null,
-    verification_retry_count = 0, verification_retry_at = null`
   if (replicable.verificationState === 'columns') {
-    if (change === 'updated')
-      await run(trx, `update ?? set ${reset} where ?? = ?::${replicable.keyType}`, [table, key, recordId])
+    if (change === 'updated') await forgetChecksum(trx, replicable, recordId)
     return
   }
   await run(
     trx,
     `insert into ?? as s (??) select id from (?) as available(id)
-     on conflict (??) do ${change === 'updated' ? `update set ${reset}` : 'nothing'}`,
+     on conflict (??) do ${change === 'updated' ? `update set ${RESET}` : 'nothing'}`,
     [table, key, available, key],
   )
 }
