@@ -98,24 +98,27 @@ describe('a fault', { timeout: 60_000 }, () => {
     })
   })
 
-  it('of a file that is missing on the primary has its name, and heals when it is back', async () => {
-    const victim = stored.large
-    const path = join(sites.primary.blobsDir, victim.key)
-    const before = await bytesOf(sites.secondary, victim.key)
-    await rename(path, `${path}.away`)
-    await registryOf(victim).update({ state: SYNC_STATE.pending })
+  it.each(['small', 'large'] as const)(
+    'of a %s file that is missing on the primary has its name, and heals',
+    async (size) => {
+      const victim = size === 'small' ? stored.removed : stored.large
+      const path = join(sites.primary.blobsDir, victim.key)
+      const before = await bytesOf(sites.secondary, victim.key)
+      await rename(path, `${path}.away`)
+      await registryOf(victim).update({ state: SYNC_STATE.pending })
 
-    await untilFailed(victim)
-    expect(await registryOf(victim).first()).toMatchObject({
-      error_code: 'FILE_NOT_FOUND',
-      last_sync_failure: 'The file is missing on the Geo primary site',
-      retry_count: 1,
-    })
-    expect(await bytesOf(sites.secondary, victim.key)).toEqual(before)
+      await untilFailed(victim)
+      expect(await registryOf(victim).first()).toMatchObject({
+        error_code: 'FILE_NOT_FOUND',
+        last_sync_failure: 'The file is missing on the Geo primary site',
+        retry_count: 1,
+      })
+      expect(await bytesOf(sites.secondary, victim.key)).toEqual(before)
 
-    await rename(`${path}.away`, path)
-    await registryOf(victim).update({ retry_at: sites.databases.tracking.fn.now() })
-    await sites.untilVerified({ widgets: 4, gadgets: 0 })
-    expect(await registryOf(victim).first()).toMatchObject({ error_code: null, last_sync_failure: null })
-  })
+      await rename(`${path}.away`, path)
+      await registryOf(victim).update({ retry_at: sites.databases.tracking.fn.now() })
+      await sites.untilVerified({ widgets: 4, gadgets: 0 })
+      expect(await registryOf(victim).first()).toMatchObject({ error_code: null, last_sync_failure: null })
+    },
+  )
 })
