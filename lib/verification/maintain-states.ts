@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { type KeyPage, pageOfKeys } from '../blob/source.ts'
 import { bounded } from '../databases.ts'
-import { deleteUnusedStates, insertMissingStates, reverifyOldest } from './primary-state.ts'
+import { deleteUnusedStates, insertMissingStates, reverifyOldest } from './state-upkeep.ts'
 
 const KEYS_PER_PAGE = 1000
 const REVERIFIED_AT_ONCE = 1000
