@@ -15,7 +15,7 @@ import { type GeoOptions, parseOptions } from './options.ts'
 import { registryVerification } from './registry/registry-verification.ts'
 import { reverifyAll } from './registry/reverify.ts'
 import { SiteDirectory } from './site.ts'
-import { insertSite, listSites, type NewSite, type Site } from './site-table.ts'
+import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
 import { checkTables } from './start-check.ts'
 import { RemovalWork } from './sync/remove.ts'
 import { SyncWork } from './sync/schedule.ts'
@@ -55,6 +55,8 @@ export interface Geo {
   readonly sites: {
     /** Adds a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`. */
     add(site: NewSite): Promise<Site>
+    /** Changes settings of a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_UNKNOWN`. */
+    update(name: string, change: SiteChange): Promise<Site>
     list(): Promise<Site[]>
   }
 }
@@ -202,6 +204,11 @@ export function createGeo(options: GeoOptions): Geo {
         const added = await insertSite(main, settings.encryptionKey, site)
         await sites.refresh()
         return added
+      },
+      update: async (name: string, change: SiteChange) => {
+        const updated = await updateSite(main, name, change)
+        await sites.refresh()
+        return updated
       },
       list: () => listSites(main),
     }),

@@ -7,6 +7,7 @@ export {
   type Replicable,
   type ReplicableDeclaration,
 } from './blob/replicable.ts'
+export type { SelectiveSync } from './blob/selective-sync.ts'
 export type { Clock } from './clock.ts'
 export { ConfigurationError, ERROR_CODES, type ErrorCode, GeoError } from './errors.ts'
 export type { Replicator } from './event/publish.ts'
@@ -16,7 +17,7 @@ export type { LoggerLike } from './log.ts'
 export { migrationFolders } from './migration-folders.ts'
 export type { Ability, GeoOptions } from './options.ts'
 export { createRegistryTable, dropRegistryTable } from './registry/table.ts'
-export type { NewSite, Site } from './site-table.ts'
+export type { NewSite, Site, SiteChange } from './site-table.ts'
 export {
   addVerificationColumns,
   createVerificationStateTable,

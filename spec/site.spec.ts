@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { decryptSecret, encryptSecret } from '../lib/secret.ts'
 import { SiteDirectory } from '../lib/site.ts'
-import { insertSite, listSites } from '../lib/site-table.ts'
+import { insertSite, listSites, updateSite } from '../lib/site-table.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 import { shiftedClock } from './support/shifted-clock.ts'
 
@@ -43,6 +43,47 @@ describe('the table of sites', () => {
   it('has each name once, in whatever case', async () => {
     await add({ name: 'Paris', url: 'https://paris.test' })
     await expect(add({ name: ' pARIS ', url: 'https://x.test' })).rejects.toMatchObject({ code: 'SITE_EXISTS' })
+  })
+
+  it('takes changes of what may change, one field or all, and leaves the rest', async () => {
+    await add(tokyo)
+    const before = await add({ name: 'paris', url: 'https://paris.test' })
+    expect(before).toMatchObject({
+      transferBytesPerSecond: null,
+      copiesReverificationIntervalDays: null,
+      selectiveSync: null,
+    })
+    const change = {
+      enabled: false,
+      url: 'https://paris.test/geo/',
+      internalUrl: 'http://10.0.0.9/',
+      filesMaxCapacity: 3,
+      verificationMaxCapacity: 4,
+      minimumReverificationIntervalDays: 5,
+      transferBytesPerSecond: 3_000_000_000,
+      copiesReverificationIntervalDays: 6,
+      selectiveSync: { type: 'namespaces', namespaceIds: ['1', 'a,b'], shards: [] },
+    }
+    const changed = await updateSite(databases.main, 'PARIS', change)
+    expect(changed).toEqual({ ...before, ...change })
+    const back = await updateSite(databases.main, 'paris', { transferBytesPerSecond: null, selectiveSync: null })
+    expect(back).toEqual({ ...changed, transferBytesPerSecond: null, selectiveSync: null })
+  })
+
+  it('refuses to disable the primary, to change who is not there, and what cannot be', async () => {
+    await add(tokyo)
+    const code = (change: Parameters<typeof updateSite>[2], name = 'tokyo') =>
+      updateSite(databases.main, name, change).then(
+        () => null,
+        (reason) => reason.code,
+      )
+    expect(await code({ enabled: false })).toBe('INVALID_SITE')
+    expect(await code({ enabled: true }, 'oslo')).toBe('SITE_UNKNOWN')
+    expect(await code({ transferBytesPerSecond: 1023 })).toBe('INVALID_SITE')
+    expect(await code({ copiesReverificationIntervalDays: 0 })).toBe('INVALID_SITE')
+    expect(await code({ selectiveSync: { type: ' ' } })).toBe('INVALID_SITE')
+    expect(await code({ primary: false } as object)).toBe('INVALID_SITE')
+    expect((await listSites(databases.main))[0]).toMatchObject({ enabled: true, transferBytesPerSecond: null })
   })
 
   const wrong: Record<string, object> = {

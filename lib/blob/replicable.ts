@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { ConfigurationError } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
 import { deriveNames, nameProblem, type ReplicableNames } from './names.ts'
+import type { SelectiveSync } from './selective-sync.ts'
 
 export type KeyType = 'bigint' | 'uuid'
 export type ChecksumAlgorithm = 'xxh64' | 'sha256'
@@ -28,6 +29,11 @@ export interface ReplicableDeclaration<Row> {
   blob(row: Row): string | null | undefined
   /** Leaves out rows that have no file yet. Gets a query on the table, returns it with conditions added. Default: all rows. */
   available?(query: Knex.QueryBuilder): Knex.QueryBuilder
+  /**
+   * Which rows a secondary with selective sync holds copies of. Gets a query on the table and what the operator selected,
+   * returns the query with conditions added. Default: all rows. Not asked on the primary, nor where nothing is selected.
+   */
+  scope?(query: Knex.QueryBuilder, selection: SelectiveSync): Knex.QueryBuilder
   /** Whether the bytes under one key never change. Default true; a mutable blob is fetched and hashed again on every event. */
   immutable?: boolean
   /** Default `xxh64`. */
@@ -47,6 +53,7 @@ export interface Replicable<Row = unknown> {
   readonly store: BlobStore
   blob(row: Row): string | null | undefined
   available(query: Knex.QueryBuilder): Knex.QueryBuilder
+  scope(query: Knex.QueryBuilder, selection: SelectiveSync): Knex.QueryBuilder
   readonly immutable: boolean
   readonly checksum: ChecksumAlgorithm
   readonly released: string | null
@@ -73,6 +80,7 @@ const declarationShape = z.strictObject({
   ),
   blob: callable<Replicable['blob']>(),
   available: callable<Replicable['available']>().default(() => (query: Knex.QueryBuilder) => query),
+  scope: callable<Replicable['scope']>().default(() => (query: Knex.QueryBuilder) => query),
   immutable: z.boolean().default(true),
   checksum: z.enum(['xxh64', 'sha256']).default('xxh64'),
   released: z.string().min(1).optional(),

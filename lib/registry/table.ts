@@ -98,7 +98,11 @@ export async function createRegistryTable(
         -- When a removal that failed is due again.
         removal_retry_at timestamptz,
         -- Keys of earlier copies: their files are removed with the same claim.
-        superseded_keys text[]
+        superseded_keys text[],
+        -- Found by reconciliation or asked for in bulk, not told by an event: claimed after new rows and due retries.
+        backfill boolean not null default false,
+        -- The host's row (its xmin) that blob_key was read from: a pass looks again only at rows whose version differs.
+        row_version bigint
       )`,
       [names.registryTable, names.foreignKey],
     )

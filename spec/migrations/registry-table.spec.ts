@@ -30,6 +30,8 @@ const OWN_COLUMNS = [
   'removal_requested_at timestamp with time zone',
   'removal_retry_at timestamp with time zone',
   'superseded_keys text[]',
+  'backfill boolean not null default false',
+  'row_version bigint',
 ]
 
 const WIDGET_INDEXES = {
