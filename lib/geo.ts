@@ -1,21 +1,20 @@
 import { randomUUID } from 'node:crypto'
 import { availableParallelism } from 'node:os'
-import express, { type Router } from 'express'
+import express from 'express'
 import type { Knex } from 'knex'
+import type { Assembly, Dispatchers, Resources, WorkSources } from './assembly.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { StoreIdentities } from './blob/store-identity.ts'
 import { openDatabases } from './databases.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
-import { type Replicator, replicatorOf } from './event/publish.ts'
+import { facadeOf, type Geo } from './facade.ts'
 import { FeatureGate } from './feature.ts'
 import { JobLoops } from './job-loop.ts'
 import { endLeasesOf, Leases } from './lease.ts'
-import { type GeoOptions, parseOptions } from './options.ts'
+import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
 import { registryVerification } from './registry/registry-verification.ts'
-import { reverifyAll } from './registry/reverify.ts'
 import { SiteDirectory } from './site.ts'
-import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
 import { checkTables } from './start-check.ts'
 import { RemovalWork } from './sync/remove.ts'
 import { SyncWork } from './sync/schedule.ts'
@@ -24,58 +23,42 @@ import { timetable } from './timetable.ts'
 import { Fetcher } from './transfer/fetch.ts'
 import { retrieveRouter } from './transfer/serve.ts'
 import { TransferThreads } from './transfer/threads.ts'
-import { requestChecksum } from './verification/await-checksum.ts'
 import { ChecksumPool } from './verification/checksum.ts'
-import { forgetChecksum } from './verification/primary-state.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
-import { checkHealth, type Health } from './view/health.ts'
 import { periodicWork } from './work.ts'
 
 const MOST_THREADS = 4
 
-/** The SDK inside one process of the host. */
-export interface Geo {
-  /** All routes; mount it anywhere in the app. */
-  readonly router: Router
-  /** The same routes, part by part. */
-  readonly routers: { readonly retrieve: Router }
-  /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
-  start(): Promise<void>
-  /** Takes no new work and waits for what runs, at most `timeoutMs`. True if all of it ended. */
-  drain(options: { timeoutMs: number }): Promise<boolean>
-  /** Cuts transfers, gives back leases, closes threads and connections. Twice is once. */
-  stop(): Promise<void>
-  /** What the host calls in the transaction of its writes. */
-  replicator<Row>(replicable: Replicable<Row>): Replicator<Row>
-  /** What is wrong with this site now. */
-  health(): Promise<Health>
-  /** On a secondary: every synced copy is hashed again. Returns how many. */
-  reverify<Row>(replicable: Replicable<Row>): Promise<number>
-  readonly sites: {
-    /** Adds a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`. */
-    add(site: NewSite): Promise<Site>
-    /** Changes settings of a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_UNKNOWN`. */
-    update(name: string, change: SiteChange): Promise<Site>
-    list(): Promise<Site[]>
+/**
+ * The SDK inside one process of the host.
+ * @throws ConfigurationError `INVALID_OPTIONS`, `DUPLICATE_REPLICABLE`
+ */
+export function createGeo(options: GeoOptions): Geo {
+  return facadeOf(assemble(parseOptions(options)))
+}
+
+export function openResources(settings: GeoSettings): Resources {
+  const threads = settings.threads ?? Math.min(availableParallelism(), MOST_THREADS)
+  return {
+    databases: openDatabases(settings.mainDb, settings.trackingDb),
+    transferThreads: new TransferThreads(threads),
+    checksums: new ChecksumPool(threads),
   }
 }
 
 /**
  * Wires the rooms in the order of a blob's way: the host's write becomes an event, the event a registry row, the row a
- * transfer, the file a verified copy.
- * @throws ConfigurationError `INVALID_OPTIONS`, `DUPLICATE_REPLICABLE`
+ * transfer, the file a verified copy. `stop` closes the resources.
  */
-export function createGeo(options: GeoOptions): Geo {
-  const settings = parseOptions(options)
+export function assemble(settings: GeoSettings, resources = openResources(settings)): Assembly {
   const { siteName, replicables, clock, logger } = settings
+  const { databases, transferThreads, checksums } = resources
   const byName: ReadonlyMap<string, Replicable> = new Map(
     replicables.map((replicable) => [replicable.name, replicable]),
   )
-  const threads = settings.threads ?? Math.min(availableParallelism(), MOST_THREADS)
 
   // Who am I, and what may I do?
-  const databases = openDatabases(settings.mainDb, settings.trackingDb)
   const { main } = databases
   const tracking = databases.tracking ?? main
   const sites = new SiteDirectory(siteName, main, settings.encryptionKey, clock)
@@ -86,8 +69,6 @@ export function createGeo(options: GeoOptions): Geo {
   const loops = new JobLoops(clock, logger, () => sites.role)
 
   // Bytes between sites, and whether they are right.
-  const transferThreads = new TransferThreads(threads)
-  const checksums = new ChecksumPool(threads)
   const fetcher = new Fetcher(sites, transferThreads, clock, settings.idleTimeoutMs)
   const retrieve = retrieveRouter({ main, sites, replicables: byName, threads: transferThreads, stores, clock, logger })
 
@@ -115,7 +96,8 @@ export function createGeo(options: GeoOptions): Geo {
   })
   const removing = new RemovalWork({ ...common, replica: main, tracking, replicables })
 
-  const dispatchers = {
+  const sources: WorkSources = { hash: hashing, sync: syncing, remove: removing, verify: verifyingCopies }
+  const dispatchers: Dispatchers = {
     hash: new Dispatcher(hashing, clock, logger),
     sync: new Dispatcher(syncing, clock, logger),
     remove: new Dispatcher(removing, clock, logger),
@@ -135,8 +117,9 @@ export function createGeo(options: GeoOptions): Geo {
     checkTables: check,
     endDied: (trx, lease) => ending('died')(trx, lease),
   })
+  const jobs = timetable(work.jobs)
 
-  const wakeAfter = (trx: Knex.Transaction) => {
+  const hashAfter = (trx: Knex.Transaction) => {
     const wake = () => loops.wake('verify-primary')
     // A rollback is the host's business; there is nothing to hash then.
     trx.executionPromise.then(wake, wake)
@@ -163,12 +146,25 @@ export function createGeo(options: GeoOptions): Geo {
   router.use(retrieve)
 
   return Object.freeze({
+    settings,
+    byName,
+    databases,
+    sites,
+    gate,
+    leases,
+    stores,
+    loops,
+    sources,
+    dispatchers,
+    jobs,
+    retrieve,
     router,
-    routers: Object.freeze({ retrieve }),
+    earlyEvents: work.earlyEvents,
+    hashAfter,
     async start() {
       if (stopping) return
       await check.atStart(logger)
-      if (settings.work && !stopping) loops.start(timetable(work.jobs))
+      if (settings.work && !stopping) loops.start(jobs)
     },
     async drain({ timeoutMs }: { timeoutMs: number }) {
       const inTime = new AbortController()
@@ -180,37 +176,5 @@ export function createGeo(options: GeoOptions): Geo {
       stopping ??= stop()
       return stopping
     },
-    replicator<Row>(replicable: Replicable<Row>) {
-      return replicatorOf(replicable, sites, gate, { requestChecksum, forgetChecksum }, wakeAfter)
-    },
-    health: () =>
-      checkHealth({
-        main,
-        tracking: databases.tracking,
-        sites,
-        stores,
-        replicables,
-        jobFailures: () => loops.failures,
-        transferRefusal: () => syncing.refusal,
-        earlyEvents: () => work.earlyEvents(),
-      }),
-    async reverify<Row>(replicable: Replicable<Row>) {
-      const woken = await reverifyAll(tracking, replicable as Replicable)
-      loops.wake('verify')
-      return woken
-    },
-    sites: Object.freeze({
-      add: async (site: NewSite) => {
-        const added = await insertSite(main, settings.encryptionKey, site)
-        await sites.refresh()
-        return added
-      },
-      update: async (name: string, change: SiteChange) => {
-        const updated = await updateSite(main, name, change)
-        await sites.refresh()
-        return updated
-      },
-      list: () => listSites(main),
-    }),
   })
 }

@@ -1,0 +1,59 @@
+import type { Router } from 'express'
+import type { Knex } from 'knex'
+import type { Replicable } from './blob/replicable.ts'
+import type { StoreIdentities } from './blob/store-identity.ts'
+import type { Databases } from './databases.ts'
+import type { Dispatcher } from './dispatcher.ts'
+import type { FeatureGate } from './feature.ts'
+import type { Job, JobLoops } from './job-loop.ts'
+import type { Leases } from './lease.ts'
+import type { GeoSettings } from './options.ts'
+import type { SiteDirectory } from './site.ts'
+import type { RemovalWork } from './sync/remove.ts'
+import type { SyncWork } from './sync/schedule.ts'
+import type { TransferThreads } from './transfer/threads.ts'
+import type { ChecksumPool } from './verification/checksum.ts'
+import type { VerificationWork } from './verification/verify.ts'
+
+/** What costs time to open; whoever opens it closes it. */
+export interface Resources {
+  readonly databases: Databases
+  readonly transferThreads: TransferThreads
+  readonly checksums: ChecksumPool
+}
+
+/** Where the dispatchers get their work. */
+export interface WorkSources {
+  readonly hash: VerificationWork
+  readonly sync: SyncWork
+  readonly remove: RemovalWork
+  readonly verify: VerificationWork
+}
+
+export type Dispatchers = Readonly<Record<keyof WorkSources, Dispatcher<unknown>>>
+
+/** The wired parts of the SDK in one process. Hosts see the facade; specs and the testing kit run its jobs one by one. */
+export interface Assembly {
+  readonly settings: GeoSettings
+  readonly byName: ReadonlyMap<string, Replicable>
+  readonly databases: Databases
+  readonly sites: SiteDirectory
+  readonly gate: FeatureGate
+  readonly leases: Leases
+  readonly stores: StoreIdentities
+  readonly loops: JobLoops
+  readonly sources: WorkSources
+  readonly dispatchers: Dispatchers
+  /** All periodic work, as `start` runs it in loops. */
+  readonly jobs: readonly Job[]
+  readonly retrieve: Router
+  readonly router: Router
+  /** How many events were handled before their turn at the last look. */
+  earlyEvents(): number
+  /** Once the caller's transaction has ended, new files are hashed at once. */
+  hashAfter(trx: Knex.Transaction): void
+  /** As in the facade. */
+  start(): Promise<void>
+  drain(options: { timeoutMs: number }): Promise<boolean>
+  stop(): Promise<void>
+}
