@@ -25,6 +25,9 @@ export const systemClock: Clock = Object.freeze({
     }),
 })
 
+/** Where counting retries ends: the columns are smallint. */
+export const HIGHEST_RETRY_COUNT = 32_767
+
 const ONE_HOUR_S = 3600
 /** Longest wait for a blob that the primary says it does not have (GB.A.2), in seconds. */
 export const MISSING_ON_PRIMARY_CAP_S = 4 * ONE_HOUR_S

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
-import { SYNC_STATE } from './sync-state.ts'
+import { SYNC, SYNC_STATE } from './sync-state.ts'
 
 /** A registry row that this process is to fetch. */
 export interface ClaimedRow {
@@ -44,9 +44,9 @@ export async function typesWhere(
 
 /** Rows that are due, in the order in which they are taken: those never tried, then the oldest retries. */
 const DUE = Object.freeze([
-  { condition: `state = ${SYNC_STATE.pending}`, order: 'id' },
+  { condition: SYNC.step('pending', 'started').where, order: 'id' },
   {
-    condition: `state = ${SYNC_STATE.failed} and (retry_at is null or retry_at <= clock_timestamp())`,
+    condition: `${SYNC.step('failed', 'started').where} and (retry_at is null or retry_at <= clock_timestamp())`,
     order: 'retry_at nulls first',
   },
 ])
@@ -100,7 +100,7 @@ async function claimWhere(
        select id from (select id, sum(coalesce(bytes, 0)) over (order by id) - coalesce(bytes, 0) as before from due) as sized
        where before < ?
      )
-     update ?? as r set state = ${SYNC_STATE.started}, last_synced_at = clock_timestamp(), lease_id = ?,
+     update ?? as r set ${SYNC.step('pending', 'started').set}, last_synced_at = clock_timestamp(), lease_id = ?,
        verification_state = case r.verification_state
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
      from picked where r.id = picked.id

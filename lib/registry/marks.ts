@@ -1,15 +1,16 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
+import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { type ErrorCode, truncateFailure } from '../errors.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
-import { SYNC_STATE } from './sync-state.ts'
+import { SYNC, SYNC_STATE } from './sync-state.ts'
+import { verificationPending } from './verification-reset.ts'
 
 /** How an attempt to fetch ends for a row. Each statement writes only rows that are still started under the given lease. */
 
-const MINE = `r.state = ${SYNC_STATE.started} and r.lease_id = ?`
-/** The columns are smallint. */
-export const HIGHEST_RETRY_COUNT = 32_767
+const SUCCEEDS = SYNC.step('started', 'synced')
+const FAILS = SYNC.step('started', 'failed')
 
 export interface SyncedRow {
   readonly id: string
@@ -18,6 +19,9 @@ export interface SyncedRow {
   /** Whether the primary has a checksum to verify against. */
   readonly verifiable: boolean
 }
+
+// "pending" on a started row says that word of the primary's checksum came while the file was on its way.
+const VERIFIABLE = `(m.verifiable or verification_state = ${VERIFICATION_STATE.pending})`
 
 /**
  * Synced: the file is in place and durable. Verification becomes pending where the primary's checksum is known, or where
@@ -32,13 +36,12 @@ export async function markSynced(
   if (rows.length === 0) return
   await run(
     trx,
-    `update ?? as r set state = ${SYNC_STATE.synced}, retry_count = 0, retry_at = null, last_sync_failure = null,
+    `update ?? as r set ${SUCCEEDS.set}, retry_count = 0, retry_at = null, last_sync_failure = null,
        error_code = null, lease_id = null, blob_key = m.key, bytes = m.bytes,
        superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end,
-       verification_state = case when m.verifiable or r.verification_state = ${VERIFICATION_STATE.pending}
-         then ${VERIFICATION_STATE.pending} else ${VERIFICATION_STATE.disabled} end
+       ${verificationPending(VERIFIABLE, VERIFICATION_STATE.disabled)}
      from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::boolean[]) as m(id, key, bytes, verifiable)
-     where r.?? = m.id and ${MINE}`,
+     where r.?? = m.id and ${SUCCEEDS.where} and lease_id = ?`,
     [
       names.registryTable,
       rows.map((row) => row.id),
@@ -68,11 +71,11 @@ export async function markFailed(
   if (rows.length === 0) return
   await run(
     trx,
-    `update ?? as r set state = ${SYNC_STATE.failed}, lease_id = null, last_sync_failure = m.message, error_code = m.code,
+    `update ?? as r set ${FAILS.set}, lease_id = null, last_sync_failure = m.message, error_code = m.code,
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + m.retry_in * interval '1 second'
      from unnest(?::${keyType}[], ?::text[], ?::text[], ?::float8[]) as m(id, message, code, retry_in)
-     where r.?? = m.id and ${MINE}`,
+     where r.?? = m.id and ${FAILS.where} and lease_id = ?`,
     [
       names.registryTable,
       rows.map((row) => row.id),
@@ -141,8 +144,8 @@ export async function takeOverRows(
        last_sync_failure = coalesce(r.last_sync_failure, 'The process that fetched this blob stopped answering'),
        error_code = coalesce(r.error_code, 'WORKER_LOST'),
        retry_at = clock_timestamp() + case when r.retry_count = 0 then interval '0' else ? * interval '1 second' end,
-       retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), state = ${SYNC_STATE.failed}
-     where r.?? = any(?::${keyType}[]) and ${MINE}`,
+       retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), ${FAILS.set}
+     where r.?? = any(?::${keyType}[]) and ${FAILS.where} and lease_id = ?`,
     [names.registryTable, retryInSeconds, names.foreignKey, ids, leaseId],
   )
   await giveBackRows(trx, { names, keyType } as Replicable, leaseId, ids)

@@ -2,26 +2,26 @@ import type { Knex } from 'knex'
 import { type Digest, decodeDigest, encodeDigest } from '../blob/digest.ts'
 import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
-import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from '../verification/tracker.ts'
-import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
+import {
+  type ClaimedRecord,
+  type HashPlan,
+  requireComplete,
+  type Verdict,
+  type VerificationTracker,
+} from '../verification/tracker.ts'
+import { VERIFICATION_STATE as V, VERIFICATION } from '../verification/verification-state.ts'
 import { typesWhere } from './claims.ts'
-import { HIGHEST_RETRY_COUNT } from './marks.ts'
-import { SYNC_STATE } from './sync-state.ts'
+import { SYNC, SYNC_STATE } from './sync-state.ts'
+import { verificationPending } from './verification-reset.ts'
 
 /** Verification of a secondary's copies, kept in the registry. Only rows that are synced are ever looked at. */
 
-const PENDING = `state = ${SYNC_STATE.synced} and verification_state = ${V.pending} and removal_requested_at is null`
-const RETRY_DUE = `state = ${SYNC_STATE.synced} and verification_state = ${V.failed} and removal_requested_at is null
+const PENDING = `state = ${SYNC_STATE.synced} and ${VERIFICATION.step('pending', 'started').where} and removal_requested_at is null`
+const RETRY_DUE = `state = ${SYNC_STATE.synced} and ${VERIFICATION.step('failed', 'started').where} and removal_requested_at is null
   and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`
-
-// The event `pending` of GB.B.1 on a registry: from failed the retry fields stay, so that the backoff keeps growing.
-const TO_PENDING = `verification_state = ${V.pending}, verification_failure = null,
-  verification_retry_count = case when verification_state = ${V.failed} then verification_retry_count else 0 end,
-  verification_retry_at = case when verification_state = ${V.failed} then verification_retry_at end,
-  checksum_mismatch = case when verification_state = ${V.failed} then checksum_mismatch else false end,
-  verification_checksum_mismatched = case when verification_state = ${V.failed} then verification_checksum_mismatched end`
 
 /** The primary has a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. */
 export async function wakeVerification(
@@ -31,7 +31,7 @@ export async function wakeVerification(
 ): Promise<number> {
   const { rowCount } = await run<{ rowCount: number }>(
     db,
-    `update ?? set ${TO_PENDING} where ?? = any(?::${keyType}[])`,
+    `update ?? set ${verificationPending()} where ?? = any(?::${keyType}[])`,
     [names.registryTable, names.foreignKey, ids],
   )
   return rowCount
@@ -49,7 +49,7 @@ export async function reverifyPage(
     `with page as materialized (
        select id from ?? where id > ? and state = ${SYNC_STATE.synced} order by id limit ? for update
      ), woken as (
-       update ?? as r set ${TO_PENDING} from page where r.id = page.id and r.verification_state <> ${V.disabled} returning r.id
+       update ?? as r set ${verificationPending()} from page where r.id = page.id and r.verification_state <> ${V.disabled} returning r.id
      )
      select (select max(id)::text from page) as last, (select count(*)::int from woken) as woken`,
     [names.registryTable, after, limit, names.registryTable],
@@ -100,6 +100,7 @@ export function registryVerification(replica: Knex): VerificationTracker {
       claimed: readonly ClaimedRecord[],
       verdicts: readonly Verdict[],
     ): Promise<void> {
+      requireComplete(verdicts)
       const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
       const of = (outcome: Verdict['outcome']) => verdicts.filter((verdict) => verdict.outcome === outcome)
       await recordSucceeded(trx, replicable, startedAt, of('succeeded') as Succeeded[])
@@ -116,26 +117,28 @@ export function registryVerification(replica: Knex): VerificationTracker {
       // The copy is not at fault: the sync state stays, unlike after a failed verification.
       await run(
         trx,
-        `update ?? set verification_state = ${V.failed},
+        `update ?? set ${LOST.set},
            verification_failure = coalesce(verification_failure, 'The process that hashed this blob stopped answering'),
            verification_retry_at = clock_timestamp()
              + case when verification_retry_count = 0 then interval '0' else ? * interval '1 second' end,
            verification_retry_count = least(verification_retry_count + 1, ${HIGHEST_RETRY_COUNT})
-         where ?? = any(?::${keyType}[]) and verification_state = ${V.started}`,
+         where ?? = any(?::${keyType}[]) and ${LOST.where}`,
         [names.registryTable, retryInSeconds, names.foreignKey, ids],
       )
     },
 
     async giveBack(trx: Knex.Transaction, { names, keyType }: Replicable, ids: readonly string[]): Promise<void> {
-      await run(
-        trx,
-        `update ?? set verification_state = ${V.pending}
-         where ?? = any(?::${keyType}[]) and verification_state = ${V.started}`,
-        [names.registryTable, names.foreignKey, ids],
-      )
+      await run(trx, `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${keyType}[]) and ${GIVEN_BACK.where}`, [
+        names.registryTable,
+        names.foreignKey,
+        ids,
+      ])
     },
   })
 }
+
+const LOST = VERIFICATION.step('started', 'failed')
+const GIVEN_BACK = VERIFICATION.step('started', 'pending')
 
 type Succeeded = Extract<Verdict, { outcome: 'succeeded' }>
 type Failed = Extract<Verdict, { outcome: 'failed' }>
@@ -151,9 +154,9 @@ async function claimWhere(
   const { rows } = await run<{ rows: (Omit<ClaimedRecord, 'recorded'> & { checksum: Buffer | null })[] }>(
     trx,
     `with due as materialized (select id from ?? where ${condition} order by ${order} limit ? for update skip locked)
-     update ?? as r set verification_state = ${V.started}, verification_started_at = transaction_timestamp()
+     update ?? as r set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
      from due where r.id = due.id
-     returning r.??::text as "id", r.verification_started_at::text as "startedAt", r.blob_key as "storedKey",
+     returning r.??::text as "id", r.id::text as "registryId", r.verification_started_at::text as "startedAt", r.blob_key as "storedKey",
        r.verification_retry_count as "retryCount", r.verification_checksum as "checksum"`,
     [names.registryTable, limit, names.registryTable, names.foreignKey],
   )
@@ -176,7 +179,7 @@ async function recordSucceeded(
   if (verdicts.length === 0) return
   await run(
     trx,
-    `update ?? as r set verification_state = ${V.succeeded}, verification_checksum = m.checksum, verified_at = clock_timestamp(),
+    `update ?? as r set ${VERIFICATION.step('started', 'succeeded').set}, verification_checksum = m.checksum, verified_at = clock_timestamp(),
        verification_retry_count = 0, verification_retry_at = null, verification_failure = null,
        checksum_mismatch = false, verification_checksum_mismatched = null
      from unnest(?::${keyType}[], ?::timestamptz[], ?::bytea[]) as m(id, started_at, checksum)
@@ -202,12 +205,12 @@ async function recordFailed(
   const digestOf = (digest: Digest | undefined) => (digest ? encodeDigest(digest) : null)
   await run(
     trx,
-    `update ?? as r set verification_state = ${V.failed}, verification_failure = m.failure, verified_at = clock_timestamp(),
+    `update ?? as r set ${VERIFICATION.step('started', 'failed').set}, verification_failure = m.failure, verified_at = clock_timestamp(),
        verification_retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        verification_retry_at = clock_timestamp() + m.retry_in * interval '1 second',
        verification_checksum = m.checksum, verification_checksum_mismatched = m.mismatched,
        checksum_mismatch = m.mismatched is not null,
-       state = ${SYNC_STATE.failed}, last_sync_failure = m.sync_failure, error_code = m.code,
+       ${SYNC.step('synced', 'failed').set}, last_sync_failure = m.sync_failure, error_code = m.code,
        retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + m.retry_in * interval '1 second'
      from unnest(?::${keyType}[], ?::timestamptz[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::bytea[], ?::bytea[])
@@ -237,7 +240,7 @@ async function recordDisabled(
   if (verdicts.length === 0) return
   await run(
     trx,
-    `update ?? as r set verification_state = ${V.disabled}
+    `update ?? as r set ${VERIFICATION.step('started', 'disabled').set}
      from unnest(?::${keyType}[], ?::timestamptz[]) as m(id, started_at) where r.?? = m.id and ${MINE}`,
     [names.registryTable, verdicts.map((verdict) => verdict.id), startsOf(startedAt, verdicts), names.foreignKey],
   )

@@ -2,14 +2,16 @@ import type { Knex } from 'knex'
 import { decodeDigest, encodeDigest } from '../blob/digest.ts'
 import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
-import type { ClaimedRecord, Verdict } from './tracker.ts'
-import { VERIFICATION_STATE as V } from './verification-state.ts'
+import { type ClaimedRecord, requireComplete, type Verdict } from './tracker.ts'
+import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The door to the primary's verification state, in `<name>_states` or in columns of the host's table. */
 
-const RETRY_DUE = `verification_state = ${V.failed} and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`
+const PENDING = VERIFICATION.step('pending', 'started').where
+const RETRY_DUE = `${VERIFICATION.step('failed', 'started').where} and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`
 
 // A state row is there only for an available record; in columns on the host's table, availability has to be asked.
 function candidates(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
@@ -24,7 +26,7 @@ export async function typesToHash(db: Knex, replicables: readonly Replicable[]):
   if (replicables.length === 0) return []
   const bindings: Knex.QueryBuilder[] = []
   const probes = replicables.map((replicable, position) => {
-    for (const condition of [`verification_state = ${V.pending}`, RETRY_DUE]) {
+    for (const condition of [PENDING, RETRY_DUE]) {
       bindings.push(candidates(db, replicable, condition).select(db.raw('1')))
     }
     return `select ${position} as position where (exists (?) or exists (?))`
@@ -38,13 +40,7 @@ export async function claimPrimary(
   replicable: Replicable,
   limit: number,
 ): Promise<ClaimedRecord[]> {
-  const pending = await claimWhere(
-    trx,
-    replicable,
-    `verification_state = ${V.pending}`,
-    'verified_at nulls first',
-    limit,
-  )
+  const pending = await claimWhere(trx, replicable, PENDING, 'verified_at nulls first', limit)
   if (pending.length === limit) return pending
   return [
     ...pending,
@@ -66,16 +62,23 @@ async function claimWhere(
     .limit(limit)
     .forUpdate()
     .skipLocked()
-  const { rows } = await run<{ rows: (Omit<ClaimedRecord, 'recorded' | 'storedKey'> & { checksum: Buffer | null })[] }>(
+  const { rows } = await run<{
+    rows: (Omit<ClaimedRecord, 'recorded' | 'registryId' | 'storedKey'> & { checksum: Buffer | null })[]
+  }>(
     trx,
     `with due as materialized (?)
-     update ?? as s set verification_state = ${V.started}, verification_started_at = transaction_timestamp()
+     update ?? as s set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
      from due where s.?? = due.id
      returning s.??::text as "id", s.verification_started_at::text as "startedAt",
        coalesce(s.verification_retry_count, 0) as "retryCount", s.verification_checksum as "checksum"`,
     [due, table, key, key],
   )
-  return rows.map(({ checksum, ...row }) => ({ ...row, recorded: decodeDigest(checksum), storedKey: null }))
+  return rows.map(({ checksum, ...row }) => ({
+    ...row,
+    recorded: decodeDigest(checksum),
+    registryId: null,
+    storedKey: null,
+  }))
 }
 
 /** Writes the verdicts on records that are still started since their claim; returns the ids whose checksum was recorded. */
@@ -85,6 +88,7 @@ export async function recordPrimary(
   claimed: readonly ClaimedRecord[],
   verdicts: readonly Verdict[],
 ): Promise<string[]> {
+  requireComplete(verdicts)
   const { table, key } = stateTableOf(replicable)
   const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
   const { rows } = await run<{ rows: { id: string; state: number }[] }>(
@@ -92,9 +96,13 @@ export async function recordPrimary(
     // A failure never clears or replaces a recorded checksum: it is what other copies are judged by.
     `update ?? as s set verification_state = m.state,
        verified_at = case when m.state = ${V.disabled} then s.verified_at else clock_timestamp() end,
-       verification_checksum = coalesce(m.checksum, s.verification_checksum), verification_failure = m.failure,
-       verification_retry_count = case when m.retry_in is null then 0 else least(coalesce(s.verification_retry_count, 0) + 1, 32767) end,
-       verification_retry_at = clock_timestamp() + m.retry_in * interval '1 second'
+       verification_checksum = coalesce(m.checksum, s.verification_checksum),
+       verification_failure = case when m.state = ${V.disabled} then s.verification_failure else m.failure end,
+       verification_retry_count = case m.state when ${V.succeeded} then 0
+         when ${V.failed} then least(coalesce(s.verification_retry_count, 0) + 1, ${HIGHEST_RETRY_COUNT})
+         else s.verification_retry_count end,
+       verification_retry_at = case when m.state = ${V.disabled} then s.verification_retry_at
+         else clock_timestamp() + m.retry_in * interval '1 second' end
      from unnest(?::${replicable.keyType}[], ?::timestamptz[], ?::smallint[], ?::bytea[], ?::text[], ?::float8[])
        as m(id, started_at, state, checksum, failure, retry_in)
      where s.?? = m.id and s.verification_state = ${V.started} and s.verification_started_at = m.started_at
@@ -118,6 +126,9 @@ function failureText({ code, message }: { code: string; message: string }): stri
   return truncateFailure(code === CORRUPT_PREFIX ? `${CORRUPT_PREFIX}: ${message}` : message)
 }
 
+const LOST = VERIFICATION.step('started', 'failed')
+const GIVEN_BACK = VERIFICATION.step('started', 'pending')
+
 export async function takeOverPrimary(
   trx: Knex.Transaction,
   replicable: Replicable,
@@ -127,12 +138,12 @@ export async function takeOverPrimary(
   const { table, key } = stateTableOf(replicable)
   await run(
     trx,
-    `update ?? set verification_state = ${V.failed},
+    `update ?? set ${LOST.set},
        verification_failure = coalesce(verification_failure, 'The process that hashed this blob stopped answering'),
        verification_retry_at = clock_timestamp()
          + case when coalesce(verification_retry_count, 0) = 0 then interval '0' else ? * interval '1 second' end,
-       verification_retry_count = least(coalesce(verification_retry_count, 0) + 1, 32767)
-     where ?? = any(?::${replicable.keyType}[]) and verification_state = ${V.started}`,
+       verification_retry_count = least(coalesce(verification_retry_count, 0) + 1, ${HIGHEST_RETRY_COUNT})
+     where ?? = any(?::${replicable.keyType}[]) and ${LOST.where}`,
     [table, retryInSeconds, key, ids],
   )
 }
@@ -143,12 +154,11 @@ export async function giveBackPrimary(
   ids: readonly string[],
 ): Promise<void> {
   const { table, key } = stateTableOf(replicable)
-  await run(
-    trx,
-    `update ?? set verification_state = ${V.pending}
-     where ?? = any(?::${replicable.keyType}[]) and verification_state = ${V.started}`,
-    [table, key, ids],
-  )
+  await run(trx, `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${replicable.keyType}[]) and ${GIVEN_BACK.where}`, [
+    table,
+    key,
+    ids,
+  ])
 }
 
 const RESET = `verification_state = ${V.pending}, verification_checksum = null, verification_failure = null,

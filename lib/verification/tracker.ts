@@ -6,6 +6,8 @@ import type { ErrorCode } from '../errors.ts'
 /** A record that this process is to hash. */
 export interface ClaimedRecord {
   readonly id: string
+  /** Of a secondary's registry row; null on the primary. */
+  readonly registryId: string | null
   /** The moment of the claim, as the database wrote it: a later one means that verification was asked for anew. */
   readonly startedAt: string
   readonly retryCount: number
@@ -38,6 +40,19 @@ export type Verdict =
       /** Only where the bytes were hashed and differ from what they are judged by. */
       readonly mismatch?: { readonly local: Digest; readonly expected: Digest }
     }
+
+/**
+ * What GB.B.1 asks of a verdict before it is written: a failure says why, a success has a checksum. The types leave room for
+ * empty texts, and a row that failed without a word would tell an operator nothing.
+ */
+export function requireComplete(verdicts: readonly Verdict[]): void {
+  for (const verdict of verdicts) {
+    if (verdict.outcome === 'failed' && verdict.message.trim() === '')
+      throw new Error(`The verification of record ${verdict.id} failed without a reason`)
+    if (verdict.outcome === 'succeeded' && verdict.digest.hex === '')
+      throw new Error(`The verification of record ${verdict.id} succeeded without a checksum`)
+  }
+}
 
 /** Where a site keeps what it knows of the checksums of a type: the primary beside the host's rows, a secondary in its registry. */
 export interface VerificationTracker {

@@ -1,3 +1,5 @@
+import { stateMachine } from '../state-machine.ts'
+
 /**
  * Verification of one record, on the primary (in its state table or columns) and on a secondary (in its registry):
  * - pending: to be hashed. Reached from every state; from failed it keeps the retry count, so that the backoff keeps growing.
@@ -9,17 +11,13 @@
 export const VERIFICATION_STATE = Object.freeze({ pending: 0, started: 1, succeeded: 2, failed: 3, disabled: 4 })
 export type VerificationState = keyof typeof VERIFICATION_STATE
 
-const STATES = Object.keys(VERIFICATION_STATE) as VerificationState[]
+const ANY = ['pending', 'started', 'succeeded', 'failed', 'disabled'] as const
 
-const TRANSITIONS: Readonly<Record<VerificationState, readonly VerificationState[]>> = Object.freeze({
-  pending: STATES,
-  started: STATES,
+/** Which states a record may go through (GB.B.1). */
+export const VERIFICATION = stateMachine('verification_state', VERIFICATION_STATE, {
+  pending: ANY,
+  started: ANY,
   succeeded: ['started'],
-  failed: STATES,
-  disabled: STATES,
+  failed: ANY,
+  disabled: ANY,
 })
-
-/** Whether a record may go from one state to another. */
-export function mayVerificationGo(from: VerificationState, to: VerificationState): boolean {
-  return TRANSITIONS[to].includes(from)
-}

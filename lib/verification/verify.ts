@@ -140,7 +140,7 @@ function judge(
   const digest = { algorithm: plan.algorithm, hex: result.hex }
   if (!plan.expected || compareDigests(digest, plan.expected) === 'equal') return { id, outcome: 'succeeded', digest }
   const mismatch = { local: digest, expected: plan.expected }
-  const details = `${JSON.stringify({ checksum: digest.hex, primary_checksum: plan.expected.hex })}`
+  const details = `${JSON.stringify({ checksum: digest.hex, primary_checksum: plan.expected.hex, registry_id: claim.registryId })}`
   return onSecondary
     ? {
         id,

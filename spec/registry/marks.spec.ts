@@ -1,14 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
-import { backoffSeconds, MISSING_ON_PRIMARY_CAP_S } from '../../lib/clock.ts'
-import {
-  giveBackRows,
-  HIGHEST_RETRY_COUNT,
-  markFailed,
-  markSynced,
-  noteSizes,
-  takeOverRows,
-} from '../../lib/registry/marks.ts'
+import { backoffSeconds, HIGHEST_RETRY_COUNT, MISSING_ON_PRIMARY_CAP_S } from '../../lib/clock.ts'
+import { giveBackRows, markFailed, markSynced, noteSizes, takeOverRows } from '../../lib/registry/marks.ts'
 import { resyncRecords } from '../../lib/registry/registry.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'

@@ -1,12 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { insertPending, resyncRecords } from '../../lib/registry/registry.ts'
-import { maySyncGo, SYNC_STATE, type SyncState } from '../../lib/registry/sync-state.ts'
-import {
-  mayVerificationGo,
-  VERIFICATION_STATE,
-  type VerificationState,
-} from '../../lib/verification/verification-state.ts'
+import { SYNC_STATE, type SyncState } from '../../lib/registry/sync-state.ts'
+import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addRegistryRow, registeredIds, registryRow, secondsFromNow, untyped } from '../support/fixture-rows.ts'
 
@@ -79,40 +75,5 @@ describe('resyncRecords', () => {
 
   it('does nothing for no records', async () => {
     expect(await resyncRecords(databases.tracking, widgets, [])).toBe(0)
-  })
-})
-
-describe('The map of sync states', () => {
-  const allowed: Record<SyncState, SyncState[]> = {
-    pending: ['pending', 'started', 'failed'],
-    started: ['pending', 'synced', 'failed'],
-    synced: ['pending', 'started', 'failed'],
-    failed: ['pending', 'started', 'failed'],
-  }
-
-  it.each(Object.keys(allowed) as SyncState[])('allows from %s what the behaviour says, and no more', (from) => {
-    const to = (Object.keys(SYNC_STATE) as SyncState[]).filter((state) => maySyncGo(from, state))
-    expect(to).toEqual(allowed[from])
-  })
-
-  it('has the numbers that the tables hold', () => {
-    expect(SYNC_STATE).toEqual({ pending: 0, started: 1, synced: 2, failed: 3 })
-  })
-})
-
-describe('The map of verification states', () => {
-  it.each(Object.keys(VERIFICATION_STATE) as VerificationState[])(
-    'allows from %s all but an unstarted success',
-    (from) => {
-      const to = (Object.keys(VERIFICATION_STATE) as VerificationState[]).filter((state) =>
-        mayVerificationGo(from, state),
-      )
-      const always = ['pending', 'started', 'failed', 'disabled']
-      expect(to.sort()).toEqual([...always, ...(from === 'started' ? ['succeeded'] : [])].sort())
-    },
-  )
-
-  it('has the numbers that the tables hold', () => {
-    expect(VERIFICATION_STATE).toEqual({ pending: 0, started: 1, succeeded: 2, failed: 3, disabled: 4 })
   })
 })

@@ -86,7 +86,7 @@ describe.each(['separate', 'columns'] as const)('With its state kept as %s, the 
     expect(await tracker().waiting(main, Object.values(types))).toEqual([type])
     expect((await claim(2)).map(({ id }) => id)).toEqual([recent, overdue])
     expect(await claim(9)).toEqual([
-      { id: late, startedAt: expect.any(String), retryCount: 1, recorded: null, storedKey: null },
+      { id: late, registryId: null, startedAt: expect.any(String), retryCount: 1, recorded: null, storedKey: null },
     ])
     expect(await tracker().waiting(main, Object.values(types))).toEqual([])
     expect(await stateOf(type, late)).toMatchObject({ verification_state: V.started })

@@ -135,7 +135,12 @@ describe('A copy', () => {
     const id = await addCopy('bytes', 'rotten')
     const [local, expected] = [await digestOf('rotten'), await digestOf('bytes')]
     await verify()
-    const failure = `Checksum does not match the primary checksum {"checksum":"${local.hex}","primary_checksum":"${expected.hex}"}`
+    const details = {
+      checksum: local.hex,
+      primary_checksum: expected.hex,
+      registry_id: String((await row(id))?.['id']),
+    }
+    const failure = `Checksum does not match the primary checksum ${JSON.stringify(details)}`
     expect(await row(id)).toMatchObject({
       state: SYNC_STATE.failed,
       verification_state: V.failed,
