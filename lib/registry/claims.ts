@@ -12,7 +12,16 @@ export interface ClaimedRow {
   readonly retryCount: number
   /** Size, where an attempt has learnt it. */
   readonly bytes: number | null
+  /** Never tried, and every other field as it was made: the only rows whose file may have been brought by other means. */
+  readonly brandNew: boolean
 }
+
+// GB.E.3: pending, and every other field at its default.
+const BRAND_NEW = `(state = ${SYNC_STATE.pending} and last_synced_at is null and retry_at is null and retry_count = 0
+  and verified_at is null and verification_started_at is null and verification_retry_at is null
+  and verification_state = ${VERIFICATION_STATE.pending} and verification_retry_count = 0 and not checksum_mismatch
+  and verification_checksum is null and verification_checksum_mismatched is null and verification_failure is null
+  and last_sync_failure is null and error_code is null and blob_key is null and superseded_keys is null)`
 
 /** Which of the types have rows to be fetched now. One statement however many types there are. */
 export async function typesToSync(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
@@ -94,17 +103,19 @@ async function claimWhere(
   const { rows } = await run<{ rows: (Omit<ClaimedRow, 'bytes'> & { bytes: string | null })[] }>(
     trx,
     `with due as materialized (
-       select id, bytes from ?? where ${condition} and removal_requested_at is null and lease_id is null
+       select id, bytes, ${BRAND_NEW} as brand_new from ?? where ${condition} and removal_requested_at is null and lease_id is null
        order by ${order} limit ? for update skip locked
      ), picked as (
-       select id from (select id, sum(coalesce(bytes, 0)) over (order by id) - coalesce(bytes, 0) as before from due) as sized
-       where before < ?
+       select id, brand_new from (
+         select id, brand_new, sum(coalesce(bytes, 0)) over (order by id) - coalesce(bytes, 0) as before from due
+       ) as sized where before < ?
      )
      update ?? as r set ${SYNC.step('pending', 'started').set}, last_synced_at = clock_timestamp(), lease_id = ?,
        verification_state = case r.verification_state
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
      from picked where r.id = picked.id
-     returning r.??::text as "id", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes"`,
+     returning r.??::text as "id", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
+       picked.brand_new as "brandNew"`,
     [names.registryTable, limit, byteBudget, names.registryTable, leaseId, names.foreignKey],
   )
   return rows.map((row) => ({ ...row, bytes: row.bytes === null ? null : Number(row.bytes) }))

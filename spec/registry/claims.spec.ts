@@ -63,7 +63,7 @@ it('A claim marks its rows as started, now, under its lease', async () => {
     blob_key: 'a',
     bytes: 5,
   })
-  expect(await claim('42')).toEqual([{ id: '1', storedKey: 'a', retryCount: 0, bytes: 5 }])
+  expect(await claim('42')).toEqual([{ id: '1', storedKey: 'a', retryCount: 0, bytes: 5, brandNew: false }])
   const row = await registryRow(tracking, widgets, '1')
   expect(row).toMatchObject({
     state: SYNC_STATE.started,
@@ -123,4 +123,28 @@ it('A claim takes no more bytes than its budget as far as sizes are known, but a
   expect(idsOf(await claim())).toEqual(['1'])
   expect(idsOf(await claim())).toEqual(['2', '3'])
   expect(idsOf(await claim())).toEqual(['4'])
+})
+
+it('A claim tells the rows that nothing has ever happened to', async () => {
+  const { tracking } = databases
+  await addRegistryRow(tracking, widgets, '1')
+  const touched: Record<string, unknown>[] = [
+    { last_synced_at: tracking.fn.now() },
+    { retry_count: 1 },
+    { retry_at: tracking.fn.now() },
+    { last_sync_failure: 'x' },
+    { error_code: 'X' },
+    { verified_at: tracking.fn.now() },
+    { verification_state: VERIFICATION_STATE.disabled },
+    { verification_retry_count: 1 },
+    { verification_checksum: Buffer.of(1) },
+    { checksum_mismatch: true },
+    { blob_key: 'x' },
+    { state: SYNC_STATE.failed },
+  ]
+  for (const [position, columns] of touched.entries())
+    await addRegistryRow(tracking, widgets, `${position + 2}`, columns)
+  const claimed = await claim()
+  expect(claimed).toHaveLength(touched.length + 1)
+  expect(claimed.filter((row) => row.brandNew).map((row) => row.id)).toEqual(['1'])
 })
