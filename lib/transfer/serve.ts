@@ -1,12 +1,8 @@
-import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import type { Knex } from 'knex'
 import { z } from 'zod'
-import { confinedPath } from '../blob/confine.ts'
-import { failureOf } from '../blob/disk-failure.ts'
 import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { loadSource, type SourceRecord } from '../blob/source.ts'
@@ -18,6 +14,7 @@ import type { SiteDirectory } from '../site.ts'
 import { answerErrors } from './answer-errors.ts'
 import { BLOBS_PER_REQUEST, encodeHeader, FRAMES_CONTENT_TYPE, type FrameHeader } from './frame.ts'
 import type { PackItem } from './pack.ts'
+import { sendBlob } from './serve-one.ts'
 import type { TransferThreads } from './threads.ts'
 import { authenticate, digestOfIds, type TokenScope } from './token.ts'
 
@@ -31,8 +28,6 @@ export interface ServeContext {
   readonly logger: LoggerLike
 }
 
-// Trials: the 64 KiB that streams read by default halve the speed of a large file.
-const READ_BYTES = 1024 * 1024
 const SLICE_BYTES = 256 * 1024
 const LONGEST_BODY = '256kb'
 const idsShape = z.strictObject({ ids: z.array(z.string()).min(1).max(BLOBS_PER_REQUEST) })
@@ -122,36 +117,7 @@ async function serveOne(context: ServeContext, request: Request, response: Respo
     loadPrimaryChecksums(context.main, replicable, [id]),
   ])
   const key = servableKey(replicable, id, source.get(id), checksums.get(id))
-  const file = await openBlob(replicable, id, key)
-  try {
-    const { size } = await file.stat()
-    response.set({
-      'content-type': 'application/octet-stream',
-      'content-length': String(size),
-      'geo-blob-bytes': String(size),
-    })
-    // A file that shrinks meanwhile leaves the response short, which the other side notices.
-    const bytes =
-      size === 0 ? null : file.createReadStream({ highWaterMark: READ_BYTES, end: size - 1, autoClose: false })
-    if (bytes) await pipeline(bytes, response)
-    else response.end()
-  } finally {
-    await file.close()
-  }
-}
-
-async function openBlob(replicable: Replicable, id: string, key: string): Promise<FileHandle> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-  try {
-    const file = await open(confinedPath(replicable.store.root, key), flags)
-    if ((await file.stat()).isFile()) return file
-    await file.close()
-    throw new GeoError('NOT_A_FILE', `${JSON.stringify(key)} is not a regular file`)
-  } catch (reason) {
-    const { code, message } = failureOf(reason, key)
-    if (code !== 'FILE_MISSING') throw new GeoError(code, message, { cause: reason })
-    throw new GeoError('FILE_NOT_FOUND', `${replicable.names.className} #${id} file not found`, { cause: reason })
-  }
+  await sendBlob(request, response, { replicable, id, key })
 }
 
 async function serveMany(context: ServeContext, request: Request, response: Response): Promise<void> {
