@@ -44,7 +44,8 @@ export async function loadPrimaryChecksums(
     return new Map(
       rows.map((row) => {
         const valid = replicable.immutable || row.state === VERIFICATION_STATE.succeeded
-        const corrupt = row.state === VERIFICATION_STATE.failed && (row.failure ?? '').startsWith(CORRUPT_PREFIX)
+        // Also while it is hashed again: only a success takes it back.
+        const corrupt = (row.failure ?? '').startsWith(CORRUPT_PREFIX)
         return [row.id, { digest: valid ? decodeDigest(row.checksum) : null, corrupt }]
       }),
     )

@@ -5,6 +5,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
+import { claimInShares } from '../verification/claim-shares.ts'
 import {
   type ClaimedRecord,
   type HashPlan,
@@ -68,18 +69,12 @@ export function registryVerification(replica: Knex): VerificationTracker {
         2,
       ),
 
-    async claim(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]> {
-      const pending = await claimWhere(trx, replicable, PENDING, 'verified_at nulls first', limit)
-      if (pending.length === limit) return pending
-      const due = await claimWhere(
-        trx,
-        replicable,
-        RETRY_DUE,
-        'verification_retry_at nulls first',
-        limit - pending.length,
-      )
-      return [...pending, ...due]
-    },
+    claim: (trx: Knex.Transaction, replicable: Replicable, limit: number) =>
+      claimInShares(
+        limit,
+        (upTo) => claimWhere(trx, replicable, PENDING, 'verified_at nulls first', upTo),
+        (upTo) => claimWhere(trx, replicable, RETRY_DUE, 'verification_retry_at nulls first', upTo),
+      ),
 
     async plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]> {
       const checksums = await loadPrimaryChecksums(
@@ -99,13 +94,15 @@ export function registryVerification(replica: Knex): VerificationTracker {
       replicable: Replicable,
       claimed: readonly ClaimedRecord[],
       verdicts: readonly Verdict[],
-    ): Promise<void> {
+    ): Promise<readonly string[]> {
       requireComplete(verdicts)
       const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
       const of = (outcome: Verdict['outcome']) => verdicts.filter((verdict) => verdict.outcome === outcome)
-      await recordSucceeded(trx, replicable, startedAt, of('succeeded') as Succeeded[])
-      await recordFailed(trx, replicable, startedAt, of('failed') as Failed[])
-      await recordDisabled(trx, replicable, startedAt, of('disabled'))
+      return [
+        ...(await recordSucceeded(trx, replicable, startedAt, of('succeeded') as Succeeded[])),
+        ...(await recordFailed(trx, replicable, startedAt, of('failed') as Failed[])),
+        ...(await recordDisabled(trx, replicable, startedAt, of('disabled'))),
+      ]
     },
 
     async takeOver(
@@ -151,7 +148,9 @@ async function claimWhere(
   order: string,
   limit: number,
 ): Promise<ClaimedRecord[]> {
-  const { rows } = await run<{ rows: (Omit<ClaimedRecord, 'recorded'> & { checksum: Buffer | null })[] }>(
+  const { rows } = await run<{
+    rows: (Omit<ClaimedRecord, 'recorded' | 'corrupt' | 'unreadable'> & { checksum: Buffer | null })[]
+  }>(
     trx,
     `with due as materialized (select id from ?? where ${condition} order by ${order} limit ? for update skip locked)
      update ?? as r set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
@@ -160,7 +159,12 @@ async function claimWhere(
        r.verification_retry_count as "retryCount", r.verification_checksum as "checksum"`,
     [names.registryTable, limit, names.registryTable, names.foreignKey],
   )
-  return rows.map(({ checksum, ...row }) => ({ ...row, recorded: decodeDigest(checksum) }))
+  return rows.map(({ checksum, ...row }) => ({
+    ...row,
+    recorded: decodeDigest(checksum),
+    corrupt: false,
+    unreadable: false,
+  }))
 }
 
 // Still the verification that was claimed: not asked for anew, not taken over, and the copy not replaced meanwhile.
@@ -175,15 +179,15 @@ async function recordSucceeded(
   { names, keyType }: Replicable,
   startedAt: StartedAt,
   verdicts: readonly Succeeded[],
-): Promise<void> {
-  if (verdicts.length === 0) return
-  await run(
+): Promise<string[]> {
+  if (verdicts.length === 0) return []
+  const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `update ?? as r set ${VERIFICATION.step('started', 'succeeded').set}, verification_checksum = m.checksum, verified_at = clock_timestamp(),
        verification_retry_count = 0, verification_retry_at = null, verification_failure = null,
        checksum_mismatch = false, verification_checksum_mismatched = null
      from unnest(?::${keyType}[], ?::timestamptz[], ?::bytea[]) as m(id, started_at, checksum)
-     where r.?? = m.id and ${MINE}`,
+     where r.?? = m.id and ${MINE} returning m.id::text as id`,
     [
       names.registryTable,
       verdicts.map((verdict) => verdict.id),
@@ -192,6 +196,7 @@ async function recordSucceeded(
       names.foreignKey,
     ],
   )
+  return rows.map((row) => row.id)
 }
 
 /** A failed verification fails the sync with it, so that the blob is fetched again (GB.A.4). Both retry counts end equal. */
@@ -200,10 +205,10 @@ async function recordFailed(
   { names, keyType }: Replicable,
   startedAt: StartedAt,
   verdicts: readonly Failed[],
-): Promise<void> {
-  if (verdicts.length === 0) return
+): Promise<string[]> {
+  if (verdicts.length === 0) return []
   const digestOf = (digest: Digest | undefined) => (digest ? encodeDigest(digest) : null)
-  await run(
+  const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `update ?? as r set ${VERIFICATION.step('started', 'failed').set}, verification_failure = m.failure, verified_at = clock_timestamp(),
        verification_retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
@@ -215,7 +220,7 @@ async function recordFailed(
        retry_at = clock_timestamp() + m.retry_in * interval '1 second'
      from unnest(?::${keyType}[], ?::timestamptz[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::bytea[], ?::bytea[])
        as m(id, started_at, failure, sync_failure, code, retry_in, checksum, mismatched)
-     where r.?? = m.id and ${MINE}`,
+     where r.?? = m.id and ${MINE} returning m.id::text as id`,
     [
       names.registryTable,
       verdicts.map((verdict) => verdict.id),
@@ -229,6 +234,7 @@ async function recordFailed(
       names.foreignKey,
     ],
   )
+  return rows.map((row) => row.id)
 }
 
 async function recordDisabled(
@@ -236,12 +242,13 @@ async function recordDisabled(
   { names, keyType }: Replicable,
   startedAt: StartedAt,
   verdicts: readonly Verdict[],
-): Promise<void> {
-  if (verdicts.length === 0) return
-  await run(
+): Promise<string[]> {
+  if (verdicts.length === 0) return []
+  const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `update ?? as r set ${VERIFICATION.step('started', 'disabled').set}
-     from unnest(?::${keyType}[], ?::timestamptz[]) as m(id, started_at) where r.?? = m.id and ${MINE}`,
+     from unnest(?::${keyType}[], ?::timestamptz[]) as m(id, started_at) where r.?? = m.id and ${MINE} returning m.id::text as id`,
     [names.registryTable, verdicts.map((verdict) => verdict.id), startsOf(startedAt, verdicts), names.foreignKey],
   )
+  return rows.map((row) => row.id)
 }

@@ -7,11 +7,12 @@ import type { ErrorCode } from '../errors.ts'
 export interface ChecksumTask {
   readonly root: string
   readonly key: string
-  readonly algorithm: Digest['algorithm']
+  /** All of them in one read, so that they are of the same bytes. */
+  readonly algorithms: readonly Digest['algorithm'][]
 }
 
 export type ChecksumResult =
-  | { readonly ok: true; readonly hex: string; readonly bytes: number }
+  | { readonly ok: true; readonly digests: readonly Digest[]; readonly bytes: number }
   | { readonly ok: false; readonly code: ErrorCode; readonly message: string }
 
 /** Threads that hash what is stored. The main thread only sees digests. */
@@ -29,9 +30,12 @@ export class ChecksumPool {
     })
   }
 
-  /** Hashes files one after another in one thread, so that a batch costs one message each way. */
-  async checksumAll(tasks: readonly ChecksumTask[]): Promise<ChecksumResult[]> {
-    return (await this.#pool.run(tasks)) as ChecksumResult[]
+  /**
+   * Hashes files one after another in one thread, so that a batch costs one message each way. After about 256 MiB it returns
+   * what it has, of the first tasks at least one: what is known of many large files is not lost with the last of them.
+   */
+  async checksumSome(tasks: readonly ChecksumTask[]): Promise<ChecksumResult[]> {
+    return tasks.length === 0 ? [] : ((await this.#pool.run(tasks)) as ChecksumResult[])
   }
 
   /** Ends the threads; what they are at is lost. */

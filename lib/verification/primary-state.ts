@@ -5,6 +5,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
+import { claimInShares } from './claim-shares.ts'
 import { type ClaimedRecord, requireComplete, type Verdict } from './tracker.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
@@ -35,17 +36,12 @@ export async function typesToHash(db: Knex, replicables: readonly Replicable[]):
   return rows.flatMap((row) => replicables[row.position] ?? [])
 }
 
-export async function claimPrimary(
-  trx: Knex.Transaction,
-  replicable: Replicable,
-  limit: number,
-): Promise<ClaimedRecord[]> {
-  const pending = await claimWhere(trx, replicable, PENDING, 'verified_at nulls first', limit)
-  if (pending.length === limit) return pending
-  return [
-    ...pending,
-    ...(await claimWhere(trx, replicable, RETRY_DUE, 'verification_retry_at nulls first', limit - pending.length)),
-  ]
+export function claimPrimary(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]> {
+  return claimInShares(
+    limit,
+    (upTo) => claimWhere(trx, replicable, PENDING, 'verified_at nulls first', upTo),
+    (upTo) => claimWhere(trx, replicable, RETRY_DUE, 'verification_retry_at nulls first', upTo),
+  )
 }
 
 async function claimWhere(
@@ -63,25 +59,25 @@ async function claimWhere(
     .forUpdate()
     .skipLocked()
   const { rows } = await run<{
-    rows: (Omit<ClaimedRecord, 'recorded' | 'registryId' | 'storedKey'> & { checksum: Buffer | null })[]
+    rows: (Pick<ClaimedRecord, 'id' | 'startedAt' | 'retryCount' | 'corrupt'> & { checksum: Buffer | null })[]
   }>(
     trx,
     `with due as materialized (?)
      update ?? as s set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
      from due where s.?? = due.id
      returning s.??::text as "id", s.verification_started_at::text as "startedAt",
-       coalesce(s.verification_retry_count, 0) as "retryCount", s.verification_checksum as "checksum"`,
+       coalesce(s.verification_retry_count, 0) as "retryCount", s.verification_checksum as "checksum",
+       coalesce(s.verification_failure like '${CORRUPT_PREFIX}%', false) as "corrupt"`,
     [due, table, key, key],
   )
-  return rows.map(({ checksum, ...row }) => ({
-    ...row,
-    recorded: decodeDigest(checksum),
-    registryId: null,
-    storedKey: null,
-  }))
+  return rows.map(({ checksum, ...row }) => {
+    const recorded = decodeDigest(checksum)
+    const unreadable = checksum !== null && recorded === null
+    return { ...row, recorded, unreadable, registryId: null, storedKey: null }
+  })
 }
 
-/** Writes the verdicts on records that are still started since their claim; returns the ids whose checksum was recorded. */
+/** Writes the verdicts on records that are still started since their claim; returns the ids of those. */
 export async function recordPrimary(
   trx: Knex.Transaction,
   replicable: Replicable,
@@ -90,36 +86,44 @@ export async function recordPrimary(
 ): Promise<string[]> {
   requireComplete(verdicts)
   const { table, key } = stateTableOf(replicable)
-  const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
-  const { rows } = await run<{ rows: { id: string; state: number }[] }>(
+  const claims = new Map(claimed.map((record) => [record.id, record]))
+  const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     // A failure never clears or replaces a recorded checksum: it is what other copies are judged by.
     `update ?? as s set verification_state = m.state,
        verified_at = case when m.state = ${V.disabled} then s.verified_at else clock_timestamp() end,
        verification_checksum = coalesce(m.checksum, s.verification_checksum),
-       verification_failure = case when m.state = ${V.disabled} then s.verification_failure else m.failure end,
+       verification_failure = case when m.still_corrupt or m.state = ${V.disabled} then s.verification_failure
+         else m.failure end,
        verification_retry_count = case m.state when ${V.succeeded} then 0
          when ${V.failed} then least(coalesce(s.verification_retry_count, 0) + 1, ${HIGHEST_RETRY_COUNT})
          else s.verification_retry_count end,
        verification_retry_at = case when m.state = ${V.disabled} then s.verification_retry_at
          else clock_timestamp() + m.retry_in * interval '1 second' end
-     from unnest(?::${replicable.keyType}[], ?::timestamptz[], ?::smallint[], ?::bytea[], ?::text[], ?::float8[])
-       as m(id, started_at, state, checksum, failure, retry_in)
+     from unnest(?::${replicable.keyType}[], ?::timestamptz[], ?::smallint[], ?::bytea[], ?::text[], ?::boolean[], ?::float8[])
+       as m(id, started_at, state, checksum, failure, still_corrupt, retry_in)
      where s.?? = m.id and s.verification_state = ${V.started} and s.verification_started_at = m.started_at
-     returning s.??::text as id, s.verification_state as state`,
+     returning s.??::text as id`,
     [
       table,
       verdicts.map((verdict) => verdict.id),
-      verdicts.map((verdict) => startedAt.get(verdict.id) ?? null),
+      verdicts.map((verdict) => claims.get(verdict.id)?.startedAt ?? null),
       verdicts.map((verdict) => V[verdict.outcome]),
       verdicts.map((verdict) => (verdict.outcome === 'succeeded' ? encodeDigest(verdict.digest) : null)),
       verdicts.map((verdict) => (verdict.outcome === 'failed' ? failureText(verdict) : null)),
+      verdicts.map((verdict) => isStillCorrupt(claims.get(verdict.id), verdict)),
       verdicts.map((verdict) => (verdict.outcome === 'failed' ? verdict.retryInSeconds : null)),
       key,
       key,
     ],
   )
-  return rows.filter((row) => row.state === V.succeeded).map((row) => row.id)
+  return rows.map((row) => row.id)
+}
+
+/** Bytes that were found bad stay so, and unserved, while a disk that cannot be read tells nothing of them. */
+function isStillCorrupt(claim: ClaimedRecord | undefined, verdict: Verdict): boolean {
+  if (!claim?.corrupt || verdict.outcome !== 'failed') return false
+  return verdict.code !== 'CORRUPT_ON_PRIMARY' && verdict.code !== 'FILE_MISSING'
 }
 
 function failureText({ code, message }: { code: string; message: string }): string {
@@ -170,9 +174,15 @@ export async function forgetChecksum(trx: Pick<Knex, 'raw'>, replicable: Replica
   await run(trx, `update ?? set ${RESET} where ?? = ?::${replicable.keyType}`, [table, key, recordId])
 }
 
+// The event `pending` of GB.B.1: from failed the retry fields stay, so that the backoff keeps growing.
+const TO_PENDING = `verification_state = ${V.pending}, verification_failure = null,
+  verification_retry_count = case when s.verification_state = ${V.failed} then s.verification_retry_count else 0 end,
+  verification_retry_at = case when s.verification_state = ${V.failed} then s.verification_retry_at end`
+
 /**
- * In the host's transaction: the row is new or has a new file. A changed file loses its recorded checksum, for that was of
- * other bytes; the host says so by calling `updated`.
+ * In the host's transaction: the row is new or has a new file (GB.B.8). A changed file loses its recorded checksum, for that
+ * was of other bytes; the host says so by calling `updated`. A row that is told of as created once more is hashed again,
+ * unless its bytes cannot have changed and their checksum is known.
  */
 export async function awaitChecksum(
   trx: Pick<Knex, 'raw'>,
@@ -182,14 +192,21 @@ export async function awaitChecksum(
   available: Knex.QueryBuilder,
 ): Promise<void> {
   const { table, key } = stateTableOf(replicable)
+  const again = replicable.immutable ? 'and s.verification_checksum is null' : ''
   if (replicable.verificationState === 'columns') {
-    if (change === 'updated') await forgetChecksum(trx, replicable, recordId)
+    if (change === 'updated') return forgetChecksum(trx, replicable, recordId)
+    await run(
+      trx,
+      `update ?? as s set ${TO_PENDING}
+       where s.?? = ?::${replicable.keyType} and s.verification_state <> ${V.pending} ${again}`,
+      [table, key, recordId],
+    )
     return
   }
   await run(
     trx,
     `insert into ?? as s (??) select id from (?) as available(id)
-     on conflict (??) do ${change === 'updated' ? `update set ${RESET}` : 'nothing'}`,
+     on conflict (??) do update set ${change === 'updated' ? RESET : `${TO_PENDING} where s.verification_state <> ${V.pending} ${again}`}`,
     [table, key, available, key],
   )
 }

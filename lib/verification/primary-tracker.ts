@@ -20,11 +20,13 @@ export function primaryVerification(main: Knex, announce: AnnounceChecksums): Ve
         replicable,
         claimed.map((record) => record.id),
       )
-      return claimed.map(({ id, recorded }): HashPlan => {
+      return claimed.map(({ id, recorded, unreadable }): HashPlan => {
         const record = source.get(id)
         if (!record?.available || record.key === null) return { id, key: null, verdict: { id, outcome: 'disabled' } }
+        if (replicable.immutable && unreadable) return { id, key: null, verdict: unreadableVerdict(id) }
+        // Judged by the algorithm it was recorded with; the type's own, if it is another now, is recorded once that one fits.
         const expected = replicable.immutable ? recorded : null
-        return { id, key: record.key, algorithm: expected?.algorithm ?? replicable.checksum, expected }
+        return { id, key: record.key, algorithm: replicable.checksum, expected }
       })
     },
 
@@ -33,12 +35,34 @@ export function primaryVerification(main: Knex, announce: AnnounceChecksums): Ve
       replicable: Replicable,
       claimed: readonly ClaimedRecord[],
       verdicts: readonly Verdict[],
-    ): Promise<void> {
+    ): Promise<readonly string[]> {
       const recorded = await recordPrimary(trx, replicable, claimed, verdicts)
-      if (recorded.length > 0) await announce(trx, replicable, recorded)
+      const written = new Set(recorded)
+      const succeeded = verdicts.filter(({ id, outcome }) => outcome === 'succeeded' && written.has(id))
+      if (succeeded.length > 0) {
+        await announce(
+          trx,
+          replicable,
+          succeeded.map(({ id }) => id),
+        )
+      }
+      return recorded
     },
 
     takeOver: takeOverPrimary,
     giveBack: giveBackPrimary,
   })
+}
+
+const UNREADABLE_RETRY_S = 3600
+
+/** After a return to an older version: its own checksum must not take the place of one that it cannot compare with. */
+function unreadableVerdict(id: string): Verdict {
+  return {
+    id,
+    outcome: 'failed',
+    code: 'NOT_CHECKSUMMABLE',
+    message: 'Error during verification: The recorded checksum is of an algorithm that this version does not know',
+    retryInSeconds: UNREADABLE_RETRY_S,
+  }
 }

@@ -13,6 +13,10 @@ export interface ClaimedRecord {
   readonly retryCount: number
   /** The checksum that this site recorded before, if any. */
   readonly recorded: Digest | null
+  /** An earlier verification has found the primary's bytes to differ from the recorded checksum. */
+  readonly corrupt: boolean
+  /** There is a recorded checksum, of an algorithm that only a newer version knows. */
+  readonly unreadable: boolean
   /** The key under which a secondary keeps its copy; null on the primary, whose rows say it. */
   readonly storedKey: string | null
 }
@@ -22,7 +26,9 @@ export type HashPlan =
   | {
       readonly id: string
       readonly key: string
+      /** What is recorded of bytes that are as expected. */
       readonly algorithm: Digest['algorithm']
+      /** What they are judged by; null where this is their first checksum. */
       readonly expected: Digest | null
     }
   | { readonly id: string; readonly key: null; readonly verdict: Verdict }
@@ -58,17 +64,20 @@ export function requireComplete(verdicts: readonly Verdict[]): void {
 export interface VerificationTracker {
   /** The types that have something to be hashed now. */
   waiting(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]>
-  /** Claims records: state started. Pending ones first, then failed ones whose retry is due. */
+  /** Claims records: state started. A share for failed ones whose retry is due, then pending ones, then more retries. */
   claim(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]>
   /** What is to be hashed, and against what it is judged. */
   plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]>
-  /** Writes the verdicts on rows that are still started since the moment of the claim. */
+  /**
+   * Writes the verdicts on rows that are still started since the moment of the claim, and returns the ids of those. A verdict
+   * on a row of which verification was asked for anew meanwhile is dropped: it may be of the bytes before.
+   */
   record(
     trx: Knex.Transaction,
     replicable: Replicable,
     claimed: readonly ClaimedRecord[],
     verdicts: readonly Verdict[],
-  ): Promise<void>
+  ): Promise<readonly string[]>
   /** Records of a process that died: due at once the first time, then after a backoff. */
   takeOver(trx: Knex.Transaction, replicable: Replicable, ids: readonly string[], retryInSeconds: number): Promise<void>
   /** Records of a process that stops in good order: pending again, nothing counted. */

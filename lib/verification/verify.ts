@@ -1,15 +1,17 @@
 import type { Knex } from 'knex'
-import { compareDigests } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
-import { backoffSeconds, type Clock } from '../clock.ts'
+import type { Clock } from '../clock.ts'
 import { bounded } from '../databases.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
+import type { LoggerLike } from '../log.ts'
 import { TypeTurns } from '../type-turns.ts'
-import type { ChecksumPool, ChecksumResult } from './checksum.ts'
+import type { ChecksumPool } from './checksum.ts'
+import { algorithmsOf, judge } from './judge.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
+// Not the ten of GB.B.4: small files take longer to claim and to mark than to hash, and a batch of large ones is marked in parts.
 const RECORDS_PER_BATCH = 100
 const VERIFICATION_LEASE = 'verification:'
 
@@ -37,6 +39,7 @@ export interface VerifyContext {
   readonly pool: ChecksumPool
   readonly stores: StoreIdentities
   readonly clock: Clock
+  readonly logger: LoggerLike
   /** The types whose verification is enabled now. */
   enabled(): readonly Replicable[]
   /** Checksum batches at once over all processes of the site; split between the enabled types (GB.B.5). */
@@ -81,81 +84,70 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
     return claimed && { replicable, lease: claimed.lease, claimed: claimed.rows }
   }
 
-  async work({ replicable, lease, claimed }: VerificationBatch): Promise<void> {
+  async work(batch: VerificationBatch): Promise<void> {
     const { db, leases, tracker } = this.#context
+    const { replicable, lease, claimed } = batch
     try {
-      const verdicts = await this.#judge(replicable, claimed, await tracker.plan(replicable, claimed))
-      await bounded(db, async (trx) => {
-        // What another process has taken over is that one's to judge.
-        if (!(await leases.hold(trx, lease))) return
-        await tracker.record(trx, replicable, claimed, verdicts)
-        await leases.release(trx, lease)
-      })
+      const plans = [...(await tracker.plan(replicable, claimed))]
+      while (plans.length > 0) {
+        const verdicts = await this.#judgeSome(batch, plans)
+        plans.splice(0, verdicts.length)
+        const mine = await bounded(db, async (trx) => {
+          // What another process has taken over is that one's to judge.
+          if (!(await leases.hold(trx, lease))) return null
+          const recorded = await tracker.record(trx, replicable, claimed, verdicts)
+          if (plans.length === 0) await leases.release(trx, lease)
+          return recorded
+        })
+        if (mine === null) return
+        this.#report(batch, verdicts, new Set(mine))
+      }
     } finally {
       leases.forget(lease)
     }
   }
 
-  async #judge(
-    replicable: Replicable,
-    claimed: readonly ClaimedRecord[],
-    plans: readonly HashPlan[],
-  ): Promise<Verdict[]> {
+  /** Verdicts on the first of the plans; on all of them unless they are of much data. */
+  async #judgeSome({ replicable, claimed }: VerificationBatch, plans: readonly HashPlan[]): Promise<Verdict[]> {
+    const { pool, clock } = this.#context
     const { root } = replicable.store
     const toHash = plans.filter((plan) => plan.key !== null)
-    const results = await this.#context.pool.checksumAll(toHash.map(({ key, algorithm }) => ({ root, key, algorithm })))
-    const byId = new Map(toHash.map((plan, position) => [plan.id, results[position]]))
+    const results = await pool.checksumSome(
+      toHash.map((plan) => ({ root, key: plan.key, algorithms: algorithmsOf(plan) })),
+    )
     const claims = new Map(claimed.map((record) => [record.id, record]))
-    return plans.map((plan) => {
-      if (plan.key === null) return plan.verdict
-      const result = byId.get(plan.id)
+    const verdicts: Verdict[] = []
+    for (const plan of plans) {
+      if (plan.key === null) {
+        verdicts.push(plan.verdict)
+        continue
+      }
+      const result = results.shift()
       const claim = claims.get(plan.id)
-      if (!result || !claim) throw new Error(`The checksum threads gave no result for ${replicable.name} ${plan.id}`)
-      return judge(replicable, claim, plan, result, this.#context.clock)
-    })
+      if (!result || !claim) break
+      verdicts.push(judge(replicable, claim, plan, result, clock))
+    }
+    if (verdicts.length === 0) throw new Error(`The checksum threads gave no result for ${replicable.name}`)
+    return verdicts
   }
-}
 
-function judge(
-  replicable: Replicable,
-  claim: ClaimedRecord,
-  plan: Extract<HashPlan, { key: string }>,
-  result: ChecksumResult,
-  clock: Clock,
-): Verdict {
-  const { id } = plan
-  const onSecondary = claim.storedKey !== null
-  // The first failure of a copy that was verified before is retried at once; the backoff starts with the second.
-  const first = onSecondary && claim.retryCount === 0 && claim.recorded !== null
-  const retryInSeconds = first ? 0 : backoffSeconds(claim.retryCount + 1, () => clock.random())
-  if (!result.ok) {
-    return {
-      id,
-      outcome: 'failed',
-      code: result.code,
-      message: `Error during verification: ${result.message}`,
-      retryInSeconds,
+  /** Bytes that have gone bad on the primary, and good ones that are back, are each told once. */
+  #report(
+    { replicable, claimed }: VerificationBatch,
+    verdicts: readonly Verdict[],
+    recorded: ReadonlySet<string>,
+  ): void {
+    const { logger } = this.#context
+    const corruptBefore = new Set(claimed.filter((record) => record.corrupt).map((record) => record.id))
+    for (const verdict of verdicts) {
+      const { id } = verdict
+      if (!recorded.has(id)) continue
+      const fields = { code: 'CORRUPT_ON_PRIMARY', replicable: replicable.name, id }
+      const corrupt = verdict.outcome === 'failed' && verdict.code === 'CORRUPT_ON_PRIMARY'
+      if (corrupt && !corruptBefore.has(id)) logger.error(fields, verdict.message)
+      if (verdict.outcome === 'succeeded' && corruptBefore.has(id)) {
+        logger.info(fields, `${replicable.names.className} #${id} has the bytes of its recorded checksum again`)
+      }
     }
   }
-  const digest = { algorithm: plan.algorithm, hex: result.hex }
-  if (!plan.expected || compareDigests(digest, plan.expected) === 'equal') return { id, outcome: 'succeeded', digest }
-  const mismatch = { local: digest, expected: plan.expected }
-  const details = `${JSON.stringify({ checksum: digest.hex, primary_checksum: plan.expected.hex, registry_id: claim.registryId })}`
-  return onSecondary
-    ? {
-        id,
-        outcome: 'failed',
-        code: 'VERIFICATION_MISMATCH',
-        message: `Checksum does not match the primary checksum ${details}`,
-        retryInSeconds,
-        mismatch,
-      }
-    : {
-        id,
-        outcome: 'failed',
-        code: 'CORRUPT_ON_PRIMARY',
-        message: `${replicable.names.className} #${id} has other bytes than when its checksum was recorded ${JSON.stringify({ checksum: digest.hex, recorded: plan.expected.hex })}`,
-        retryInSeconds,
-        mismatch,
-      }
 }

@@ -1,6 +1,6 @@
 import { execFile } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -20,7 +20,7 @@ afterAll(async () => {
 })
 
 function checksums(...keys: string[]): Promise<ChecksumResult[]> {
-  return pool.checksumAll(keys.map((key) => ({ root, key, algorithm: 'xxh64' })))
+  return pool.checksumSome(keys.map((key) => ({ root, key, algorithms: ['xxh64'] })))
 }
 
 describe('the checksum threads', () => {
@@ -28,9 +28,9 @@ describe('the checksum threads', () => {
     await writeFile(join(root, 'empty'), '')
     await writeFile(join(root, 'abc'), 'abc')
     expect(await checksums('abc', 'empty', 'abc')).toEqual([
-      { ok: true, hex: '44bc2cf5ad770999', bytes: 3 },
-      { ok: true, hex: 'ef46db3751d8e999', bytes: 0 },
-      { ok: true, hex: '44bc2cf5ad770999', bytes: 3 },
+      { ok: true, digests: [{ algorithm: 'xxh64', hex: '44bc2cf5ad770999' }], bytes: 3 },
+      { ok: true, digests: [{ algorithm: 'xxh64', hex: 'ef46db3751d8e999' }], bytes: 0 },
+      { ok: true, digests: [{ algorithm: 'xxh64', hex: '44bc2cf5ad770999' }], bytes: 3 },
     ])
   })
 
@@ -38,8 +38,26 @@ describe('the checksum threads', () => {
     const bytes = randomBytes(1_000_001)
     await writeFile(join(root, 'large'), bytes)
     const hex = createHash('sha256').update(bytes).digest('hex')
-    const result = await pool.checksumAll([{ root, key: 'large', algorithm: 'sha256' }])
-    expect(result).toEqual([{ ok: true, hex, bytes: 1_000_001 }])
+    const result = await pool.checksumSome([{ root, key: 'large', algorithms: ['sha256'] }])
+    expect(result).toEqual([{ ok: true, digests: [{ algorithm: 'sha256', hex }], bytes: 1_000_001 }])
+  })
+
+  it('hash a file with two algorithms in one read', async () => {
+    await writeFile(join(root, 'abc'), 'abc')
+    const hex = createHash('sha256').update('abc').digest('hex')
+    const [result] = await pool.checksumSome([{ root, key: 'abc', algorithms: ['sha256', 'xxh64'] }])
+    const digests = [
+      { algorithm: 'sha256', hex },
+      { algorithm: 'xxh64', hex: '44bc2cf5ad770999' },
+    ]
+    expect(result).toEqual({ ok: true, digests, bytes: 3 })
+  })
+
+  it('give back what they have after 256 MiB, and the rest when asked for it', async () => {
+    await writeFile(join(root, 'huge'), '')
+    await truncate(join(root, 'huge'), 256 * 1024 * 1024)
+    expect(await checksums('abc', 'huge', 'abc')).toHaveLength(2)
+    expect(await checksums('huge', 'abc')).toHaveLength(1)
   })
 
   it('give each file that cannot be hashed a code of its own, and go on with the next', async () => {

@@ -12,10 +12,13 @@ import { ChecksumPool } from '../../lib/verification/checksum.ts'
 import type { VerificationTracker } from '../../lib/verification/tracker.ts'
 import { VerificationWork } from '../../lib/verification/verify.ts'
 import { ManualClock } from './manual-clock.ts'
+import { type RecordingLogger, recordingLogger } from './recording-logger.ts'
 
 /** A folder of blobs and what hashes them, over one database. */
 export interface VerifyingSite {
   readonly root: string
+  /** What the hashing has told. */
+  readonly log: RecordingLogger
   writeBlob(key: string, text: string): Promise<void>
   removeBlob(key: string): Promise<void>
   /** Verifies batch after batch until nothing waits. `afterClaim` runs between each claim and its work. Returns the number of batches. */
@@ -32,8 +35,10 @@ export async function createVerifyingSite(): Promise<VerifyingSite> {
   const root = await mkdtemp(join(tmpdir(), 'geo-verify-'))
   const pool = new ChecksumPool(1)
   const clock = new ManualClock()
+  const log = recordingLogger()
   return {
     root,
+    log,
     async writeBlob(key, text) {
       await mkdir(dirname(join(root, key)), { recursive: true })
       await writeFile(join(root, key), text)
@@ -45,6 +50,7 @@ export async function createVerifyingSite(): Promise<VerifyingSite> {
         tracker,
         pool,
         clock,
+        logger: log,
         siteName: 'rome',
         leases: new Leases(randomUUID(), clock),
         stores: new StoreIdentities(clock),

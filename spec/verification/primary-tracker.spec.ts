@@ -9,7 +9,8 @@ import { requestChecksum } from '../../lib/verification/await-checksum.ts'
 import { type AnnounceChecksums, primaryVerification } from '../../lib/verification/primary-tracker.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
-import { addHostRow, addSites, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import { addSites, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import * as records from '../support/primary-records.ts'
 import { createVerifyingSite, digestOf, type VerifyingSite } from '../support/verifying-site.ts'
 
 let databases: SpecDatabases
@@ -42,25 +43,9 @@ const tracker = (by = announce) => primaryVerification(databases.main, by)
 const verify = (replicable: Replicable, afterClaim?: () => Promise<unknown>, by = announce) =>
   site.verify(databases.main, tracker(by), replicable, afterClaim)
 
-async function addRecord(replicable: Replicable, filePath: string | null, state: object = {}): Promise<string> {
-  const { main } = databases
-  const id = await addHostRow(main, replicable, { filePath })
-  const { table, key } = stateTableOf(replicable)
-  if (replicable.verificationState === 'separate') await main(table).insert({ [key]: id, ...state })
-  else if (Object.keys(state).length > 0)
-    await main(table)
-      .where({ [key]: id })
-      .update(state)
-  return id
-}
-
-async function stateOf(replicable: Replicable, id: string) {
-  const { table, key } = stateTableOf(replicable)
-  return databases
-    .main(table)
-    .where({ [key]: id })
-    .first()
-}
+const addRecord = (replicable: Replicable, filePath: string | null, state: object = {}) =>
+  records.addRecord(databases.main, replicable, filePath, state)
+const stateOf = (replicable: Replicable, id: string) => records.stateOf(databases.main, replicable, id)
 
 async function announced(): Promise<string[]> {
   const rows: { event_name: string; payload: { model_record_id: string } }[] = await databases.main('geo_events')
@@ -86,7 +71,16 @@ describe.each(['separate', 'columns'] as const)('With its state kept as %s, the 
     expect(await tracker().waiting(main, Object.values(types))).toEqual([type])
     expect((await claim(2)).map(({ id }) => id)).toEqual([recent, overdue])
     expect(await claim(9)).toEqual([
-      { id: late, registryId: null, startedAt: expect.any(String), retryCount: 1, recorded: null, storedKey: null },
+      {
+        id: late,
+        registryId: null,
+        startedAt: expect.any(String),
+        retryCount: 1,
+        recorded: null,
+        corrupt: false,
+        unreadable: false,
+        storedKey: null,
+      },
     ])
     expect(await tracker().waiting(main, Object.values(types))).toEqual([])
     expect(await stateOf(type, late)).toMatchObject({ verification_state: V.started })
