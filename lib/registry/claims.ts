@@ -23,16 +23,37 @@ const BRAND_NEW = `(state = ${SYNC_STATE.pending} and last_synced_at is null and
   and verification_checksum is null and verification_checksum_mismatched is null and verification_failure is null
   and last_sync_failure is null and error_code is null and blob_key is null and superseded_keys is null)`
 
+/**
+ * Why a row waits to be fetched: told of by an event (`new`), its retry is due (`retry`), or found by reconciliation or asked
+ * for in bulk (`backfill`). Claimed in this order.
+ */
+export const SYNC_CLASSES = Object.freeze(['new', 'retry', 'backfill'] as const)
+export type SyncClass = (typeof SYNC_CLASSES)[number]
+
+interface Due {
+  readonly condition: string
+  readonly order: string
+}
+
+// Each condition is a range of one index (see table.ts), so a claim costs the same however many rows wait or are not due.
+// That needs a moment that stands still during the statement, and retries without a date asked for by themselves.
+const FREE = 'removal_requested_at is null and lease_id is null'
+const PENDING = `${SYNC.step('pending', 'started').where} and ${FREE}`
+const FAILED = `${SYNC.step('failed', 'started').where} and ${FREE}`
+const DUE: Readonly<Record<SyncClass, readonly Due[]>> = Object.freeze({
+  new: [{ condition: `${PENDING} and not backfill`, order: 'id' }],
+  retry: [
+    { condition: `${FAILED} and retry_at is null`, order: 'id' },
+    { condition: `${FAILED} and retry_at <= statement_timestamp()`, order: 'retry_at' },
+  ],
+  backfill: [{ condition: `${PENDING} and backfill`, order: 'id' }],
+})
+const ALL_DUE = Object.values(DUE).flat()
+
 /** Which of the types have rows to be fetched now. One statement however many types there are. */
 export async function typesToSync(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
-  return typesWhere(
-    db,
-    replicables,
-    `(exists (select from ?? where state = ${SYNC_STATE.pending} and removal_requested_at is null and lease_id is null)
-      or exists (select from ?? where state = ${SYNC_STATE.failed} and removal_requested_at is null and lease_id is null
-        and (retry_at is null or retry_at <= clock_timestamp())))`,
-    2,
-  )
+  const probes = ALL_DUE.map(({ condition }) => `exists (select from ?? where ${condition})`)
+  return typesWhere(db, replicables, `(${probes.join(' or ')})`, probes.length)
 }
 
 /** Which of the types fulfil a condition on their registry table; the table is bound `uses` times. */
@@ -51,40 +72,27 @@ export async function typesWhere(
   return rows.flatMap((row) => replicables[row.position] ?? [])
 }
 
-/** Rows that are due, in the order in which they are taken: those never tried, then the oldest retries. */
-const DUE = Object.freeze([
-  { condition: SYNC.step('pending', 'started').where, order: 'id' },
-  {
-    condition: `${SYNC.step('failed', 'started').where} and (retry_at is null or retry_at <= clock_timestamp())`,
-    order: 'retry_at nulls first',
-  },
-])
-
 /**
- * Claims rows under a lease: state started. At most `limit` rows, and no more than about `byteBudget` bytes as far as sizes
- * are known (always at least one row), so that one slot is not given many large blobs. `skip locked` lets any number of
- * processes claim at once; `materialized` keeps the planner from running the locking select twice.
+ * Claims rows under a lease: state started. The classes fill the batch in the given order. At most `limits.rows` rows, and no
+ * more than about `limits.byteBudget` bytes as far as sizes are known (always at least one row), so that one slot is not given
+ * many large blobs. `skip locked` lets any number of processes claim at once; `materialized` keeps the planner from running
+ * the locking select twice.
  */
 export async function claimRows(
   trx: Knex.Transaction,
   replicable: Replicable,
   leaseId: string,
   limits: { rows: number; byteBudget: number },
+  order: readonly SyncClass[] = SYNC_CLASSES,
 ): Promise<ClaimedRow[]> {
   const claimed: ClaimedRow[] = []
-  for (const { condition, order } of DUE) {
-    if (claimed.length >= limits.rows || (claimed.length > 0 && claimed.some((row) => row.bytes !== null))) break
-    claimed.push(
-      ...(await claimWhere(
-        trx,
-        replicable,
-        leaseId,
-        condition,
-        order,
-        limits.rows - claimed.length,
-        limits.byteBudget,
-      )),
-    )
+  let { rows, byteBudget } = limits
+  for (const due of order.flatMap((name) => DUE[name])) {
+    if (rows <= 0 || byteBudget <= 0) break
+    const more = await claimWhere(trx, replicable, leaseId, due, { rows, byteBudget })
+    claimed.push(...more)
+    rows -= more.length
+    byteBudget -= more.reduce((sum, row) => sum + (row.bytes ?? 0), 0)
   }
   return claimed
 }
@@ -93,30 +101,26 @@ async function claimWhere(
   trx: Knex.Transaction,
   { names }: Replicable,
   leaseId: string,
-  condition: string,
-  order: string,
-  limit: number,
-  byteBudget: number,
+  { condition, order }: Due,
+  limits: { rows: number; byteBudget: number },
 ): Promise<ClaimedRow[]> {
   // A pending row's verification is put to disabled: from now on "pending" there means that the primary's checksum arrived
   // while the file was on its way.
   const { rows } = await run<{ rows: (Omit<ClaimedRow, 'bytes'> & { bytes: string | null })[] }>(
     trx,
     `with due as materialized (
-       select id, bytes, ${BRAND_NEW} as brand_new from ?? where ${condition} and removal_requested_at is null and lease_id is null
+       select id, bytes, retry_at, ${BRAND_NEW} as brand_new from ?? where ${condition}
        order by ${order} limit ? for update skip locked
-     ), picked as (
-       select id, brand_new from (
-         select id, brand_new, sum(coalesce(bytes, 0)) over (order by id) - coalesce(bytes, 0) as before from due
-       ) as sized where before < ?
-     )
+     ), sized as (
+       select id, brand_new, sum(coalesce(bytes, 0)) over (order by ${order}, id) - coalesce(bytes, 0) as before from due
+     ), picked as (select id, brand_new from sized where before < ?)
      update ?? as r set ${SYNC.step('pending', 'started').set}, last_synced_at = clock_timestamp(), lease_id = ?,
        verification_state = case r.verification_state
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
      from picked where r.id = picked.id
      returning r.??::text as "id", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
        picked.brand_new as "brandNew"`,
-    [names.registryTable, limit, byteBudget, names.registryTable, leaseId, names.foreignKey],
+    [names.registryTable, limits.rows, limits.byteBudget, names.registryTable, leaseId, names.foreignKey],
   )
   return rows.map((row) => ({ ...row, bytes: row.bytes === null ? null : Number(row.bytes) }))
 }

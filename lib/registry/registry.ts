@@ -6,7 +6,10 @@ import { SYNC_STATE } from './sync-state.ts'
 
 /** The door to a type's registry table: which records it has, and that they are to be fetched. */
 
-/** Adds pending rows for records that have none, and takes back a removal that was asked for. Returns how many were added. */
+/**
+ * An event tells of records: adds pending rows for those that have none, takes back a removal that was asked for, and a row
+ * that waits as backfill becomes new. Returns how many were added.
+ */
 export async function insertPending(db: Knex, { names, keyType }: Replicable, ids: readonly string[]): Promise<number> {
   const { rowCount } = await run<{ rowCount: number }>(
     db,
@@ -16,6 +19,11 @@ export async function insertPending(db: Knex, { names, keyType }: Replicable, id
     [names.registryTable, names.foreignKey, ids, names.foreignKey],
   )
   await cancelRemovals(db, { names, keyType }, ids)
+  await run(db, `update ?? set backfill = false where ?? = any(?::${keyType}[]) and backfill`, [
+    names.registryTable,
+    names.foreignKey,
+    ids,
+  ])
   return rowCount
 }
 
@@ -41,12 +49,12 @@ export async function cancelRemovals(
 const TO_PENDING = `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0,
   verification_state = ${VERIFICATION_STATE.disabled}`
 
-/** Puts rows back to pending, in whatever state they are. Returns how many there were. */
+/** An event tells of other bytes: puts rows back to pending, in whatever state they are, as new. Returns how many there were. */
 export async function resyncRecords(db: Knex, { names, keyType }: Replicable, ids: readonly string[]): Promise<number> {
   if (ids.length === 0) return 0
   const { rowCount } = await run<{ rowCount: number }>(
     db,
-    `update ?? set ${TO_PENDING} where ?? = any(?::${keyType}[])`,
+    `update ?? set ${TO_PENDING}, backfill = false where ?? = any(?::${keyType}[])`,
     [names.registryTable, names.foreignKey, ids],
   )
   return rowCount

@@ -34,9 +34,17 @@ function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames):
       name: `${table}_pending_verification`,
       definition: '(verified_at nulls first) where state = 2 and verification_state = 0',
     },
-    // Claim of rows never fetched: `state = 0 and removal_requested_at is null … order by id`.
-    { name: `${table}_pending_sync`, definition: '(id) where state = 0 and removal_requested_at is null' },
-    // Claim of due retries: `state = 3 and removal_requested_at is null … order by retry_at nulls first`.
+    // Claim of new rows: `state = 0 and not backfill and removal_requested_at is null … order by id`.
+    {
+      name: `${table}_pending_sync`,
+      definition: '(id) where state = 0 and not backfill and removal_requested_at is null',
+    },
+    // Claim of backfill: `state = 0 and backfill and removal_requested_at is null … order by id`.
+    {
+      name: `${table}_backfill_sync`,
+      definition: '(id) where state = 0 and backfill and removal_requested_at is null',
+    },
+    // Claim of due retries: `state = 3 and removal_requested_at is null and retry_at <= … order by retry_at`.
     {
       name: `${table}_failed_sync`,
       definition: '(retry_at nulls first) where state = 3 and removal_requested_at is null',

@@ -6,6 +6,7 @@ import { claimRows, typesToSync } from '../registry/claims.ts'
 import { BLOBS_PER_REQUEST, RESPONSE_BYTES } from '../transfer/frame.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import { TypeTurns } from '../type-turns.ts'
+import { ClaimShares } from './claim-shares.ts'
 import { type DownloadContext, downloadBatch, type SyncBatch } from './download.ts'
 
 /** One lease of this kind is one open transfer. */
@@ -29,6 +30,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
   readonly name = 'sync'
   readonly #context: ScheduleContext
   readonly #turns = new TypeTurns()
+  readonly #shares = new ClaimShares()
   #refusals = 0
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #refusal: Refusal | null = null
@@ -64,8 +66,9 @@ export class SyncWork implements WorkSource<SyncBatch> {
     const limits = { rows: BLOBS_PER_REQUEST, byteBudget: RESPONSE_BYTES }
     const request = { kind: SYNC_LEASE, capacity: this.#context.capacity() }
     const claimed = await leases.claim(tracking, request, replicable.name, (trx, leaseId) =>
-      claimRows(trx, replicable, leaseId, limits),
+      claimRows(trx, replicable, leaseId, limits, this.#shares.orderFor(replicable)),
     )
+    if (claimed) this.#shares.taken(replicable)
     return claimed && { replicable, ...claimed }
   }
 

@@ -44,7 +44,8 @@ const WIDGET_INDEXES = {
     'btree (verification_state) WHERE ((state = 2) AND (verification_state = ANY (ARRAY[0, 3])))',
   widget_registry_pending_verification:
     'btree (verified_at NULLS FIRST) WHERE ((state = 2) AND (verification_state = 0))',
-  widget_registry_pending_sync: 'btree (id) WHERE ((state = 0) AND (removal_requested_at IS NULL))',
+  widget_registry_pending_sync: 'btree (id) WHERE ((state = 0) AND (NOT backfill) AND (removal_requested_at IS NULL))',
+  widget_registry_backfill_sync: 'btree (id) WHERE ((state = 0) AND backfill AND (removal_requested_at IS NULL))',
   widget_registry_failed_sync: 'btree (retry_at NULLS FIRST) WHERE ((state = 3) AND (removal_requested_at IS NULL))',
   widget_registry_removal: 'btree (id) WHERE ((removal_requested_at IS NOT NULL) OR (superseded_keys IS NOT NULL))',
   widget_registry_blob_key: 'hash (blob_key)',
@@ -68,7 +69,7 @@ describe('the registry of a type', () => {
     },
   )
 
-  it('has the six known indexes and four for our own queries', async () => {
+  it('has the six known indexes and five for our own queries', async () => {
     expect(await indexesOf(databases.tracking, 'widget_registry')).toEqual(WIDGET_INDEXES)
   })
 

@@ -34,6 +34,13 @@ describe('insertPending', () => {
     expect(await registryRow(tracking, widgets, '7')).toMatchObject({ state: SYNC_STATE.failed, retry_count: 2 })
   })
 
+  it('makes a row that waits as backfill new', async () => {
+    const { tracking } = databases
+    await addRegistryRow(tracking, widgets, '7', { backfill: true })
+    expect(await insertPending(tracking, widgets, ['7'])).toBe(0)
+    expect(await registryRow(tracking, widgets, '7')).toMatchObject({ state: SYNC_STATE.pending, backfill: false })
+  })
+
   it('takes back a removal, and has the record fetched again', async () => {
     const { tracking } = databases
     const removed = { removal_requested_at: tracking.fn.now(), removal_retry_at: tracking.fn.now() }
@@ -50,7 +57,7 @@ describe('insertPending', () => {
 
 describe('resyncRecords', () => {
   it.each(Object.keys(SYNC_STATE) as SyncState[])(
-    'puts a row that is %s to pending, its lease untouched',
+    'puts a row that is %s to pending and new, its lease untouched',
     async (state) => {
       const { tracking } = databases
       await addRegistryRow(tracking, widgets, '7', {
@@ -60,6 +67,7 @@ describe('resyncRecords', () => {
         last_sync_failure: 'as it was',
         lease_id: '3',
         verification_state: VERIFICATION_STATE.succeeded,
+        backfill: true,
       })
       expect(await resyncRecords(tracking, widgets, ['7', '8'])).toBe(1)
       expect(await registryRow(tracking, widgets, '7')).toMatchObject({
@@ -69,6 +77,7 @@ describe('resyncRecords', () => {
         last_sync_failure: 'as it was',
         lease_id: '3',
         verification_state: VERIFICATION_STATE.disabled,
+        backfill: false,
       })
     },
   )
