@@ -2,6 +2,7 @@ import type { Router } from 'express'
 import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'
+import type { BulkRuns } from './bulk/bulk-runs.ts'
 import type { Databases } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { FeatureGate } from './feature.ts'
@@ -44,6 +45,7 @@ export interface Assembly {
   readonly loops: JobLoops
   readonly sources: WorkSources
   readonly dispatchers: Dispatchers
+  readonly bulk: BulkRuns
   /** All periodic work, as `start` runs it in loops. */
   readonly jobs: readonly Job[]
   readonly retrieve: Router

@@ -16,6 +16,7 @@ export const ERROR_CODES = Object.freeze({
   TOKEN_SCOPE: [401, 'A token serves only the blobs it was made for; ask with a token of its own.'],
   SITE_DISABLED: [403, 'Enable the site again on the primary.'],
   NOT_PRIMARY: [409, 'Ask the primary; its address is in the table geo_nodes.'],
+  NOT_SECONDARY: [409, 'Ask this of a secondary site.'],
   UNKNOWN_REPLICABLE: [404, 'Both sites must run a version of the host that declares this type.'],
   INVALID_RECORD_ID: [400, 'Send the key of a record as the declaration types it.'],
   INVALID_REQUEST: [400, 'Send the fields that the route documents.'],
@@ -61,6 +62,8 @@ export const ERROR_CODES = Object.freeze({
   VERIFICATION_MISMATCH: [500, 'Nothing at first: the blob is fetched again. If it persists, check the volume.'],
   FILE_MISSING: [500, 'Nothing: on a secondary the blob is fetched again. On the primary, restore the file.'],
   NOT_CHECKSUMMABLE: [500, 'Correct the row, so that it names a file that exists.'],
+  BULK_RUN_ACTIVE: [409, 'Wait for the run of this kind that is active, or cancel it.'],
+  BULK_RUN_UNKNOWN: [404, 'List the runs of this site; ended ones are kept for 30 days.'],
   // health
   NOT_IN_RECOVERY: [503, 'Point `mainDb` of this secondary at a streaming replica of the primary database.'],
   LOGICAL_REPLICA: [503, 'Use a physical (streaming) replica; logical ones have transaction ids of their own.'],

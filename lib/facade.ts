@@ -1,8 +1,9 @@
 import type { Router } from 'express'
 import type { Assembly } from './assembly.ts'
 import type { Replicable } from './blob/replicable.ts'
+import type { BulkRun } from './bulk/bulk-run.ts'
+import type { BulkRequest } from './bulk/request.ts'
 import { type Replicator, replicatorOf } from './event/publish.ts'
-import { reverifyAll } from './registry/reverify.ts'
 import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
 import { forgetChecksum } from './verification/primary-state.ts'
@@ -24,8 +25,21 @@ export interface Geo {
   replicator<Row>(replicable: Replicable<Row>): Replicator<Row>
   /** What is wrong with this site now. */
   health(): Promise<Health>
-  /** On a secondary: every synced copy is hashed again. Returns how many. */
-  reverify<Row>(replicable: Replicable<Row>): Promise<number>
+  /** Work on all rows of a type or those that a filter names, done page by page by whichever process of the site works. */
+  readonly bulk: {
+    /**
+     * Stores a run; it begins within a second where a process works. Throws GeoError `BULK_RUN_ACTIVE` while one of the same
+     * kind (action, type, dry run or not) has not ended, `INVALID_REQUEST`, `UNKNOWN_REPLICABLE`, `INVALID_RECORD_ID`,
+     * `NOT_SECONDARY`, `SITE_UNKNOWN`.
+     */
+    start(request: BulkRequest): Promise<BulkRun>
+    /** A run and how far it is. Throws GeoError `BULK_RUN_UNKNOWN`; ended runs are kept for 30 days. */
+    get(id: string): Promise<BulkRun>
+    /** The newest 100 runs of this site, the newest first. */
+    list(): Promise<BulkRun[]>
+    /** Ends a run after the page that is being done; what was done stays. Throws GeoError `BULK_RUN_UNKNOWN`. */
+    cancel(id: string): Promise<BulkRun>
+  }
   readonly sites: {
     /** Adds a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`. */
     add(site: NewSite): Promise<Site>
@@ -37,9 +51,8 @@ export interface Geo {
 
 /** The assembled parts behind what a host may call. */
 export function facadeOf(assembly: Assembly): Geo {
-  const { settings, databases, sites, gate, loops, stores, retrieve, router } = assembly
+  const { settings, databases, sites, gate, loops, stores, bulk, retrieve, router } = assembly
   const { main } = databases
-  const tracking = databases.tracking ?? main
 
   return Object.freeze({
     router,
@@ -61,11 +74,12 @@ export function facadeOf(assembly: Assembly): Geo {
         transferRefusal: () => assembly.sources.sync.refusal,
         earlyEvents: () => assembly.earlyEvents(),
       }),
-    async reverify<Row>(replicable: Replicable<Row>) {
-      const woken = await reverifyAll(tracking, replicable as Replicable)
-      loops.wake('verify')
-      return woken
-    },
+    bulk: Object.freeze({
+      start: (request: BulkRequest) => bulk.start(request),
+      get: (id: string) => bulk.get(id),
+      list: () => bulk.list(),
+      cancel: (id: string) => bulk.cancel(id),
+    }),
     sites: Object.freeze({
       add: async (site: NewSite) => {
         const added = await insertSite(main, settings.encryptionKey, site)

@@ -5,6 +5,7 @@ import type { Knex } from 'knex'
 import type { Assembly, Dispatchers, Resources, WorkSources } from './assembly.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { StoreIdentities } from './blob/store-identity.ts'
+import { BulkRuns } from './bulk/bulk-runs.ts'
 import { openDatabases } from './databases.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
@@ -107,6 +108,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     endingOf(how, sites.role === 'primary' ? onPrimary : onSecondary, byName, clock)
   const writable = () => (sites.role === 'primary' ? main : tracking)
   const check = checkTables(databases, sites, replicables)
+  const bulk = new BulkRuns({ replicables: byName, sites, writable, started: () => loops.wake('bulk') })
   const work = periodicWork({
     ...common,
     databases,
@@ -114,6 +116,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     replicables: byName,
     dispatchers,
     loops,
+    bulk,
     checkTables: check,
     endDied: (trx, lease) => ending('died')(trx, lease),
   })
@@ -156,6 +159,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     loops,
     sources,
     dispatchers,
+    bulk,
     jobs,
     retrieve,
     router,

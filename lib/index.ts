@@ -8,6 +8,8 @@ export {
   type ReplicableDeclaration,
 } from './blob/replicable.ts'
 export type { SelectiveSync } from './blob/selective-sync.ts'
+export type { BulkRun, BulkRunState } from './bulk/bulk-run.ts'
+export type { BulkAction, BulkFilter, BulkRequest } from './bulk/request.ts'
 export type { Clock } from './clock.ts'
 export { ConfigurationError, ERROR_CODES, type ErrorCode, GeoError } from './errors.ts'
 export type { Replicator } from './event/publish.ts'

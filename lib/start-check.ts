@@ -5,8 +5,8 @@ import { ConfigurationError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
 import type { SiteDirectory } from './site.ts'
 
-const MAIN_TABLES = ['geo_nodes', 'geo_events', 'geo_leases', 'geo_stores']
-const TRACKING_TABLES = ['geo_event_cursors', 'geo_early_events', 'geo_leases', 'geo_stores']
+const MAIN_TABLES = ['geo_nodes', 'geo_events', 'geo_leases', 'geo_stores', 'geo_bulk_runs']
+const TRACKING_TABLES = ['geo_event_cursors', 'geo_early_events', 'geo_leases', 'geo_stores', 'geo_bulk_runs']
 
 export interface StartCheck {
   /** Throws ConfigurationError for what the host has to mend; a database that does not answer is only logged. */

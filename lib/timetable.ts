@@ -7,6 +7,7 @@ export interface PeriodicWork {
   heartbeat(): Promise<boolean>
   cutExpiring(): Promise<boolean>
   endDeadLeases(): Promise<boolean>
+  bulk(): Promise<boolean>
   hashPrimary(): Promise<boolean>
   backfillStates(): Promise<boolean>
   reverify(): Promise<boolean>
@@ -29,6 +30,7 @@ export function timetable(work: PeriodicWork): Job[] {
     { name: 'heartbeat', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.heartbeat },
     { name: 'cut-expiring', role: 'any', idleMs: SECOND_MS, run: work.cutExpiring },
     { name: 'end-dead-leases', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.endDeadLeases },
+    { name: 'bulk', role: 'any', idleMs: SECOND_MS, run: work.bulk },
 
     { name: 'verify-primary', role: 'primary', idleMs: LOOK_EVERY_MS, run: work.hashPrimary },
     { name: 'backfill-states', role: 'primary', idleMs: SECOND_MS, run: work.backfillStates },

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
+import type { BulkRuns } from './bulk/bulk-runs.ts'
 import type { Clock } from './clock.ts'
 import type { Databases } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
@@ -25,6 +26,7 @@ export interface WorkContext {
   readonly replicables: ReadonlyMap<string, Replicable>
   readonly dispatchers: Readonly<Record<'hash' | 'sync' | 'remove' | 'verify', Pick<Dispatcher<unknown>, 'fill'>>>
   readonly loops: JobLoops
+  readonly bulk: BulkRuns
   readonly checkTables: StartCheck
   readonly endDied: EndLease
   enabled(): readonly Replicable[]
@@ -35,7 +37,7 @@ const PASS_EVERY_MS = 60_000
 
 /** The pieces of periodic work, each bounded, and what they tell each other. */
 export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyEvents(): number } {
-  const { databases, sites, leases, clock, logger, loops, dispatchers, enabled } = context
+  const { databases, sites, leases, clock, logger, loops, dispatchers, bulk, enabled } = context
   const { main } = databases
   const tracking = databases.tracking ?? main
   const onPrimary = () => sites.role === 'primary'
@@ -43,6 +45,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
   const reconciling = new Singleton('reconcile', leases, clock)
   const backfilling = new Singleton('backfill-states', leases, clock)
   const reverifying = new Singleton('reverify', leases, clock)
+  const bulking = new Singleton('bulk', leases, clock)
   const registryPass = new KeyPass(PASS_EVERY_MS)
   const statePass = new KeyPass(PASS_EVERY_MS)
   let early = 0
@@ -82,6 +85,18 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
       if (ended > 0)
         logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
       return ended > 0
+    },
+    async bulk() {
+      const { role } = sites
+      if (role === 'unknown') return false
+      const db = onPrimary() ? main : tracking
+      // Asked before the lease, so that there is none while there is nothing to do.
+      if (!(await bulk.waiting(db))) return false
+      return alone(bulking, db, () =>
+        bulk.step(db, role, (action) =>
+          loops.wake(role === 'primary' ? 'verify-primary' : action === 'resync' ? 'sync' : 'verify'),
+        ),
+      )
     },
     hashPrimary: () => fill('hash', 'verify-primary'),
     backfillStates: () =>

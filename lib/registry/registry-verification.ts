@@ -38,27 +38,6 @@ export async function wakeVerification(
   return rowCount
 }
 
-/** Asks for up to `limit` synced rows after a registry id to be hashed again. Returns the last id, or null at the end. */
-export async function reverifyPage(
-  db: Knex,
-  { names }: Replicable,
-  after: string,
-  limit: number,
-): Promise<{ last: string; woken: number } | null> {
-  const { rows } = await run<{ rows: { last: string | null; woken: number }[] }>(
-    db,
-    `with page as materialized (
-       select id from ?? where id > ? and state = ${SYNC_STATE.synced} order by id limit ? for update
-     ), woken as (
-       update ?? as r set ${verificationPending()} from page where r.id = page.id and r.verification_state <> ${V.disabled} returning r.id
-     )
-     select (select max(id)::text from page) as last, (select count(*)::int from woken) as woken`,
-    [names.registryTable, after, limit, names.registryTable],
-  )
-  const [page] = rows
-  return page?.last ? { last: page.last, woken: page.woken } : null
-}
-
 export function registryVerification(replica: Knex): VerificationTracker {
   return Object.freeze({
     waiting: (db: Knex, replicables: readonly Replicable[]) =>

@@ -59,7 +59,7 @@ describe('a secondary', { timeout: 60_000 }, () => {
       const [doomed] = await registry().orderBy('id').limit(1)
       await publisher.insert('widgets', files(5))
       await sites.remove('widgets', doomed.widget_id)
-      await sites.reverify()
+      await sites.bulk({ action: 'reverify', type: 'widget' })
       await until(async () => (await registry()).length === 25, TIMEOUT_MS)
       await until(async () => (await registry().whereNotNull('removal_requested_at')).length === 1, TIMEOUT_MS)
 

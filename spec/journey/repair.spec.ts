@@ -43,7 +43,7 @@ describe('a fault', { timeout: 60_000 }, () => {
     await spoilByte(sites.secondary, spoilt.key)
     await unlink(join(sites.secondary.blobsDir, removed.key))
 
-    expect(await sites.reverify()).toEqual({ widgets: 4, gadgets: 0 })
+    expect(await sites.bulk({ action: 'reverify', type: 'widget' })).toMatchObject({ examined: 4, changed: 4 })
     await until(async () => (await findingsSoFar(sites.databases.tracking)).length >= 2, TIMEOUT_MS)
     await sites.untilVerified({ widgets: 4, gadgets: 0 })
     expect((await bytesOf(sites.secondary, spoilt.key))?.toString()).toBe('will be spoilt')

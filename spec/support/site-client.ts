@@ -1,6 +1,6 @@
 import { Agent, FormData, fetch, type RequestInit } from 'undici'
 import type { Upload } from '../../fixtures/widget-app/upload-table.ts'
-import type { Health } from '../../lib/index.ts'
+import type { BulkRequest, BulkRun, Health } from '../../lib/index.ts'
 
 export type UploadType = 'widgets' | 'gadgets'
 
@@ -38,17 +38,22 @@ export class SiteClient {
     return JSON.parse(await this.#request(`${siteUrl}/admin/health`, this.#asAdmin('GET'))) as Health
   }
 
-  /** Has the site hash all its copies again; returns how many of each type. */
-  async reverify(siteUrl: string): Promise<Record<UploadType, number>> {
-    const answer = await this.#request(`${siteUrl}/admin/reverify`, this.#asAdmin('POST'))
-    return JSON.parse(answer) as Record<UploadType, number>
+  async startBulk(siteUrl: string, request: BulkRequest): Promise<BulkRun> {
+    const options = this.#asAdmin('POST')
+    const headers = { ...options.headers, 'content-type': 'application/json' }
+    const answer = await this.#request(`${siteUrl}/admin/bulk`, { ...options, headers, body: JSON.stringify(request) })
+    return JSON.parse(answer) as BulkRun
+  }
+
+  async bulkRun(siteUrl: string, id: string): Promise<BulkRun> {
+    return JSON.parse(await this.#request(`${siteUrl}/admin/bulk/${id}`, this.#asAdmin('GET'))) as BulkRun
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy()
   }
 
-  #asAdmin(method: string): RequestInit {
+  #asAdmin(method: string): RequestInit & { headers: Record<string, string> } {
     return { method, headers: { authorization: `Bearer ${this.#adminToken}` } }
   }
 

@@ -6,7 +6,7 @@ import { findPorts, HOST } from '../../fixtures/demo/ports.ts'
 import { failureCauses, readCounts } from '../../fixtures/demo/registry.ts'
 import { writeFeatures } from '../../fixtures/widget-app/features.ts'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
-import { createGeo, type Health } from '../../lib/index.ts'
+import { type BulkRequest, type BulkRun, createGeo, type Health } from '../../lib/index.ts'
 import { createSpecDatabases, type SpecDatabases } from './databases.ts'
 import { ForkedSite } from './forked-site.ts'
 import { SiteClient, type Stored, type UploadType } from './site-client.ts'
@@ -38,7 +38,8 @@ export interface TwoSites {
   replace(type: UploadType, id: string, name: string, bytes: Uint8Array | string): Promise<Stored>
   remove(type: UploadType, id: string): Promise<void>
   health(site: ForkedSite): Promise<Health>
-  reverify(): Promise<Record<UploadType, number>>
+  /** Starts a bulk run on the secondary and resolves when it has ended. */
+  bulk(request: BulkRequest): Promise<BulkRun>
   /** As an operator would in Unleash: running processes follow within half a second. */
   setFlags(flags: Flags): Promise<void>
   /** Resolves when the secondary has exactly so many rows, each synced and verified. */
@@ -90,7 +91,15 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
     replace: (type, id, name, bytes) => client.replace(primary.url, type, id, name, bytes),
     remove: (type, id) => client.remove(primary.url, type, id),
     health: (site) => client.health(site.url),
-    reverify: () => client.reverify(secondary.url),
+    async bulk(request) {
+      const { id } = await client.startBulk(secondary.url, request)
+      let run = await client.bulkRun(secondary.url, id)
+      await until(async () => {
+        run = await client.bulkRun(secondary.url, id)
+        return run.state === 'finished'
+      })
+      return run
+    },
     setFlags: (flags) => writeFeatures(featuresFile, flagsByName(flags)),
     async untilVerified(expected) {
       try {

@@ -1,11 +1,9 @@
-import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { encodeDigest } from '../../lib/blob/digest.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import { resyncRecords } from '../../lib/registry/registry.ts'
 import { registryVerification, wakeVerification } from '../../lib/registry/registry-verification.ts'
-import { reverifyAll } from '../../lib/registry/reverify.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
@@ -14,7 +12,6 @@ import {
   addRegistryRow,
   type RegistryColumns,
   registryRow,
-  registryRows,
   secondsFromNow,
   untyped,
 } from '../support/fixture-rows.ts'
@@ -256,26 +253,5 @@ describe('What a process leaves behind', () => {
     await addRegistryRow(tracking, widgets, '1', { state: SYNC_STATE.synced, verification_state: V.started })
     await tracking.transaction((trx) => tracker().giveBack(trx, widgets, ['1']))
     expect(await row('1')).toMatchObject({ verification_state: V.pending, verification_retry_count: 0 })
-  })
-})
-
-describe('reverifyAll', () => {
-  it('wakes every synced copy but those that cannot be verified, and says how many', async () => {
-    const { tracking } = databases
-    await tracking.raw(
-      `insert into widget_registry (widget_id, created_at, state, verification_state)
-       select n, now(), 2, ${V.succeeded} from generate_series(1, 5200) n`,
-    )
-    await addRegistryRow(tracking, widgets, '-1', { state: SYNC_STATE.synced, verification_state: V.disabled })
-    await addRegistryRow(tracking, widgets, '-2', { state: SYNC_STATE.pending, verification_state: V.disabled })
-    await addRegistryRow(tracking, widgets, '-3', { state: SYNC_STATE.failed, verification_state: V.failed })
-    expect(await reverifyAll(tracking, widgets)).toBe(5200)
-    const rows = await registryRows(tracking, widgets)
-    expect(rows.filter((each) => each['verification_state'] === V.pending)).toHaveLength(5200)
-    expect(await row('-3')).toMatchObject({ state: SYNC_STATE.failed, verification_state: V.failed })
-  })
-
-  it('finds nothing in an empty registry', async () => {
-    expect(await reverifyAll(databases.tracking, untyped(declareReplicables(randomUUID()).gadgets))).toBe(0)
   })
 })
