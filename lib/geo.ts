@@ -83,7 +83,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     ),
   )
   const onSecondary = registryVerification(main)
-  const common = { siteName, leases, stores, clock, logger, enabled }
+  const selection = () => sites.me?.selectiveSync ?? null
+  const common = { siteName, leases, stores, clock, logger, enabled, selection }
   const verifying = { ...common, pool: checksums, capacity: () => sites.me?.verificationMaxCapacity ?? 0 }
   const hashing = new VerificationWork({ ...verifying, db: main, tracker: onPrimary })
   const verifyingCopies = new VerificationWork({ ...verifying, db: tracking, tracker: onSecondary })

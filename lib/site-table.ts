@@ -88,8 +88,8 @@ const webUrl = z
 const LOWEST_RATE = 1024
 const selectionShape = z.strictObject({
   type: z.string().trim().min(1).max(255),
-  namespaceIds: z.array(z.string()).default([]),
-  shards: z.array(z.string()).default([]),
+  namespaceIds: z.array(z.string()).readonly().default([]),
+  shards: z.array(z.string()).readonly().default([]),
 })
 const settings = {
   filesMaxCapacity: z.int().min(0),
@@ -186,8 +186,8 @@ export async function updateSite(db: Knex, name: string, input: SiteChange): Pro
     }),
     ...(selectiveSync !== undefined && {
       selective_sync_type: selectiveSync?.type ?? null,
-      selective_sync_namespace_ids: selectiveSync?.namespaceIds ?? [],
-      selective_sync_shards: selectiveSync?.shards ?? [],
+      selective_sync_namespace_ids: [...(selectiveSync?.namespaceIds ?? [])],
+      selective_sync_shards: [...(selectiveSync?.shards ?? [])],
     }),
     updated_at: db.fn.now(),
   }

@@ -20,13 +20,15 @@ export interface PeriodicWork {
 
 /** How often a loop looks for work that no one has told it of: one indexed query, whatever the number of types. */
 const LOOK_EVERY_MS = 250
+/** A process follows a change of the sites within five seconds, replication of the database included. */
+const SITES_EVERY_MS = 2500
 const SECOND_MS = 1000
 const MINUTE_MS = 60_000
 
 /** Which periodic work runs on which role, and how long each rests when there is nothing to do. */
 export function timetable(work: PeriodicWork): Job[] {
   return [
-    { name: 'sites', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.refreshSites },
+    { name: 'sites', role: 'any', idleMs: SITES_EVERY_MS, run: work.refreshSites },
     { name: 'heartbeat', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.heartbeat },
     { name: 'cut-expiring', role: 'any', idleMs: SECOND_MS, run: work.cutExpiring },
     { name: 'end-dead-leases', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.endDeadLeases },

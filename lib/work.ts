@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
+import { type CurrentSelection, sameSelection } from './blob/selective-sync.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
 import type { Clock } from './clock.ts'
 import type { Databases } from './databases.ts'
@@ -29,6 +30,7 @@ export interface WorkContext {
   readonly bulk: BulkRuns
   readonly checkTables: StartCheck
   readonly endDied: EndLease
+  readonly selection: CurrentSelection
   enabled(): readonly Replicable[]
 }
 
@@ -37,7 +39,7 @@ const PASS_EVERY_MS = 60_000
 
 /** The pieces of periodic work, each bounded, and what they tell each other. */
 export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyEvents(): number } {
-  const { databases, sites, leases, clock, logger, loops, dispatchers, bulk, enabled } = context
+  const { databases, sites, leases, clock, logger, loops, dispatchers, bulk, enabled, selection } = context
   const { main } = databases
   const tracking = databases.tracking ?? main
   const onPrimary = () => sites.role === 'primary'
@@ -49,6 +51,8 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
   const registryPass = new KeyPass(PASS_EVERY_MS)
   const statePass = new KeyPass(PASS_EVERY_MS)
   let early = 0
+  /** What the pass over the registries reads by; another selection begins another pass. */
+  let selected = selection()
 
   /** Runs what only one process of the site does. */
   async function alone(job: Singleton, db: Knex, run: () => Promise<boolean>): Promise<boolean> {
@@ -66,7 +70,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
   const jobs: PeriodicWork = {
     async refreshSites() {
       await context.checkTables.untilPassed()
-      await sites.ensureFresh()
+      await sites.refresh()
       return false
     },
     async heartbeat() {
@@ -123,6 +127,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
           tracking,
           replicables: context.replicables,
           logger,
+          selection,
           reconcileFully: () => registryPass.restart(),
         })
         early = followed.early
@@ -132,14 +137,17 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
         return followed.more
       }),
     reconcile: () =>
-      alone(reconciling, tracking, () =>
-        registryPass.step(enabled(), clock.monotonicMs(), async (replicable, after) => {
-          const { next, added, removed } = await reconcilePage(main, tracking, replicable, after)
+      alone(reconciling, tracking, () => {
+        const now = selection()
+        if (!sameSelection(now, selected)) registryPass.restart()
+        selected = now
+        return registryPass.step(enabled(), clock.monotonicMs(), async (replicable, after) => {
+          const { next, added, removed } = await reconcilePage(main, tracking, replicable, after, selected)
           if (added > 0) loops.wake('sync')
           if (removed > 0) loops.wake('remove')
           return next
-        }),
-      ),
+        })
+      }),
     sync: () => fill('sync', 'sync'),
     remove: () => fill('remove', 'remove'),
     verifyCopies: () => fill('verify', 'verify'),

@@ -80,6 +80,25 @@ it('comes back to a page that failed', async () => {
   expect(await toTheEnd([widgets])).toEqual(['widget after a'])
 })
 
+it('lets no type that fails keep the others from their pages, or from their next pass', async () => {
+  const widgetsFail = async (replicable: Replicable, after: string | null) => {
+    if (replicable === widgets) throw new Error('no such column')
+    return page(replicable, after)
+  }
+  const failAndGoOn = async (nowMs: number) => {
+    pages = []
+    for (let steps = 0; steps < 8; steps += 1) {
+      await step([widgets, gadgets], nowMs, widgetsFail).catch((reason: Error) => pages.push(reason.message))
+    }
+    return pages
+  }
+  expect((await failAndGoOn(0)).filter((read) => read !== 'no such column')).toEqual(OF_GADGETS)
+  const later = await failAndGoOn(EVERY_MS)
+  expect(later.filter((read) => read !== 'no such column')).toEqual(OF_GADGETS)
+  expect(later.at(-1)).toBe('no such column')
+  expect(await toTheEnd([widgets, gadgets], EVERY_MS)).toEqual(OF_WIDGETS)
+})
+
 it('has nothing to do without types', async () => {
   expect(await step([])).toBe(false)
 })

@@ -8,3 +8,10 @@ export interface SelectiveSync {
   readonly namespaceIds: readonly string[]
   readonly shards: readonly string[]
 }
+
+/** What a secondary selects at this moment; null is everything, and always so on the primary. */
+export type CurrentSelection = () => SelectiveSync | null
+
+export function sameSelection(left: SelectiveSync | null, right: SelectiveSync | null): boolean {
+  return JSON.stringify(left) === JSON.stringify(right)
+}

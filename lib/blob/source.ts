@@ -1,6 +1,8 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
 import type { Replicable } from './replicable.ts'
+import { wantedRows } from './scope.ts'
+import type { SelectiveSync } from './selective-sync.ts'
 
 /** The host's table as the SDK reads it: by key or by page, never whole. */
 
@@ -8,8 +10,8 @@ function arrayType(replicable: Replicable): string {
   return `${replicable.keyType}[]`
 }
 
-function rowsWithIds(db: Knex, replicable: Replicable, ids: readonly string[]): Knex.QueryBuilder {
-  return db(replicable.table).whereRaw(`?? = any(?::${arrayType(replicable)})`, [replicable.keyColumn, [...ids]])
+function withIds(query: Knex.QueryBuilder, replicable: Replicable, ids: readonly string[]): Knex.QueryBuilder {
+  return query.whereRaw(`?? = any(?::${arrayType(replicable)})`, [replicable.keyColumn, [...ids]])
 }
 
 async function pluckIds(query: Knex.QueryBuilder, db: Knex, replicable: Replicable): Promise<string[]> {
@@ -17,14 +19,21 @@ async function pluckIds(query: Knex.QueryBuilder, db: Knex, replicable: Replicab
   return rows.map((row) => row.id)
 }
 
-/** Those of the given records that exist and have a file, as far as `available` says. */
-export function availableIds(db: Knex, replicable: Replicable, ids: readonly string[]): Promise<string[]> {
-  return bounded(db, (trx) => pluckIds(replicable.available(rowsWithIds(trx, replicable, ids)), trx, replicable))
+/** Those of the given records that exist, have a file as far as `available` says, and are in scope of what is selected. */
+export function wantedIds(
+  db: Knex,
+  replicable: Replicable,
+  ids: readonly string[],
+  selection: SelectiveSync | null,
+): Promise<string[]> {
+  return bounded(db, (trx) =>
+    pluckIds(withIds(wantedRows(trx, replicable, selection), replicable, ids), trx, replicable),
+  )
 }
 
 /** Those of the given records that exist at all. */
 export function existingIds(db: Knex, replicable: Replicable, ids: readonly string[]): Promise<string[]> {
-  return bounded(db, (trx) => pluckIds(rowsWithIds(trx, replicable, ids), trx, replicable))
+  return bounded(db, (trx) => pluckIds(withIds(trx(replicable.table), replicable, ids), trx, replicable))
 }
 
 /** A record as this site's copy of the main database has it. */
@@ -32,25 +41,29 @@ export interface SourceRecord {
   readonly id: string
   /** The key of its file; null where it has none. */
   readonly key: string | null
-  readonly available: boolean
+  /** Has a file as far as `available` says, and is in scope of what is selected. */
+  readonly wanted: boolean
 }
 
-/** The given records that exist, by id. */
+/** The given records that exist, by id. Only a secondary passes a selection. */
 export async function loadSource(
   db: Knex,
   replicable: Replicable,
   ids: readonly string[],
+  selection: SelectiveSync | null = null,
 ): Promise<Map<string, SourceRecord>> {
   return bounded(db, async (trx) => {
-    const rows = await rowsWithIds(trx, replicable, ids).select(
+    const rows = await withIds(trx(replicable.table), replicable, ids).select(
       '*',
       trx.raw('??::text as geo_record_id', [replicable.keyColumn]),
     )
-    const available = new Set(await pluckIds(replicable.available(rowsWithIds(trx, replicable, ids)), trx, replicable))
+    const wanted = new Set(
+      await pluckIds(withIds(wantedRows(trx, replicable, selection), replicable, ids), trx, replicable),
+    )
     return new Map(
       rows.map(({ geo_record_id: id, ...row }: { geo_record_id: string }) => [
         id,
-        { id, key: replicable.blob(row) ?? null, available: available.has(id) },
+        { id, key: replicable.blob(row) ?? null, wanted: wanted.has(id) },
       ]),
     )
   })
@@ -65,15 +78,16 @@ export interface KeyPage {
   readonly last: string | null
 }
 
-/** The next `limit` keys after `after` in key order. */
+/** The next `limit` keys after `after` in key order. Only a secondary passes a selection. */
 export async function pageOfKeys(
   db: Knex,
   replicable: Replicable,
   after: string | null,
   limit: number,
+  selection: SelectiveSync | null = null,
 ): Promise<KeyPage> {
   return bounded(db, async (trx) => {
-    const keys = replicable.available(trx(replicable.table)).select(trx.raw('?? as id', [replicable.keyColumn]))
+    const keys = wantedRows(trx, replicable, selection).select(trx.raw('?? as id', [replicable.keyColumn]))
     if (after !== null) keys.whereRaw(`?? > ?::${replicable.keyType}`, [replicable.keyColumn, after])
     keys.orderBy(replicable.keyColumn).limit(limit)
     const { rows } = await run<{ rows: KeyPage[] }>(

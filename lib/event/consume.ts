@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
-import { availableIds, existingIds } from '../blob/source.ts'
+import type { CurrentSelection } from '../blob/selective-sync.ts'
+import { existingIds, wantedIds } from '../blob/source.ts'
 import type { LoggerLike } from '../log.ts'
 import { insertPending, resyncRecords } from '../registry/registry.ts'
 import { wakeVerification } from '../registry/registry-verification.ts'
@@ -14,17 +15,23 @@ export interface Consumed {
   readonly remove: boolean
 }
 
+export interface ConsumeContext {
+  readonly replica: Knex
+  readonly replicables: ReadonlyMap<string, Replicable>
+  readonly logger: LoggerLike
+  readonly selection: CurrentSelection
+}
+
 /**
  * Applies a batch of events to the registry, in the transaction that moves the cursor. Each event only says that something
  * happened to a record; what is true now is read from the replica, so order and repetition do not matter.
  */
 export async function consumeEvents(
   trx: Knex.Transaction,
-  replica: Knex,
-  replicables: ReadonlyMap<string, Replicable>,
+  context: ConsumeContext,
   events: readonly GeoEvent[],
-  logger: LoggerLike,
 ): Promise<Consumed> {
+  const { replicables, logger } = context
   const total = { sync: false, verify: false, remove: false }
   for (const [name, ofType] of groupByType(events)) {
     const replicable = replicables.get(name)
@@ -36,7 +43,7 @@ export async function consumeEvents(
       continue
     }
     const ids = idsByEvent(replicable, ofType, logger)
-    const consumed = await consumeType(trx, replica, replicable, ids)
+    const consumed = await consumeType(trx, context, replicable, ids)
     total.sync ||= consumed.sync
     total.verify ||= consumed.verify
     total.remove ||= consumed.remove
@@ -72,28 +79,28 @@ function idsByEvent(replicable: Replicable, events: readonly GeoEvent[], logger:
 
 async function consumeType(
   trx: Knex.Transaction,
-  replica: Knex,
+  { replica, selection }: ConsumeContext,
   replicable: Replicable,
   ids: IdsByEvent,
 ): Promise<Consumed> {
   const changed = [...new Set([...ids.created, ...ids.updated, ...ids.deleted])]
-  const available = new Set(changed.length > 0 ? await availableIds(replica, replicable, changed) : [])
-  if (available.size > 0) {
-    await insertPending(trx, replicable, [...available])
+  const wanted = new Set(changed.length > 0 ? await wantedIds(replica, replicable, changed, selection()) : [])
+  if (wanted.size > 0) {
+    await insertPending(trx, replicable, [...wanted])
     // A record that was deleted and is there has been inserted again under its old key: its file may be another.
     const again = new Set([...ids.updated, ...ids.deleted, ...(replicable.immutable ? [] : ids.created)])
     await resyncRecords(
       trx,
       replicable,
-      [...again].filter((id) => available.has(id)),
+      [...again].filter((id) => wanted.has(id)),
     )
   }
-  // Gone is gone whatever the scope says; a record that exists but has no file is left to reconciliation.
-  const maybeGone = changed.filter((id) => !available.has(id))
+  // Gone is gone whatever the scope says; a record that exists without a file or out of scope is left to reconciliation.
+  const maybeGone = changed.filter((id) => !wanted.has(id))
   const stillThere = new Set(maybeGone.length > 0 ? await existingIds(replica, replicable, maybeGone) : [])
   const gone = maybeGone.filter((id) => !stillThere.has(id))
   const removing = gone.length > 0 ? await requestRemoval(trx, replicable, gone) : 0
   const woken =
     ids.checksum_succeeded.size > 0 ? await wakeVerification(trx, replicable, [...ids.checksum_succeeded]) : 0
-  return { sync: available.size > 0, verify: woken > 0, remove: removing > 0 }
+  return { sync: wanted.size > 0, verify: woken > 0, remove: removing > 0 }
 }

@@ -1,8 +1,6 @@
 import type { Knex } from 'knex'
-import type { Replicable } from '../blob/replicable.ts'
 import { bounded } from '../databases.ts'
-import type { LoggerLike } from '../log.ts'
-import { type Consumed, consumeEvents } from './consume.ts'
+import { type ConsumeContext, type Consumed, consumeEvents } from './consume.ts'
 import {
   clusterIdentity,
   earlyIds,
@@ -19,12 +17,9 @@ const EVENTS_PER_BATCH = 500
 /** Early events are remembered by id; beyond this many they wait for their turn. */
 const LONGEST_EARLY_LIST = 10_000
 
-export interface FollowContext {
+export interface FollowContext extends ConsumeContext {
   readonly siteName: string
-  readonly replica: Knex
   readonly tracking: Knex
-  readonly replicables: ReadonlyMap<string, Replicable>
-  readonly logger: LoggerLike
   /** The database was replaced, promoted or restored: everything must be compared anew. */
   reconcileFully(): void
 }
@@ -56,7 +51,7 @@ export async function followEvents(context: FollowContext): Promise<Followed> {
   if (early.length === 0) return nothing
   const consumed = await tracking.transaction(async (trx) => {
     await rememberEarly(trx, early)
-    return consumeEvents(trx, replica, context.replicables, early, context.logger)
+    return consumeEvents(trx, context, early)
   })
   return { consumed, more: early.length === EVENTS_PER_BATCH, early: known.length + early.length }
 }
@@ -71,7 +66,7 @@ async function applySettled(
   return context.tracking.transaction(async (trx) => {
     const handledEarly = new Set(await earlyIds(trx))
     const fresh = events.filter((event) => !handledEarly.has(event.id))
-    const consumed = await consumeEvents(trx, context.replica, context.replicables, fresh, context.logger)
+    const consumed = await consumeEvents(trx, context, fresh)
     await forgetEarly(trx, position)
     await saveCursor(trx, context.siteName, { ...cursor, ...position }, last?.createdAt ?? null)
     return consumed

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
+import type { SelectiveSync } from '../blob/selective-sync.ts'
 import { pageOfKeys } from '../blob/source.ts'
 import { insertUntracked, removeUnused } from './registry.ts'
 
@@ -13,7 +14,7 @@ export interface PageOutcome {
 }
 
 /**
- * Compares one page of the available rows with the registry, both ways (GB.D.2): a row without a registry row gets a pending
+ * Compares one page of the rows that this site holds files of with the registry, both ways (GB.D.2): a row without a registry row gets a pending
  * one, a registry row without its row is asked to go. Works for any key type, for pages are walked in key order.
  */
 export async function reconcilePage(
@@ -21,8 +22,9 @@ export async function reconcilePage(
   tracking: Knex,
   replicable: Replicable,
   after: string | null,
+  selection: SelectiveSync | null,
 ): Promise<PageOutcome> {
-  const page = await pageOfKeys(replica, replicable, after, KEYS_PER_PAGE)
+  const page = await pageOfKeys(replica, replicable, after, KEYS_PER_PAGE, selection)
   // A page that is not full reaches to the end of the table: whatever the registry has beyond is unused.
   const upTo = page.count < KEYS_PER_PAGE ? null : page.last
   const added = page.count > 0 ? await insertUntracked(tracking, replicable, page.literal) : 0

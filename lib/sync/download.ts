@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { checkKey } from '../blob/key.ts'
 import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { loadSource } from '../blob/source.ts'
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
 import { type ErrorCode, GeoError } from '../errors.ts'
@@ -31,6 +32,7 @@ export interface DownloadContext {
   readonly fetcher: Fetcher
   readonly threads: TransferThreads
   readonly clock: Clock
+  readonly selection: CurrentSelection
 }
 
 export interface SyncBatch {
@@ -79,17 +81,17 @@ async function download(context: DownloadContext, batch: SyncBatch, findings: Fi
 
 /** What is wanted of the batch, as the replica has it now. */
 async function decide(
-  { replica }: DownloadContext,
+  { replica, selection }: DownloadContext,
   { replicable, rows }: SyncBatch,
   findings: Findings,
 ): Promise<{ wanted: WantedBlob[]; verifiable: ReadonlySet<string> }> {
   const ids = rows.map((row) => row.id)
-  const source = await loadSource(replica, replicable, ids)
+  const source = await loadSource(replica, replicable, ids, selection())
   const checksums = await loadPrimaryChecksums(replica, replicable, ids)
   const wanted: WantedBlob[] = []
   for (const id of ids) {
     const record = source.get(id)
-    if (!record?.available || record.key === null) {
+    if (!record?.wanted || record.key === null) {
       findings.gone.push(id)
       continue
     }

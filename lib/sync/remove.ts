@@ -1,7 +1,9 @@
 import type { Knex } from 'knex'
 import { failureOf } from '../blob/disk-failure.ts'
 import type { Replicable } from '../blob/replicable.ts'
-import { availableIds } from '../blob/source.ts'
+import { scopeProblem } from '../blob/scope.ts'
+import type { CurrentSelection } from '../blob/selective-sync.ts'
+import { wantedIds } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
@@ -30,6 +32,7 @@ export interface RemoveContext {
   readonly leases: Leases
   readonly stores: StoreIdentities
   readonly logger: LoggerLike
+  readonly selection: CurrentSelection
   /** All declared types: what a flag gates is new copies, not the removal of old ones (GB.N.2). */
   readonly replicables: readonly Replicable[]
 }
@@ -55,11 +58,15 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   }
 
   async claim(): Promise<RemovalBatch | null> {
-    const { tracking, replicables, stores, siteName } = this.#context
+    const { tracking, replica, replicables, stores, siteName, selection } = this.#context
     return this.#turns.take(
       replicables,
       (all) => typesToRemove(tracking, all),
-      async (replicable) => ((await stores.problem(replicable, tracking, siteName)) ? null : this.#claimOf(replicable)),
+      async (replicable) => {
+        if (await stores.problem(replicable, tracking, siteName)) return null
+        if (scopeProblem(replicable, replica, selection())) return null
+        return this.#claimOf(replicable)
+      },
     )
   }
 
@@ -93,7 +100,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
 
   /**
    * What asked for a removal may have seen the table before the record came (back). The replica never goes back in time, so
-   * a record that is available now keeps its row and its file.
+   * a record that is available and in scope now keeps its row and its file.
    */
   async #withoutReturned(
     trx: Knex.Transaction,
@@ -101,7 +108,8 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     rows: readonly RemovalRow[],
   ): Promise<RemovalRow[]> {
     const whole = rows.filter((row) => row.whole).map((row) => row.id)
-    const returned = whole.length > 0 ? await availableIds(this.#context.replica, replicable, whole) : []
+    const { replica, selection } = this.#context
+    const returned = whole.length > 0 ? await wantedIds(replica, replicable, whole, selection()) : []
     if (returned.length > 0) await cancelRemovals(trx, replicable, returned)
     return rows.map((row) => (returned.includes(row.id) ? { ...row, whole: false } : row))
   }

@@ -1,4 +1,5 @@
 import type { Replicable } from '../blob/replicable.ts'
+import { scopeProblem } from '../blob/scope.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { LoggerLike } from '../log.ts'
@@ -49,13 +50,14 @@ export class SyncWork implements WorkSource<SyncBatch> {
   }
 
   async claim(): Promise<SyncBatch | null> {
-    const { tracking, stores, siteName, clock } = this.#context
+    const { tracking, replica, stores, siteName, clock, selection } = this.#context
     if (clock.monotonicMs() < this.#pausedUntilMs) return null
     return this.#turns.take(
       this.#context.enabled(),
       (replicables) => typesToSync(tracking, replicables),
       async (replicable) => {
         if (await stores.problem(replicable, tracking, siteName)) return null
+        if (scopeProblem(replicable, replica, selection())) return null
         return this.#claimOf(replicable)
       },
     )

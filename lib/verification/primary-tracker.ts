@@ -22,7 +22,7 @@ export function primaryVerification(main: Knex, announce: AnnounceChecksums): Ve
       )
       return claimed.map(({ id, recorded, unreadable }): HashPlan => {
         const record = source.get(id)
-        if (!record?.available || record.key === null) return { id, key: null, verdict: { id, outcome: 'disabled' } }
+        if (!record?.wanted || record.key === null) return { id, key: null, verdict: { id, outcome: 'disabled' } }
         if (replicable.immutable && unreadable) return { id, key: null, verdict: unreadableVerdict(id) }
         // Judged by the algorithm it was recorded with; the type's own, if it is another now, is recorded once that one fits.
         const expected = replicable.immutable ? recorded : null

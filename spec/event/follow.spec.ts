@@ -68,6 +68,7 @@ function follow(overrides: Partial<Parameters<typeof followEvents>[0]> = {}): Pr
       ['gadget', gadgets],
     ]),
     logger,
+    selection: () => null,
     reconcileFully: () => {
       reconciliations += 1
     },

@@ -23,7 +23,7 @@ afterAll(() => databases?.destroy())
 async function pass(): Promise<{ pages: number; added: number; removed: number }> {
   const total = { pages: 0, added: 0, removed: 0 }
   for (let after: string | null = null, more = true; more; total.pages += 1) {
-    const page = await reconcilePage(databases.standby, databases.tracking, widgets, after)
+    const page = await reconcilePage(databases.standby, databases.tracking, widgets, after, null)
     total.added += page.added
     total.removed += page.removed
     after = page.next

@@ -26,7 +26,7 @@ async function wholePass(replicable: Replicable): Promise<PageOutcome[]> {
   await databases.caughtUp()
   const pages: PageOutcome[] = []
   for (let after: string | null = null; ; ) {
-    const page = await reconcilePage(databases.standby, databases.tracking, replicable, after)
+    const page = await reconcilePage(databases.standby, databases.tracking, replicable, after, null)
     pages.push(page)
     if (page.next === null) return pages
     after = page.next
