@@ -6,7 +6,6 @@ import { claimRows } from '../../lib/registry/claims.ts'
 import { markSynced } from '../../lib/registry/marks.ts'
 import { resyncRecords } from '../../lib/registry/registry.ts'
 import { registryVerification, wakeVerification } from '../../lib/registry/registry-verification.ts'
-import { reverifyAll } from '../../lib/registry/reverify.ts'
 import { SYNC_STATE as S } from '../../lib/registry/sync-state.ts'
 import type { ClaimedRecord, Verdict } from '../../lib/verification/tracker.ts'
 import {
@@ -71,13 +70,6 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       to: 'pending',
       from: VERIFICATION.states,
       open: () => wakeVerification(tracking, replicable, [id]),
-      changes: toPending,
-    },
-    {
-      name: 'reverifyAll',
-      to: 'pending',
-      from: ['pending', 'started', 'succeeded', 'failed'],
-      open: () => reverifyAll(tracking, replicable),
       changes: toPending,
     },
     {
