@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
+import { walkRange } from '../../lib/key-walk.ts'
+import { resyncWalk } from '../../lib/registry/bulk.ts'
 import { claimRows } from '../../lib/registry/claims.ts'
 import { giveBackRows, markFailed, markSynced, takeOverRows } from '../../lib/registry/marks.ts'
 import { insertPending, resyncRecords } from '../../lib/registry/registry.ts'
@@ -14,6 +16,7 @@ import { type Door, itGoesThroughEveryPair, secondsAhead } from '../support/tran
 
 const declared = declareReplicables('unused')
 const LEASE = '5'
+const WHOLE_TABLE = { after: null, upTo: '9223372036854775807', limit: 10 }
 const STARTED_AT = '2024-02-29 10:00:00.123456+00'
 
 let databases: SpecDatabases
@@ -37,6 +40,23 @@ function doorsOf(replicable: Replicable, id: string): Door<SyncState>[] {
       from: SYNC.states,
       open: () => resyncRecords(databases.tracking, replicable, [id]),
       changes: () => toPending,
+    },
+    {
+      name: 'a bulk resync',
+      to: 'pending',
+      from: ['started', 'synced', 'failed'],
+      open: () => inTransaction((trx) => walkRange(trx, resyncWalk(replicable, {}), WHOLE_TABLE, false)),
+      changes: () => ({
+        ...toPending,
+        last_sync_failure: null,
+        error_code: null,
+        verification_failure: null,
+        verification_retry_count: 0,
+        verification_retry_at: null,
+        checksum_mismatch: false,
+        verification_checksum_mismatched: null,
+        backfill: true,
+      }),
     },
     {
       name: 'insertPending, where a removal was asked for',

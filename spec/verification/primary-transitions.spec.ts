@@ -3,7 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { stateTableOf } from '../../lib/blob/primary-checksum.ts'
 import { defineReplicable, type KeyType, type Replicable } from '../../lib/blob/replicable.ts'
 import { addVerificationColumns, createVerificationStateTable, localDisk } from '../../lib/index.ts'
+import { walkKeys } from '../../lib/key-walk.ts'
 import { requestChecksum } from '../../lib/verification/await-checksum.ts'
+import { reverifyPrimaryWalk } from '../../lib/verification/bulk.ts'
 import { reverifyDue } from '../../lib/verification/maintain-states.ts'
 import { forgetChecksum } from '../../lib/verification/primary-state.ts'
 import { primaryVerification } from '../../lib/verification/primary-tracker.ts'
@@ -100,6 +102,13 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       from: VERIFICATION.states,
       open: () => forgetChecksum(main, replicable, id),
       changes: () => reset,
+    },
+    {
+      name: 'a bulk reverify',
+      to: 'pending',
+      from: ['started', 'succeeded', 'failed', 'disabled'],
+      open: () => inTransaction((trx) => walkKeys(trx, reverifyPrimaryWalk(replicable, {}), [id], false)),
+      changes: () => ({ ...reset, verification_checksum: RECORDED }),
     },
     {
       name: 'reverifyDue',

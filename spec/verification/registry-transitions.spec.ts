@@ -2,6 +2,8 @@ import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
+import { walkRange } from '../../lib/key-walk.ts'
+import { resyncWalk, reverifyWalk } from '../../lib/registry/bulk.ts'
 import { claimRows } from '../../lib/registry/claims.ts'
 import { markSynced } from '../../lib/registry/marks.ts'
 import { resyncRecords } from '../../lib/registry/registry.ts'
@@ -21,6 +23,7 @@ const declared = declareReplicables('unused')
 const LEASE = '5'
 const STARTED_AT = '2024-02-29 10:00:00.123456+00'
 const HIGHEST = 32_767
+const WHOLE_TABLE = { after: null, upTo: '9223372036854775807', limit: 10 }
 const digest = (hex: string) => ({ algorithm: 'xxh64', hex }) as const
 
 let databases: SpecDatabases
@@ -71,6 +74,14 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       from: VERIFICATION.states,
       open: () => wakeVerification(tracking, replicable, [id]),
       changes: toPending,
+    },
+    {
+      name: 'a bulk reverify',
+      to: 'pending',
+      from: ['started', 'succeeded', 'failed', 'disabled'],
+      open: () => inTransaction((trx) => walkRange(trx, reverifyWalk(replicable, {}), WHOLE_TABLE, false)),
+      // Someone asked for it: no failure stands in the way any more.
+      changes: () => toPending('succeeded'),
     },
     {
       name: 'giveBack',
@@ -179,6 +190,22 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       from: ['started'],
       open: () => record({ id, outcome: 'disabled' }),
       changes: () => ({ verification_state: V.disabled }),
+    },
+    {
+      name: 'a bulk resync',
+      to: 'disabled',
+      from: VERIFICATION.states,
+      open: () => inTransaction((trx) => walkRange(trx, resyncWalk(replicable, {}), WHOLE_TABLE, false)),
+      changes: () => ({
+        ...toPending('succeeded'),
+        verification_state: V.disabled,
+        state: S.pending,
+        retry_count: 0,
+        retry_at: null,
+        last_sync_failure: null,
+        error_code: null,
+        backfill: true,
+      }),
     },
     {
       name: 'resyncRecords',
