@@ -28,6 +28,17 @@ export const systemClock: Clock = Object.freeze({
 /** Where counting retries ends: the columns are smallint. */
 export const HIGHEST_RETRY_COUNT = 32_767
 
+/** Whether the promise settles, well or not, before the time is over. Whatever it rejects with is the caller's. */
+export async function settlesWithin(clock: Clock, promise: Promise<unknown>, limitMs: number): Promise<boolean> {
+  const inTime = new AbortController()
+  const settled = promise.then(
+    () => true,
+    () => true,
+  )
+  const late = clock.sleep(limitMs, inTime.signal).then(() => false)
+  return Promise.race([settled, late]).finally(() => inTime.abort())
+}
+
 const ONE_HOUR_S = 3600
 /** Longest wait for a blob that the primary says it does not have (GB.A.2), in seconds. */
 export const MISSING_ON_PRIMARY_CAP_S = 4 * ONE_HOUR_S

@@ -1,7 +1,12 @@
 import createKnex, { type Knex } from 'knex'
-import { ConfigurationError } from './errors.ts'
+import { type Clock, settlesWithin } from './clock.ts'
+import { ConfigurationError, GeoError, messageOf } from './errors.ts'
+import type { LoggerLike } from './log.ts'
 
 const WORK_CONNECTIONS = 6
+// A server that does not answer is an outage like one that refuses: callers hear of it while they can still say so.
+const CONNECT_TIMEOUT_MS = 5000
+const ACQUIRE_TIMEOUT_MS = 10_000
 
 /**
  * Small pools of our own to the places that the host's Knex instances point at: our work never waits for the host's queries
@@ -13,34 +18,87 @@ export interface Databases {
   /** One connection each to the same places, for leases alone. */
   readonly mainHeartbeat: Knex
   readonly trackingHeartbeat: Knex | null
-  close(): Promise<void>
+  /**
+   * From now on every query rejects with `STOPPED`; resolves when those under way have ended. What is under way for longer than
+   * `patienceMs` (the server hangs) loses its connection.
+   */
+  close(patienceMs: number): Promise<void>
 }
 
-export function openDatabases(mainDb: Knex, trackingDb: Knex | null): Databases {
-  const pools: Knex[] = []
+export function openDatabases(mainDb: Knex, trackingDb: Knex | null, logger: LoggerLike, clock: Clock): Databases {
+  const pools: OwnPool[] = []
   const open = (host: Knex, max: number): Knex => {
-    const pool = createKnex({ ...(host.client.config as Knex.Config), pool: { min: 0, max } })
+    const pool = new OwnPool(host, max, logger)
     pools.push(pool)
-    return pool
+    return pool.knex
   }
   return Object.freeze({
     main: open(mainDb, WORK_CONNECTIONS),
     tracking: trackingDb && open(trackingDb, WORK_CONNECTIONS),
     mainHeartbeat: open(mainDb, 1),
     trackingHeartbeat: trackingDb && open(trackingDb, 1),
-    close: async () => {
-      await Promise.all(pools.map((pool) => pool.destroy()))
+    close: async (patienceMs: number) => {
+      const closed = Promise.all(pools.map((pool) => pool.close()))
+      if (!(await settlesWithin(clock, closed, patienceMs))) for (const pool of pools) pool.cut()
+      await closed
     },
   })
 }
 
-/** One statement with bound values. Arrays are bound whole: `any(?::bigint[])`, `unnest(?::text[])`. */
+/** What is used of tarn's pool and of pg's connections beneath Knex. */
+interface PoolLike {
+  on(event: 'createSuccess', listener: (eventId: number, connection: ConnectionLike) => void): void
+  on(event: 'destroySuccess', listener: (eventId: number, connection: ConnectionLike) => void): void
+}
+interface ConnectionLike {
+  readonly connection: { readonly stream: { destroy(): void } }
+}
+
+class OwnPool {
+  readonly knex: Knex
+  readonly #connections = new Set<ConnectionLike>()
+
+  constructor(host: Knex, max: number, logger: LoggerLike) {
+    const config = host.client.config as Knex.Config
+    // Knex would print these by itself; who made the query says it in our own words.
+    const tell = (message: unknown) =>
+      logger.debug({ knex: messageOf(message) }, 'Knex says something of a pool of ours')
+    this.knex = createKnex({
+      ...config,
+      acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
+      pool: { min: 0, max, createTimeoutMillis: CONNECT_TIMEOUT_MS },
+      log: { ...config.log, warn: tell, error: tell },
+    })
+    const pool = this.knex.client.pool as PoolLike
+    pool.on('createSuccess', (_, connection) => void this.#connections.add(connection))
+    pool.on('destroySuccess', (_, connection) => void this.#connections.delete(connection))
+  }
+
+  close(): Promise<void> {
+    this.knex.client.acquireConnection = async () => {
+      throw new GeoError('STOPPED', 'This process of the site has stopped')
+    }
+    return this.knex.destroy()
+  }
+
+  /** Ends connections under whoever still waits for an answer. */
+  cut(): void {
+    for (const { connection } of this.#connections) connection.stream.destroy()
+  }
+}
+
+/**
+ * One statement with bound values. Arrays are bound whole: `any(?::bigint[])`, `unnest(?::text[])`. Where a time limit is given
+ * and passes, it rejects and its connection is not used again.
+ */
 export async function run<Result = unknown>(
   db: Pick<Knex, 'raw'>,
   sql: string,
   bindings: readonly unknown[] = [],
+  { timeoutMs }: { timeoutMs?: number } = {},
 ): Promise<Result> {
-  return db.raw(sql, bindings as Knex.RawBinding[]) as unknown as Promise<Result>
+  const query = db.raw(sql, bindings as Knex.RawBinding[])
+  return (timeoutMs === undefined ? query : query.timeout(timeoutMs)) as unknown as Promise<Result>
 }
 
 const LONGEST_STATEMENT_MS = 30_000

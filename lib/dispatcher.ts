@@ -22,7 +22,9 @@ export class Dispatcher<Claim> {
   readonly #clock: Clock
   readonly #logger: LoggerLike
   readonly #running = new Set<Promise<void>>()
+  #filling: Promise<void> | null = null
   #draining = false
+  #stopping = false
   #pausedUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(source: WorkSource<Claim>, clock: Clock, logger: LoggerLike) {
@@ -32,7 +34,12 @@ export class Dispatcher<Claim> {
   }
 
   /** Claims and starts batches until the limit is reached or nothing waits. `wake` is called when one of them has ended. */
-  async fill(wake: () => void): Promise<void> {
+  fill(wake: () => void): Promise<void> {
+    this.#filling = this.#fill(wake)
+    return this.#filling
+  }
+
+  async #fill(wake: () => void): Promise<void> {
     while (
       !this.#draining &&
       this.#clock.monotonicMs() >= this.#pausedUntilMs &&
@@ -44,7 +51,7 @@ export class Dispatcher<Claim> {
         .work(claim)
         .catch((reason: unknown) => {
           // The rows stay claimed until their lease ends and are then taken up again: nothing is lost but time.
-          if (this.#draining) return
+          if (this.#stopping) return
           this.#logger.error(
             { code: 'JOB_FAILING', job: this.#source.name, error: messageOf(reason) },
             'A batch was abandoned',
@@ -66,6 +73,14 @@ export class Dispatcher<Claim> {
   /** Takes no new work from now on; resolves when what runs has ended. */
   async drain(): Promise<void> {
     this.#draining = true
+    // A claim that is being made is still worked.
+    await Promise.allSettled([this.#filling])
     await Promise.all(this.#running)
+  }
+
+  /** As drain, where what runs is cut at the same time: that it fails is no news. */
+  stop(): Promise<void> {
+    this.#stopping = true
+    return this.drain()
   }
 }

@@ -17,9 +17,15 @@ export interface Geo {
   readonly routers: { readonly retrieve: Router }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
-  /** Takes no new work and waits for what runs, at most `timeoutMs`. True if all of it ended. */
+  /**
+   * Takes no new work for the rest of its life, and waits for what runs, at most `timeoutMs` milliseconds. True if all of it
+   * ended. Another process takes over the periodic jobs at once.
+   */
   drain(options: { timeoutMs: number }): Promise<boolean>
-  /** Cuts transfers, gives back leases, closes threads and connections. Twice is once. */
+  /**
+   * Cuts transfers, gives back what was claimed, so that another process goes on with it at once, and closes threads, timers
+   * and connections. Twice is once; start after it does nothing, and what asks the databases gets `STOPPED`.
+   */
   stop(): Promise<void>
   /** What the host calls in the transaction of its writes. */
   replicator<Row>(replicable: Replicable<Row>): Replicator<Row>

@@ -12,7 +12,8 @@ import { insertEvents } from './event/event-log.ts'
 import { facadeOf, type Geo } from './facade.ts'
 import { FeatureGate } from './feature.ts'
 import { JobLoops } from './job-loop.ts'
-import { endLeasesOf, Leases } from './lease.ts'
+import { Leases } from './lease.ts'
+import { lifecycleOf } from './lifecycle.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
 import { registryVerification } from './registry/registry-verification.ts'
 import { SiteDirectory } from './site.ts'
@@ -42,7 +43,7 @@ export function createGeo(options: GeoOptions): Geo {
 export function openResources(settings: GeoSettings): Resources {
   const threads = settings.threads ?? Math.min(availableParallelism(), MOST_THREADS)
   return {
-    databases: openDatabases(settings.mainDb, settings.trackingDb),
+    databases: openDatabases(settings.mainDb, settings.trackingDb, settings.logger, settings.clock),
     transferThreads: new TransferThreads(threads),
     checksums: new ChecksumPool(threads),
   }
@@ -128,23 +129,20 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     // A rollback is the host's business; there is nothing to hash then.
     trx.executionPromise.then(wake, wake)
   }
-  const drained = () => Promise.all(Object.values(dispatchers).map((dispatcher) => dispatcher.drain()))
-  let stopping: Promise<void> | null = null
-
-  async function stop(): Promise<void> {
-    await loops.stop()
-    leases.cutAll()
-    const ended = drained()
-    await Promise.all([checksums.close(), transferThreads.close()])
-    await ended
-    try {
-      if (sites.role !== 'unknown') await endLeasesOf(writable(), leases.holder, ending('stopped'))
-    } catch (reason) {
-      // Without the database nothing can be given back; the leases end by themselves.
-      logger.warn({ code: 'DATABASE_UNAVAILABLE', reason: String(reason) }, 'Leases could not be given back')
-    }
-    await databases.close()
-  }
+  const lifecycle = lifecycleOf({
+    resources,
+    sites,
+    leases,
+    loops,
+    jobs,
+    dispatchers,
+    check,
+    writable,
+    clock,
+    logger,
+    works: settings.work,
+    endStopped: (trx, lease) => ending('stopped')(trx, lease),
+  })
 
   const router = express.Router()
   router.use(retrieve)
@@ -166,20 +164,6 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     router,
     earlyEvents: work.earlyEvents,
     hashAfter,
-    async start() {
-      if (stopping) return
-      await check.atStart(logger)
-      if (settings.work && !stopping) loops.start(jobs)
-    },
-    async drain({ timeoutMs }: { timeoutMs: number }) {
-      const inTime = new AbortController()
-      const ended = drained().then(() => true)
-      const late = clock.sleep(timeoutMs, inTime.signal).then(() => false)
-      return Promise.race([ended, late]).finally(() => inTime.abort())
-    },
-    stop() {
-      stopping ??= stop()
-      return stopping
-    },
+    ...lifecycle,
   })
 }

@@ -9,7 +9,11 @@ export interface Job {
   readonly role: Role | 'any'
   /** How long to rest after a run that found nothing more to do, in milliseconds. */
   readonly idleMs: number
-  /** One bounded piece of work. True: there is more, run again at once. The signal aborts at stop. */
+  /** Longest rest after failures, in milliseconds. Default 10,000. */
+  readonly longestRetryMs?: number
+  /** Goes on while the process drains: work that runs to its end needs it. Default false. */
+  readonly upkeep?: boolean
+  /** One bounded piece of work. True: there is more, run again at once. The signal aborts when there is to be no next one. */
   run(signal: AbortSignal): Promise<boolean>
 }
 
@@ -32,7 +36,8 @@ export class JobLoops {
   readonly #wakers = new Map<string, () => void>()
   readonly #failures = new Map<string, unknown>()
   readonly #stopping = new AbortController()
-  #loops: Promise<void>[] = []
+  readonly #draining = new AbortController()
+  readonly #loops = new Map<Job, Promise<void>>()
 
   constructor(clock: Clock, logger: LoggerLike, roleOf: () => Role) {
     this.#clock = clock
@@ -40,8 +45,10 @@ export class JobLoops {
     this.#roleOf = roleOf
   }
 
+  /** Without effect on jobs that run already, and once the loops drain or stop. */
   start(jobs: readonly Job[]): void {
-    this.#loops = jobs.map((job) => this.#loop(job))
+    if (this.#draining.signal.aborted) return
+    for (const job of jobs) if (!this.#loops.has(job)) this.#loops.set(job, this.#loop(job))
   }
 
   /** Ends the rest of a job early; a job that runs runs once more. */
@@ -53,20 +60,26 @@ export class JobLoops {
     return [...this.#failures].map(([job, error]) => ({ job, error }))
   }
 
-  /** Resolves when every run that was going on has ended. */
+  /** Begins no new runs but those of upkeep. Resolves when every other run that was going on has ended. */
+  async drain(): Promise<void> {
+    this.#draining.abort()
+    await Promise.all([...this.#loops].map(([job, loop]) => (job.upkeep ? null : loop)))
+  }
+
+  /** Begins no new runs. Resolves when every run that was going on has ended. */
   async stop(): Promise<void> {
     this.#stopping.abort()
-    for (const wake of this.#wakers.values()) wake()
-    await Promise.all(this.#loops)
+    this.#draining.abort()
+    await Promise.all(this.#loops.values())
   }
 
   async #loop(job: Job): Promise<void> {
-    const { signal } = this.#stopping
+    const { signal } = job.upkeep ? this.#stopping : this.#draining
     let failures = 0
     let loggedAtMs = Number.NEGATIVE_INFINITY
     while (!signal.aborted) {
-      const resting = new AbortController()
-      this.#wakers.set(job.name, () => resting.abort())
+      const woken = new AbortController()
+      this.#wakers.set(job.name, () => woken.abort())
       let restMs = job.idleMs
       try {
         if ((job.role === 'any' || job.role === this.#roleOf()) && (await job.run(signal))) restMs = 0
@@ -74,7 +87,7 @@ export class JobLoops {
         this.#failures.delete(job.name)
       } catch (error) {
         if (signal.aborted) return
-        restMs = Math.min(FIRST_RETRY_MS * 2 ** failures, LONGEST_RETRY_MS)
+        restMs = Math.min(FIRST_RETRY_MS * 2 ** failures, job.longestRetryMs ?? LONGEST_RETRY_MS)
         failures += 1
         this.#failures.set(job.name, error)
         if (this.#clock.monotonicMs() - loggedAtMs >= LOG_AGAIN_MS) {
@@ -88,7 +101,7 @@ export class JobLoops {
       }
       // Even a job with more to do lets the host's callbacks run between two of its pieces.
       if (restMs === 0) await new Promise((resolve) => setImmediate(resolve))
-      else if (!signal.aborted) await this.#clock.sleep(restMs, resting.signal)
+      else if (!signal.aborted) await this.#clock.sleep(restMs, AbortSignal.any([signal, woken.signal]))
     }
   }
 }

@@ -7,6 +7,8 @@ import { GeoError } from './errors.ts'
 export const HEARTBEAT_EVERY_MS = 5000
 /** A lease that was not renewed ends after this time, on the database's clock. */
 export const LEASE_MS = 20_000
+// A connection that has gone silent is given up and the next attempt gets another, while there is still time for it.
+const RENEWAL_TIMEOUT_MS = 4000
 // What a transfer gets to notice that its lease is about to end, on this process's own clock.
 const CUT_BEFORE_END_MS = 2000
 
@@ -92,13 +94,14 @@ export class Leases {
 
   /**
    * Locks the lease until the end of the transaction if it is still alive: what is written in that transaction is written by
-   * its rightful holder. False where it has ended.
+   * its rightful holder. False where it has ended. The lock keeps the lease from being taken over, not from being renewed:
+   * one batch that is long in committing must not cost its process the leases of all others.
    */
   async hold(trx: Knex.Transaction, lease: Lease): Promise<boolean> {
     if (lease.signal.aborted) return false
     const { rows } = await run<{ rows: unknown[] }>(
       trx,
-      'select 1 from geo_leases where id = ? and expires_at > clock_timestamp() for update',
+      'select 1 from geo_leases where id = ? and expires_at > clock_timestamp() for key share',
       [lease.id],
     )
     return rows.length > 0
@@ -124,6 +127,7 @@ export class Leases {
       `update geo_leases set expires_at = clock_timestamp() + ? * interval '1 ms'
        where id = any(?::bigint[]) and expires_at > clock_timestamp() returning id::text as id`,
       [LEASE_MS, ids],
+      { timeoutMs: RENEWAL_TIMEOUT_MS },
     )
     const renewed = new Set(rows.map((row) => row.id))
     for (const id of ids) {
@@ -164,6 +168,11 @@ export interface EndedLease {
   readonly kind: string
   readonly replicableName: string | null
   readonly recordIds: readonly string[]
+}
+
+/** Gives back a holder's leases on periodic jobs, which have no records: another process does the jobs from now on. */
+export async function endJobLeasesOf(db: Knex, holder: string): Promise<void> {
+  await run(db, 'delete from geo_leases where holder = ? and replicable_name is null', [holder])
 }
 
 export type EndLease = (trx: Knex.Transaction, lease: EndedLease) => Promise<void>

@@ -1,7 +1,7 @@
 import { stateTableOf } from './blob/primary-checksum.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { type Databases, requireTables } from './databases.ts'
-import { ConfigurationError, messageOf } from './errors.ts'
+import { ConfigurationError, GeoError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
 import type { SiteDirectory } from './site.ts'
 
@@ -48,6 +48,7 @@ export function checkTables(
         await untilPassed()
       } catch (reason) {
         if (reason instanceof ConfigurationError) throw reason
+        if (reason instanceof GeoError && reason.code === 'STOPPED') return
         logger.error(
           { code: 'DATABASE_UNAVAILABLE', reason: messageOf(reason) },
           'Work begins when the database answers',

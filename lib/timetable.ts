@@ -25,12 +25,21 @@ const SITES_EVERY_MS = 2500
 const SECOND_MS = 1000
 const MINUTE_MS = 60_000
 
+// A renewal that failed is tried again soon: there are four attempts' time before the leases end.
+const HEARTBEAT = Object.freeze({
+  name: 'heartbeat',
+  role: 'any',
+  idleMs: HEARTBEAT_EVERY_MS,
+  longestRetryMs: SECOND_MS,
+  upkeep: true,
+})
+
 /** Which periodic work runs on which role, and how long each rests when there is nothing to do. */
 export function timetable(work: PeriodicWork): Job[] {
   return [
     { name: 'sites', role: 'any', idleMs: SITES_EVERY_MS, run: work.refreshSites },
-    { name: 'heartbeat', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.heartbeat },
-    { name: 'cut-expiring', role: 'any', idleMs: SECOND_MS, run: work.cutExpiring },
+    { ...HEARTBEAT, run: work.heartbeat },
+    { name: 'cut-expiring', role: 'any', idleMs: SECOND_MS, upkeep: true, run: work.cutExpiring },
     { name: 'end-dead-leases', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.endDeadLeases },
     { name: 'bulk', role: 'any', idleMs: SECOND_MS, run: work.bulk },
 

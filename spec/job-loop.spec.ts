@@ -215,3 +215,66 @@ describe('stop', () => {
     expect(loops.failures).toEqual([])
   })
 })
+
+describe('Loops that drain', () => {
+  it('begin no new runs, wait for the one that goes on, and leave upkeep alone', async () => {
+    const running = Promise.withResolvers<boolean>()
+    let upkeep = 0
+    const beat = async () => {
+      upkeep += 1
+      return false
+    }
+    loops.start([
+      { name: 'job', role: 'any', idleMs: 250, run: () => running.promise },
+      { name: 'heartbeat', role: 'any', idleMs: 5000, upkeep: true, run: beat },
+    ])
+    await resting(5000)
+    let drained = false
+    const draining = loops.drain().then(() => {
+      drained = true
+    })
+    await turn()
+    expect(drained).toBe(false)
+    // There is more to do, and another process will do it.
+    running.resolve(true)
+    await draining
+    clock.advance(5000)
+    await until(() => upkeep === 2)
+    expect(clock.sleepingMs).not.toContain(250)
+  })
+
+  it('are not started again', async () => {
+    await loops.drain()
+    start(async () => false)
+    await turn()
+    expect(runs).toBe(0)
+  })
+})
+
+it('A job with a longest rest of its own is tried again sooner', async () => {
+  start(() => Promise.reject(new Error('no')), { longestRetryMs: 1000 })
+  for (const restMs of [500, 1000, 1000]) {
+    const before = runs
+    await resting(restMs)
+    clock.advance(restMs)
+    await until(() => runs > before)
+  }
+})
+
+it('Jobs that run already are not started twice', async () => {
+  const jobs: Job[] = [
+    {
+      name: 'job',
+      role: 'any',
+      idleMs: 250,
+      run: async () => {
+        runs += 1
+        return false
+      },
+    },
+  ]
+  loops.start(jobs)
+  loops.start(jobs)
+  await resting(250)
+  expect(runs).toBe(1)
+})

@@ -135,6 +135,19 @@ describe('The heartbeat', () => {
     expect(await secondsLeft(lost)).toBeLessThanOrEqual(0)
   })
 
+  it('renews also what its process is committing at this moment', async () => {
+    const leases = holder()
+    const [committing, other] = [await keptLease(leases), await keptLease(leases)]
+    await databases.tracking.transaction(async (trx) => {
+      expect(await leases.hold(trx, committing)).toBe(true)
+      await databases.tracking('geo_leases').update({
+        expires_at: databases.tracking.raw("clock_timestamp() + interval '3 seconds'"),
+      })
+      await leases.heartbeat(databases.tracking)
+    })
+    for (const lease of [committing, other]) expect(await secondsLeft(lease)).toBeGreaterThan(LEASE_MS / 1000 - 2)
+  })
+
   it('leaves the leases of others alone', async () => {
     const mine = holder()
     const others = await keptLease(holder())

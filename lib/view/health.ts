@@ -46,7 +46,7 @@ export async function checkHealth(sources: HealthSources): Promise<Health> {
     if (sources.sites.role === 'secondary') findings.push(...(await checkReplica(sources)))
     findings.push(...(await checkStores(sources)))
   } catch (reason) {
-    findings.push(finding('DATABASE_UNAVAILABLE', messageOf(reason)))
+    findings.push(finding(reason instanceof GeoError ? reason.code : 'DATABASE_UNAVAILABLE', messageOf(reason)))
   }
   const refusal = sources.transferRefusal()
   if (refusal) findings.push(finding(refusal.code, refusal.message))

@@ -26,15 +26,17 @@ export interface AssembledSiteOptions {
   /** Where the primary answers. */
   readonly primaryUrl?: string
   readonly secondary?: Partial<NewSite>
+  /** The folder of its blobs, where several processes share one. Default: one of its own, gone with it. */
+  readonly root?: string
   readonly options?: Partial<GeoOptions>
 }
 
 /** Registers `rome` and `paris`, unless they are there, and puts a process of paris together. */
 export async function assembleSecondary(
   databases: SpecDatabases,
-  { primaryUrl = 'http://127.0.0.1:1', secondary, options }: AssembledSiteOptions = {},
+  { primaryUrl = 'http://127.0.0.1:1', secondary, root: sharedRoot, options }: AssembledSiteOptions = {},
 ): Promise<AssembledSite> {
-  const root = await mkdtemp(join(tmpdir(), 'geo-assembled-'))
+  const root = sharedRoot ?? (await mkdtemp(join(tmpdir(), 'geo-assembled-')))
   const replicables = declareReplicables(root)
   const clock = shiftedClock()
   const logger = recordingLogger()
@@ -65,7 +67,7 @@ export async function assembleSecondary(
     logger,
     async close() {
       await parts.stop()
-      await rm(root, { recursive: true, force: true })
+      if (!sharedRoot) await rm(root, { recursive: true, force: true })
     },
   }
 }

@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -10,6 +9,7 @@ import { createGeo, type Geo, type GeoOptions, type Site } from '../../lib/index
 import { decryptSecret } from '../../lib/secret.ts'
 import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
 import { createSpecDatabases, type SpecDatabases } from './databases.ts'
+import { ENCRYPTION_KEY } from './fixture-rows.ts'
 import { type ShiftedClock, shiftedClock } from './shifted-clock.ts'
 
 /** The primary `tokyo`, serving on a port but doing no background work, and the registered secondary `paris`. */
@@ -43,7 +43,7 @@ export async function createPrimarySite(): Promise<PrimarySite> {
   const keepCode = (fields: { code?: unknown }) => void loggedCodes.push(fields.code)
   const logger = { debug: () => undefined, info: () => undefined, warn: keepCode, error: keepCode }
   const clock = shiftedClock()
-  const key = randomBytes(32)
+  const key = ENCRYPTION_KEY
   const opened: { geo: Geo; server: Server }[] = []
 
   async function serve(options: Partial<GeoOptions>): Promise<{ geo: Geo; port: number }> {
