@@ -16,6 +16,7 @@ export interface PeriodicWork {
   sync(): Promise<boolean>
   remove(): Promise<boolean>
   verifyCopies(): Promise<boolean>
+  reverifyCopies(): Promise<boolean>
 }
 
 /** How often a loop looks for work that no one has told it of: one indexed query, whatever the number of types. */
@@ -52,5 +53,6 @@ export function timetable(work: PeriodicWork): Job[] {
     { name: 'sync', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.sync },
     { name: 'remove', role: 'secondary', idleMs: SECOND_MS, run: work.remove },
     { name: 'verify', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.verifyCopies },
+    { name: 'reverify-copies', role: 'secondary', idleMs: MINUTE_MS, run: work.reverifyCopies },
   ]
 }

@@ -10,6 +10,7 @@ import type { JobLoops } from './job-loop.ts'
 import { KeyPass } from './key-pass.ts'
 import { type EndLease, endDeadLeases, type Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
+import { reverifyOldestCopies } from './registry/copies-interval.ts'
 import { reconcilePage } from './registry/reconcile.ts'
 import { Singleton } from './singleton.ts'
 import type { SiteDirectory } from './site.ts'
@@ -48,6 +49,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
   const backfilling = new Singleton('backfill-states', leases, clock)
   const reverifying = new Singleton('reverify', leases, clock)
   const bulking = new Singleton('bulk', leases, clock)
+  const reverifyingCopies = new Singleton('reverify-copies', leases, clock)
   const registryPass = new KeyPass(PASS_EVERY_MS)
   const statePass = new KeyPass(PASS_EVERY_MS)
   let early = 0
@@ -151,6 +153,15 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
     sync: () => fill('sync', 'sync'),
     remove: () => fill('remove', 'remove'),
     verifyCopies: () => fill('verify', 'verify'),
+    reverifyCopies: () =>
+      alone(reverifyingCopies, tracking, async () => {
+        const days = sites.requireMe().copiesReverificationIntervalDays
+        if (days === null) return false
+        let marked = 0
+        for (const replicable of enabled()) marked += await reverifyOldestCopies(tracking, replicable, days)
+        if (marked > 0) loops.wake('verify')
+        return false
+      }),
   }
   return { jobs: Object.freeze(jobs), earlyEvents: () => early }
 }

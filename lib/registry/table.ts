@@ -34,6 +34,8 @@ function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames):
       name: `${table}_pending_verification`,
       definition: '(verified_at nulls first) where state = 2 and verification_state = 0',
     },
+    // Copies verified longest ago: `state = 2 and verification_state = 2 and verified_at < … order by verified_at limit …`.
+    { name: `${table}_reverification`, definition: '(verified_at) where state = 2 and verification_state = 2' },
     // Claim of new rows: `state = 0 and not backfill and removal_requested_at is null … order by id`.
     {
       name: `${table}_pending_sync`,

@@ -2,10 +2,10 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { type KeyPage, pageOfKeys } from '../blob/source.ts'
 import { bounded } from '../databases.ts'
-import { deleteUnusedStates, insertMissingStates, reverifyOldest } from './state-upkeep.ts'
+import { deleteUnusedStates, insertMissingStates, reverifyOldest, wakeDisabled } from './state-upkeep.ts'
 
 const KEYS_PER_PAGE = 1000
-const REVERIFIED_AT_ONCE = 1000
+const MARKED_AT_ONCE = 1000
 
 /** Where a pass over a type's keys has come to. */
 export interface PassPosition {
@@ -30,8 +30,12 @@ export async function backfillStates(
   return { next: upTo === null ? null : { after: upTo }, changed }
 }
 
-/** Asks for the oldest checksums to be calculated again once they are older than the site's interval. True: there may be more. */
+/**
+ * Asks for the oldest checksums to be calculated again once they are older than the site's interval, and for those that could
+ * not be calculated because the record had no file. True: there may be more.
+ */
 export async function reverifyDue(main: Knex, replicable: Replicable, intervalDays: number): Promise<boolean> {
-  const marked = await bounded(main, (trx) => reverifyOldest(trx, replicable, intervalDays, REVERIFIED_AT_ONCE))
-  return marked === REVERIFIED_AT_ONCE
+  const marked = await bounded(main, (trx) => reverifyOldest(trx, replicable, intervalDays, MARKED_AT_ONCE))
+  const woken = await bounded(main, (trx) => wakeDisabled(trx, replicable, MARKED_AT_ONCE))
+  return marked === MARKED_AT_ONCE || woken === MARKED_AT_ONCE
 }

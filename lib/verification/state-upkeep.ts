@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
-import { VERIFICATION_STATE as V } from './verification-state.ts'
+import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The statements that keep the primary's verification state in step with the host's rows and with time. */
 
@@ -73,6 +73,35 @@ export async function reverifyOldest(
        select ?? from ?? where verification_state = ${V.succeeded} and verified_at < clock_timestamp() - ? * interval '1 day'
        order by verified_at limit ? for update skip locked)`,
     [table, key, key, table, intervalDays, limit],
+  )
+  return rowCount
+}
+
+const WOKEN = VERIFICATION.step('disabled', 'pending')
+const LOOK_AGAIN_AFTER_S = 3600
+
+/**
+ * A record that had no file at the moment of its claim is disabled. Where it has one again and no event said so, it is looked
+ * at once more, an hour after the claim at the earliest. Up to `limit` of them; returns how many.
+ */
+export async function wakeDisabled(db: Knex, replicable: Replicable, limit: number): Promise<number> {
+  const { table, key } = stateTableOf(replicable)
+  const states = db(table)
+  // In a table of its own, states of records without a file are deleted by the backfill.
+  const inScope = replicable.verificationState === 'columns' ? replicable.available(states) : states
+  const due = inScope
+    .select(db.raw('??', [key]))
+    .whereRaw(
+      `${WOKEN.where} and coalesce(verification_started_at, '-infinity') < clock_timestamp() - ? * interval '1 second'`,
+      [LOOK_AGAIN_AFTER_S],
+    )
+    .limit(limit)
+    .forUpdate()
+    .skipLocked()
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `with due as materialized (?) update ?? as s set ${WOKEN.set} from due where s.?? = due.??`,
+    [due, table, key, key],
   )
   return rowCount
 }

@@ -44,6 +44,7 @@ const WIDGET_INDEXES = {
     'btree (verification_state) WHERE ((state = 2) AND (verification_state = ANY (ARRAY[0, 3])))',
   widget_registry_pending_verification:
     'btree (verified_at NULLS FIRST) WHERE ((state = 2) AND (verification_state = 0))',
+  widget_registry_reverification: 'btree (verified_at) WHERE ((state = 2) AND (verification_state = 2))',
   widget_registry_pending_sync: 'btree (id) WHERE ((state = 0) AND (NOT backfill) AND (removal_requested_at IS NULL))',
   widget_registry_backfill_sync: 'btree (id) WHERE ((state = 0) AND backfill AND (removal_requested_at IS NULL))',
   widget_registry_failed_sync: 'btree (retry_at NULLS FIRST) WHERE ((state = 3) AND (removal_requested_at IS NULL))',
@@ -69,7 +70,7 @@ describe('the registry of a type', () => {
     },
   )
 
-  it('has the six known indexes and five for our own queries', async () => {
+  it('has the six known indexes and those for our own queries', async () => {
     expect(await indexesOf(databases.tracking, 'widget_registry')).toEqual(WIDGET_INDEXES)
   })
 

@@ -25,6 +25,7 @@ const indexesFor = (table: string): Record<string, string> => ({
   [`index_${table}_failed_verification`]: 'btree (verification_retry_at NULLS FIRST) WHERE (verification_state = 3)',
   [`index_${table}_needs_verification`]:
     'btree (verification_state) WHERE ((verification_state = 0) OR (verification_state = 3))',
+  [`index_${table}_reverification`]: 'btree (verified_at) WHERE (verification_state = 2)',
 })
 
 let databases: SpecDatabases
@@ -35,7 +36,7 @@ beforeAll(async () => {
 afterAll(() => databases.destroy())
 
 describe('the verification state of the primary in a table of its own', () => {
-  it('has the key of the host’s row, the seven columns, the text limit and the four indexes', async () => {
+  it('has the key of the host’s row, the seven columns, the text limit and the indexes', async () => {
     expect(await columnsOf(databases.main, 'widget_states')).toEqual([
       'widget_id bigint not null',
       ...VERIFICATION_COLUMNS,
@@ -81,7 +82,7 @@ describe('the verification state of the primary in a table of its own', () => {
     expect(await main.schema.withSchema('App').hasTable('trinket_checks')).toBe(false)
   })
 
-  it('has four indexes of its own also where the table’s name leaves no room for theirs', async () => {
+  it('has indexes of its own also where the table’s name leaves no room for theirs', async () => {
     const { main } = databases
     const stateTables = ['x', 'y'].map(
       (end) => `${'checks_of_the_museum_of_glass_beads_of_the_nation_'}${end.repeat(13)}`,
@@ -121,7 +122,7 @@ describe('the verification state of the primary in a table of its own', () => {
 })
 
 describe('the verification state of the primary in columns of the host’s table', () => {
-  it('has the seven columns after the host’s, the validated text limit and the four indexes', async () => {
+  it('has the seven columns after the host’s, the validated text limit and the indexes', async () => {
     const { main } = databases
     expect((await columnsOf(main, 'gadgets')).slice(-7)).toEqual(VERIFICATION_COLUMNS)
     expect(await constraintsOf(main, 'gadgets')).toEqual({

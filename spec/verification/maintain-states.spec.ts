@@ -4,6 +4,7 @@ import { backfillStates, type PassPosition, reverifyDue } from '../../lib/verifi
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addHostRow, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import { addRecord, stateOf } from '../support/primary-records.ts'
 
 const declared = declareReplicables('unused')
 const widgets = untyped(declared.widgets)
@@ -68,7 +69,11 @@ describe('Checksums that are older than the interval', () => {
       { verification_state: V.succeeded, verified_at: secondsFromNow(main, -8 * DAY_S) },
       { verification_state: V.succeeded, verified_at: secondsFromNow(main, -6 * DAY_S) },
       { verification_state: V.failed, verified_at: secondsFromNow(main, -8 * DAY_S) },
-      { verification_state: V.disabled, verified_at: secondsFromNow(main, -8 * DAY_S) },
+      {
+        verification_state: V.disabled,
+        verified_at: secondsFromNow(main, -8 * DAY_S),
+        verification_started_at: secondsFromNow(main, 0),
+      },
     ]
     const ids: string[] = []
     for (const state of states) {
@@ -94,5 +99,23 @@ describe('Checksums that are older than the interval', () => {
     const [left] = await main('widget_states').where({ verification_state: V.succeeded }).max('widget_id').count()
     expect(left).toEqual({ max: '500', count: '500' })
     expect(await reverifyDue(main, widgets, 7)).toBe(false)
+  })
+})
+
+describe('Records that were disabled because they had no file', () => {
+  it.each([widgets, gadgets])('are looked at again an hour later in $name, where they have one', async (type) => {
+    const { main } = databases
+    const disabled = (seconds: number) => ({
+      verification_state: V.disabled,
+      verification_started_at: secondsFromNow(main, seconds),
+    })
+    const old = await addRecord(main, type, 'f', disabled(-3601))
+    const recent = await addRecord(main, type, 'f', disabled(-3500))
+    const without = type === gadgets ? await addRecord(main, type, null, disabled(-3601)) : null
+    await reverifyDue(main, type, 7)
+    const stateNow = async (id: string) => (await stateOf(main, type, id)).verification_state
+    expect(await stateNow(old)).toBe(V.pending)
+    expect(await stateNow(recent)).toBe(V.disabled)
+    if (without !== null) expect(await stateNow(without)).toBe(V.disabled)
   })
 })

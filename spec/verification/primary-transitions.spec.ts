@@ -113,7 +113,7 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
     {
       name: 'reverifyDue',
       to: 'pending',
-      from: ['succeeded'],
+      from: ['succeeded', 'disabled'],
       open: () => reverifyDue(main, replicable, 7),
       changes: () => ({ verification_state: V.pending }),
     },
