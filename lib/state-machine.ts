@@ -5,6 +5,8 @@ export interface StateMachine<
 > {
   readonly states: readonly State[]
   may(from: State, to: State): boolean
+  /** The state that has a number in the database. */
+  named(number: number): State
   /**
    * A transition as SQL: what its statement sets and on which rows. Statements take both from here, so that one which the map
    * does not have does not compile.
@@ -18,9 +20,15 @@ export function stateMachine<State extends string, const Sources extends Readonl
   numbers: Readonly<Record<State, number>>,
   sources: Sources,
 ): StateMachine<State, Sources> {
+  const states = Object.freeze(Object.keys(numbers) as State[])
   return Object.freeze({
-    states: Object.freeze(Object.keys(numbers) as State[]),
+    states,
     may: (from: State, to: State) => sources[to].includes(from),
+    named: (number: number) => {
+      const state = states.find((each) => numbers[each] === number)
+      if (state === undefined) throw new Error(`${column} = ${number} is no state that this version knows`)
+      return state
+    },
     step: (from: State, to: State) => ({
       set: `${column} = ${numbers[to]}`,
       where: `${column} = ${numbers[from]}`,

@@ -2,13 +2,17 @@ import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
 import { backoffSeconds, type Clock } from './clock.ts'
 import type { EndedLease, EndLease } from './lease.ts'
+import type { LoggerLike } from './log.ts'
 import { giveBackRows, takeOverRows } from './registry/marks.ts'
 import { SYNC_LEASE } from './sync/schedule.ts'
+import { logSyncMove, logVerificationMove } from './transition-log.ts'
 import type { VerificationTracker } from './verification/tracker.ts'
 import { isVerificationLease } from './verification/verify.ts'
 
 // What a taken-over row waits from its second time on; the formula of failures, as if it had failed three times.
 const FAILURES_ASSUMED = 3
+
+const TAKEN_OVER = Object.freeze({ method: 'takeOver', from: 'started', to: 'failed' } as const)
 
 /**
  * What becomes of the records of a lease that has ended. `died`: the work is due at once the first time, and counted, for a
@@ -19,6 +23,7 @@ export function endingOf(
   tracker: VerificationTracker,
   replicables: ReadonlyMap<string, Replicable>,
   clock: Clock,
+  logger: LoggerLike,
 ): EndLease {
   return async (trx: Knex.Transaction, { id, kind, replicableName, recordIds }: EndedLease) => {
     const replicable = replicables.get(replicableName ?? '')
@@ -26,10 +31,13 @@ export function endingOf(
     if (!replicable || recordIds.length === 0) return
     const retryInSeconds = backoffSeconds(FAILURES_ASSUMED, () => clock.random())
     if (isVerificationLease(kind)) {
-      if (how === 'died') await tracker.takeOver(trx, replicable, recordIds, retryInSeconds)
-      else await tracker.giveBack(trx, replicable, recordIds)
+      if (how === 'died') {
+        const lost = await tracker.takeOver(trx, replicable, recordIds, retryInSeconds)
+        logVerificationMove(trx, logger, tracker.tableOf(replicable), TAKEN_OVER, lost)
+      } else await tracker.giveBack(trx, replicable, recordIds)
     } else if (kind === SYNC_LEASE && how === 'died') {
-      await takeOverRows(trx, replicable, id, recordIds, retryInSeconds)
+      const lost = await takeOverRows(trx, replicable, id, recordIds, retryInSeconds)
+      logSyncMove(trx, logger, replicable, TAKEN_OVER, lost)
     } else await giveBackRows(trx, replicable, id, recordIds)
   }
 }

@@ -6,6 +6,7 @@ import type { LoggerLike } from '../log.ts'
 import { insertPending, resyncRecords } from '../registry/registry.ts'
 import { wakeVerification } from '../registry/registry-verification.ts'
 import { requestRemoval } from '../registry/removal.ts'
+import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import type { GeoEvent } from './event-log.ts'
 
 /** What a batch of events leaves to be done, so that the loops that do it need not wait for their next look. */
@@ -79,7 +80,7 @@ function idsByEvent(replicable: Replicable, events: readonly GeoEvent[], logger:
 
 async function consumeType(
   trx: Knex.Transaction,
-  { replica, selection }: ConsumeContext,
+  { replica, selection, logger }: ConsumeContext,
   replicable: Replicable,
   ids: IdsByEvent,
 ): Promise<Consumed> {
@@ -89,11 +90,14 @@ async function consumeType(
     await insertPending(trx, replicable, [...wanted])
     // A record that was deleted and is there has been inserted again under its old key: its file may be another.
     const again = new Set([...ids.updated, ...ids.deleted, ...(replicable.immutable ? [] : ids.created)])
-    await resyncRecords(
+    const resynced = await resyncRecords(
       trx,
       replicable,
       [...again].filter((id) => wanted.has(id)),
     )
+    for (const [from, rows] of Map.groupBy(resynced, (row) => row.from)) {
+      logSyncMove(trx, logger, replicable, { method: 'resyncRecords', from, to: 'pending' }, rows)
+    }
   }
   // Gone is gone whatever the scope says; a record that exists without a file or out of scope is left to reconciliation.
   const maybeGone = changed.filter((id) => !wanted.has(id))
@@ -101,6 +105,11 @@ async function consumeType(
   const gone = maybeGone.filter((id) => !stillThere.has(id))
   const removing = gone.length > 0 ? await requestRemoval(trx, replicable, gone) : 0
   const woken =
-    ids.checksum_succeeded.size > 0 ? await wakeVerification(trx, replicable, [...ids.checksum_succeeded]) : 0
-  return { sync: wanted.size > 0, verify: woken > 0, remove: removing > 0 }
+    ids.checksum_succeeded.size > 0 ? await wakeVerification(trx, replicable, [...ids.checksum_succeeded]) : []
+  for (const [from, rows] of Map.groupBy(woken, (row) => row.from)) {
+    const move = { method: 'wakeVerification', from, to: 'pending' } as const
+    const movedIds = rows.map((row) => row.id)
+    logVerificationMove(trx, logger, replicable.names.registryTable, move, movedIds)
+  }
+  return { sync: wanted.size > 0, verify: woken.length > 0, remove: removing > 0 }
 }

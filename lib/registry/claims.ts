@@ -7,6 +7,7 @@ import { SYNC, SYNC_STATE } from './sync-state.ts'
 /** A registry row that this process is to fetch. */
 export interface ClaimedRow {
   readonly id: string
+  readonly registryId: string
   /** The key under which a copy was stored before, if one was. */
   readonly storedKey: string | null
   readonly retryCount: number
@@ -118,7 +119,7 @@ async function claimWhere(
        verification_state = case r.verification_state
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
      from picked where r.id = picked.id
-     returning r.??::text as "id", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
+     returning r.??::text as "id", r.id::text as "registryId", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
        picked.brand_new as "brandNew"`,
     [names.registryTable, limits.rows, limits.byteBudget, names.registryTable, leaseId, names.foreignKey],
   )

@@ -3,6 +3,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { type ErrorCode, truncateFailure } from '../errors.ts'
+import type { MovedRow } from '../transition-log.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
 import { verificationPending } from './verification-reset.ts'
@@ -11,6 +12,7 @@ import { verificationPending } from './verification-reset.ts'
 
 const SUCCEEDS = SYNC.step('started', 'synced')
 const FAILS = SYNC.step('started', 'failed')
+const MOVED = 'r.??::text as "id", r.id::text as "registryId"'
 
 export interface SyncedRow {
   readonly id: string
@@ -32,16 +34,17 @@ export async function markSynced(
   { names, keyType }: Replicable,
   leaseId: string,
   rows: readonly SyncedRow[],
-): Promise<void> {
-  if (rows.length === 0) return
-  await run(
+): Promise<MovedRow[]> {
+  if (rows.length === 0) return []
+  const { rows: moved } = await run<{ rows: MovedRow[] }>(
     trx,
     `update ?? as r set ${SUCCEEDS.set}, retry_count = 0, retry_at = null, last_sync_failure = null,
        error_code = null, lease_id = null, blob_key = m.key, bytes = m.bytes,
        superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end,
        ${verificationPending(VERIFIABLE, VERIFICATION_STATE.disabled)}
      from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::boolean[]) as m(id, key, bytes, verifiable)
-     where r.?? = m.id and ${SUCCEEDS.where} and lease_id = ?`,
+     where r.?? = m.id and ${SUCCEEDS.where} and lease_id = ?
+     returning ${MOVED}`,
     [
       names.registryTable,
       rows.map((row) => row.id),
@@ -50,8 +53,10 @@ export async function markSynced(
       rows.map((row) => row.verifiable),
       names.foreignKey,
       leaseId,
+      names.foreignKey,
     ],
   )
+  return moved
 }
 
 export interface FailedRow {
@@ -67,15 +72,16 @@ export async function markFailed(
   { names, keyType }: Replicable,
   leaseId: string,
   rows: readonly FailedRow[],
-): Promise<void> {
-  if (rows.length === 0) return
-  await run(
+): Promise<MovedRow[]> {
+  if (rows.length === 0) return []
+  const { rows: moved } = await run<{ rows: MovedRow[] }>(
     trx,
     `update ?? as r set ${FAILS.set}, lease_id = null, last_sync_failure = m.message, error_code = m.code,
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + m.retry_in * interval '1 second'
      from unnest(?::${keyType}[], ?::text[], ?::text[], ?::float8[]) as m(id, message, code, retry_in)
-     where r.?? = m.id and ${FAILS.where} and lease_id = ?`,
+     where r.?? = m.id and ${FAILS.where} and lease_id = ?
+     returning ${MOVED}`,
     [
       names.registryTable,
       rows.map((row) => row.id),
@@ -84,8 +90,10 @@ export async function markFailed(
       rows.map((row) => row.retryInSeconds),
       names.foreignKey,
       leaseId,
+      names.foreignKey,
     ],
   )
+  return moved
 }
 
 /** What was learnt of a row that was given back: its size, so that a large blob is claimed by itself. */
@@ -137,16 +145,18 @@ export async function takeOverRows(
   leaseId: string,
   ids: readonly string[],
   retryInSeconds: number,
-): Promise<void> {
-  await run(
+): Promise<MovedRow[]> {
+  const { rows: moved } = await run<{ rows: MovedRow[] }>(
     trx,
     `update ?? as r set
        last_sync_failure = coalesce(r.last_sync_failure, 'The process that fetched this blob stopped answering'),
        error_code = coalesce(r.error_code, 'WORKER_LOST'),
        retry_at = clock_timestamp() + case when r.retry_count = 0 then interval '0' else ? * interval '1 second' end,
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), ${FAILS.set}
-     where r.?? = any(?::${keyType}[]) and ${FAILS.where} and lease_id = ?`,
-    [names.registryTable, retryInSeconds, names.foreignKey, ids, leaseId],
+     where r.?? = any(?::${keyType}[]) and ${FAILS.where} and lease_id = ?
+     returning ${MOVED}`,
+    [names.registryTable, retryInSeconds, names.foreignKey, ids, leaseId, names.foreignKey],
   )
   await giveBackRows(trx, { names, keyType } as Replicable, leaseId, ids)
+  return moved
 }

@@ -13,46 +13,62 @@ import {
   type Verdict,
   type VerificationTracker,
 } from '../verification/tracker.ts'
-import { VERIFICATION_STATE as V, VERIFICATION } from '../verification/verification-state.ts'
+import { VERIFICATION_STATE as V, VERIFICATION, type VerificationState } from '../verification/verification-state.ts'
 import { typesWhere } from './claims.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
 import { verificationPending } from './verification-reset.ts'
 
 /** Verification of a secondary's copies, kept in the registry. Only rows that are synced are ever looked at. */
 
-const PENDING = `state = ${SYNC_STATE.synced} and ${VERIFICATION.step('pending', 'started').where} and removal_requested_at is null`
-const RETRY_DUE = `state = ${SYNC_STATE.synced} and ${VERIFICATION.step('failed', 'started').where} and removal_requested_at is null
-  and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`
+const HERE = `state = ${SYNC_STATE.synced} and removal_requested_at is null`
+const DUE = Object.freeze({
+  pending: {
+    condition: `${HERE} and ${VERIFICATION.step('pending', 'started').where}`,
+    order: 'verified_at nulls first',
+  },
+  failed: {
+    condition: `${HERE} and ${VERIFICATION.step('failed', 'started').where}
+      and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`,
+    order: 'verification_retry_at nulls first',
+  },
+})
 
-/** The primary has a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. */
+/**
+ * The primary has a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. Returns
+ * the rows with their states before.
+ */
 export async function wakeVerification(
   db: Knex,
   { names, keyType }: Replicable,
   ids: readonly string[],
-): Promise<number> {
-  const { rowCount } = await run<{ rowCount: number }>(
+): Promise<{ id: string; from: VerificationState }[]> {
+  const { rows } = await run<{ rows: { id: string; before: number }[] }>(
     db,
-    `update ?? set ${verificationPending()} where ?? = any(?::${keyType}[])`,
-    [names.registryTable, names.foreignKey, ids],
+    `with woken as materialized (
+       select id as row_id, verification_state as before from ?? where ?? = any(?::${keyType}[]) for update
+     )
+     update ?? as r set ${verificationPending()} from woken where r.id = row_id returning r.??::text as "id", before`,
+    [names.registryTable, names.foreignKey, ids, names.registryTable, names.foreignKey],
   )
-  return rowCount
+  return rows.map(({ id, before }) => ({ id, from: VERIFICATION.named(before) }))
 }
 
 export function registryVerification(replica: Knex): VerificationTracker {
   return Object.freeze({
+    tableOf: ({ names }: Replicable) => names.registryTable,
     waiting: (db: Knex, replicables: readonly Replicable[]) =>
       typesWhere(
         db,
         replicables,
-        `(exists (select from ?? where ${PENDING}) or exists (select from ?? where ${RETRY_DUE}))`,
+        `(exists (select from ?? where ${DUE.pending.condition}) or exists (select from ?? where ${DUE.failed.condition}))`,
         2,
       ),
 
     claim: (trx: Knex.Transaction, replicable: Replicable, limit: number) =>
       claimInShares(
         limit,
-        (upTo) => claimWhere(trx, replicable, PENDING, 'verified_at nulls first', upTo),
-        (upTo) => claimWhere(trx, replicable, RETRY_DUE, 'verification_retry_at nulls first', upTo),
+        (upTo) => claimDue(trx, replicable, 'pending', upTo),
+        (upTo) => claimDue(trx, replicable, 'failed', upTo),
       ),
 
     async plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]> {
@@ -89,18 +105,20 @@ export function registryVerification(replica: Knex): VerificationTracker {
       { names, keyType }: Replicable,
       ids: readonly string[],
       retryInSeconds: number,
-    ) {
+    ): Promise<string[]> {
       // The copy is not at fault: the sync state stays, unlike after a failed verification.
-      await run(
+      const { rows } = await run<{ rows: { id: string }[] }>(
         trx,
         `update ?? set ${LOST.set},
            verification_failure = coalesce(verification_failure, 'The process that hashed this blob stopped answering'),
            verification_retry_at = clock_timestamp()
              + case when verification_retry_count = 0 then interval '0' else ? * interval '1 second' end,
            verification_retry_count = least(verification_retry_count + 1, ${HIGHEST_RETRY_COUNT})
-         where ?? = any(?::${keyType}[]) and ${LOST.where}`,
-        [names.registryTable, retryInSeconds, names.foreignKey, ids],
+         where ?? = any(?::${keyType}[]) and ${LOST.where}
+         returning ??::text as id`,
+        [names.registryTable, retryInSeconds, names.foreignKey, ids, names.foreignKey],
       )
+      return rows.map((row) => row.id)
     },
 
     async giveBack(trx: Knex.Transaction, { names, keyType }: Replicable, ids: readonly string[]): Promise<void> {
@@ -120,15 +138,15 @@ type Succeeded = Extract<Verdict, { outcome: 'succeeded' }>
 type Failed = Extract<Verdict, { outcome: 'failed' }>
 type StartedAt = ReadonlyMap<string, string>
 
-async function claimWhere(
+async function claimDue(
   trx: Knex.Transaction,
   { names }: Replicable,
-  condition: string,
-  order: string,
+  from: ClaimedRecord['from'],
   limit: number,
 ): Promise<ClaimedRecord[]> {
+  const { condition, order } = DUE[from]
   const { rows } = await run<{
-    rows: (Omit<ClaimedRecord, 'recorded' | 'corrupt' | 'unreadable'> & { checksum: Buffer | null })[]
+    rows: (Omit<ClaimedRecord, 'from' | 'recorded' | 'corrupt' | 'unreadable'> & { checksum: Buffer | null })[]
   }>(
     trx,
     `with due as materialized (select id from ?? where ${condition} order by ${order} limit ? for update skip locked)
@@ -140,6 +158,7 @@ async function claimWhere(
   )
   return rows.map(({ checksum, ...row }) => ({
     ...row,
+    from,
     recorded: decodeDigest(checksum),
     corrupt: false,
     unreadable: false,

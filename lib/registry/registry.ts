@@ -1,8 +1,9 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
+import type { MovedRow } from '../transition-log.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
-import { SYNC_STATE } from './sync-state.ts'
+import { SYNC, SYNC_STATE, type SyncState } from './sync-state.ts'
 
 /** The door to a type's registry table: which records it has, and that they are to be fetched. */
 
@@ -44,20 +45,29 @@ export async function cancelRemovals(
   )
 }
 
-// The event `pending` of GB.A.2, from every state, with its effect on verification (GB.A.4). The lease stays: who works the row at this moment
-// finishes in vain, and only then may another claim it.
+// The event `pending` of GB.A.2, from every state, with its effect on verification (GB.A.4). The lease stays: who works the row
+// at this moment finishes in vain, and only then may another claim it.
 const TO_PENDING = `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0,
   verification_state = ${VERIFICATION_STATE.disabled}`
 
-/** An event tells of other bytes: puts rows back to pending, in whatever state they are, as new. Returns how many there were. */
-export async function resyncRecords(db: Knex, { names, keyType }: Replicable, ids: readonly string[]): Promise<number> {
-  if (ids.length === 0) return 0
-  const { rowCount } = await run<{ rowCount: number }>(
+/**
+ * An event tells of other bytes: puts rows back to pending, in whatever state they are, as new. Returns them with their states
+ * before.
+ */
+export async function resyncRecords(
+  db: Knex,
+  { names, keyType }: Replicable,
+  ids: readonly string[],
+): Promise<(MovedRow & { from: SyncState })[]> {
+  if (ids.length === 0) return []
+  const { rows } = await run<{ rows: (MovedRow & { before: number })[] }>(
     db,
-    `update ?? set ${TO_PENDING}, backfill = false where ?? = any(?::${keyType}[])`,
-    [names.registryTable, names.foreignKey, ids],
+    `with resynced as materialized (select id as row_id, state as before from ?? where ?? = any(?::${keyType}[]) for update)
+     update ?? as r set ${TO_PENDING}, backfill = false from resynced where r.id = row_id
+     returning r.??::text as "id", r.id::text as "registryId", before`,
+    [names.registryTable, names.foreignKey, ids, names.registryTable, names.foreignKey],
   )
-  return rowCount
+  return rows.map(({ before, ...row }) => ({ ...row, from: SYNC.named(before) }))
 }
 
 /** Adds pending rows for those keys of a page that have none. The page goes from database to database as a literal. */

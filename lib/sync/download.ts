@@ -7,6 +7,7 @@ import { loadSource } from '../blob/source.ts'
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
 import { type ErrorCode, GeoError } from '../errors.ts'
 import type { Lease, Leases } from '../lease.ts'
+import type { LoggerLike } from '../log.ts'
 import type { ClaimedRow } from '../registry/claims.ts'
 import {
   type FailedRow,
@@ -24,6 +25,7 @@ import { SMALL_BLOB_BYTES } from '../transfer/frame.ts'
 import type { ReceiveResult } from '../transfer/receive.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import type { TransferThreads } from '../transfer/threads.ts'
+import { logSyncMove } from '../transition-log.ts'
 
 export interface DownloadContext {
   readonly replica: Knex
@@ -33,6 +35,7 @@ export interface DownloadContext {
   readonly threads: TransferThreads
   readonly clock: Clock
   readonly selection: CurrentSelection
+  readonly logger: LoggerLike
 }
 
 export interface SyncBatch {
@@ -146,7 +149,7 @@ function collect(findings: Findings, result: ReceiveResult, asked: readonly Want
  * marks are committed: no one can take the rows over in between, and a process whose lease has ended marks nothing.
  */
 async function finish(
-  { tracking, leases, threads, clock }: DownloadContext,
+  { tracking, leases, threads, clock, logger }: DownloadContext,
   { replicable, lease, rows }: SyncBatch,
   findings: Findings,
   verifiable: ReadonlySet<string>,
@@ -174,8 +177,10 @@ async function finish(
         failures.push({ id: blob.id, ...failure, retryInSeconds })
       }
     })
-    await markSynced(trx, replicable, lease.id, synced)
-    await markFailed(trx, replicable, lease.id, failures)
+    const succeeded = await markSynced(trx, replicable, lease.id, synced)
+    logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
+    const failed = await markFailed(trx, replicable, lease.id, failures)
+    logSyncMove(trx, logger, replicable, { method: 'markFailed', from: 'started', to: 'failed' }, failed)
     await noteSizes(trx, replicable, findings.sized)
     if (findings.gone.length > 0) await requestRemoval(trx, replicable, findings.gone)
     await giveBackRows(

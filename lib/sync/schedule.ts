@@ -1,11 +1,12 @@
+import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { scopeProblem } from '../blob/scope.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
-import type { LoggerLike } from '../log.ts'
-import { claimRows, typesToSync } from '../registry/claims.ts'
+import { type ClaimedRow, claimRows, typesToSync } from '../registry/claims.ts'
 import { BLOBS_PER_REQUEST, RESPONSE_BYTES } from '../transfer/frame.ts'
 import type { Refusal } from '../transfer/refusal.ts'
+import { logSyncMove } from '../transition-log.ts'
 import { TypeTurns } from '../type-turns.ts'
 import { ClaimShares } from './claim-shares.ts'
 import { type DownloadContext, downloadBatch, type SyncBatch } from './download.ts'
@@ -19,7 +20,6 @@ const LONGEST_PAUSE_MS = 10_000
 export interface ScheduleContext extends DownloadContext {
   readonly siteName: string
   readonly stores: StoreIdentities
-  readonly logger: LoggerLike
   /** The types whose flag is on now. */
   enabled(): readonly Replicable[]
   /** Open transfers at once over all processes of the site; 0 pauses. */
@@ -67,11 +67,22 @@ export class SyncWork implements WorkSource<SyncBatch> {
     const { tracking, leases } = this.#context
     const limits = { rows: BLOBS_PER_REQUEST, byteBudget: RESPONSE_BYTES }
     const request = { kind: SYNC_LEASE, capacity: this.#context.capacity() }
-    const claimed = await leases.claim(tracking, request, replicable.name, (trx, leaseId) =>
-      claimRows(trx, replicable, leaseId, limits, this.#shares.orderFor(replicable)),
-    )
+    const claimed = await leases.claim(tracking, request, replicable.name, async (trx, leaseId) => {
+      const rows = await claimRows(trx, replicable, leaseId, limits, this.#shares.orderFor(replicable))
+      this.#logStarted(trx, replicable, rows)
+      return rows
+    })
     if (claimed) this.#shares.taken(replicable)
     return claimed && { replicable, ...claimed }
+  }
+
+  #logStarted(trx: Knex.Transaction, replicable: Replicable, rows: readonly ClaimedRow[]): void {
+    const { logger } = this.#context
+    const move = { method: 'claimRows', to: 'started' } as const
+    // A row that was tried before has counted it, and one that was not is pending: see giveBackRows.
+    const [fresh, retried] = [rows.filter((row) => row.retryCount === 0), rows.filter((row) => row.retryCount > 0)]
+    logSyncMove(trx, logger, replicable, { ...move, from: 'pending' }, fresh)
+    logSyncMove(trx, logger, replicable, { ...move, from: 'failed' }, retried)
   }
 
   async work(batch: SyncBatch): Promise<void> {

@@ -11,8 +11,14 @@ import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The door to the primary's verification state, in `<name>_states` or in columns of the host's table. */
 
-const PENDING = VERIFICATION.step('pending', 'started').where
-const RETRY_DUE = `${VERIFICATION.step('failed', 'started').where} and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`
+const DUE = Object.freeze({
+  pending: { condition: VERIFICATION.step('pending', 'started').where, order: 'verified_at nulls first' },
+  failed: {
+    condition: `${VERIFICATION.step('failed', 'started').where}
+      and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`,
+    order: 'verification_retry_at nulls first',
+  },
+})
 
 // A state row is there only for an available record; in columns on the host's table, availability has to be asked.
 function candidates(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
@@ -27,7 +33,7 @@ export async function typesToHash(db: Knex, replicables: readonly Replicable[]):
   if (replicables.length === 0) return []
   const bindings: Knex.QueryBuilder[] = []
   const probes = replicables.map((replicable, position) => {
-    for (const condition of [PENDING, RETRY_DUE]) {
+    for (const { condition } of Object.values(DUE)) {
       bindings.push(candidates(db, replicable, condition).select(db.raw('1')))
     }
     return `select ${position} as position where (exists (?) or exists (?))`
@@ -39,19 +45,19 @@ export async function typesToHash(db: Knex, replicables: readonly Replicable[]):
 export function claimPrimary(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]> {
   return claimInShares(
     limit,
-    (upTo) => claimWhere(trx, replicable, PENDING, 'verified_at nulls first', upTo),
-    (upTo) => claimWhere(trx, replicable, RETRY_DUE, 'verification_retry_at nulls first', upTo),
+    (upTo) => claimDue(trx, replicable, 'pending', upTo),
+    (upTo) => claimDue(trx, replicable, 'failed', upTo),
   )
 }
 
-async function claimWhere(
+async function claimDue(
   trx: Knex.Transaction,
   replicable: Replicable,
-  condition: string,
-  order: string,
+  from: ClaimedRecord['from'],
   limit: number,
 ): Promise<ClaimedRecord[]> {
   const { table, key } = stateTableOf(replicable)
+  const { condition, order } = DUE[from]
   const due = candidates(trx, replicable, condition)
     .select(trx.raw('?? as id', [key]))
     .orderByRaw(order)
@@ -73,7 +79,7 @@ async function claimWhere(
   return rows.map(({ checksum, ...row }) => {
     const recorded = decodeDigest(checksum)
     const unreadable = checksum !== null && recorded === null
-    return { ...row, recorded, unreadable, registryId: null, storedKey: null }
+    return { ...row, from, recorded, unreadable, registryId: null, storedKey: null }
   })
 }
 
@@ -138,18 +144,20 @@ export async function takeOverPrimary(
   replicable: Replicable,
   ids: readonly string[],
   retryInSeconds: number,
-): Promise<void> {
+): Promise<string[]> {
   const { table, key } = stateTableOf(replicable)
-  await run(
+  const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `update ?? set ${LOST.set},
        verification_failure = coalesce(verification_failure, 'The process that hashed this blob stopped answering'),
        verification_retry_at = clock_timestamp()
          + case when coalesce(verification_retry_count, 0) = 0 then interval '0' else ? * interval '1 second' end,
        verification_retry_count = least(coalesce(verification_retry_count, 0) + 1, ${HIGHEST_RETRY_COUNT})
-     where ?? = any(?::${replicable.keyType}[]) and ${LOST.where}`,
-    [table, retryInSeconds, key, ids],
+     where ?? = any(?::${replicable.keyType}[]) and ${LOST.where}
+     returning ??::text as id`,
+    [table, retryInSeconds, key, ids, key],
   )
+  return rows.map((row) => row.id)
 }
 
 export async function giveBackPrimary(

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { bounded } from '../databases.ts'
@@ -11,6 +12,7 @@ export type AnnounceChecksums = (trx: Knex.Transaction, replicable: Replicable, 
 /** Verification of the primary's own files. An immutable blob is judged by its recorded checksum, once there is one. */
 export function primaryVerification(main: Knex, announce: AnnounceChecksums): VerificationTracker {
   return Object.freeze({
+    tableOf: (replicable: Replicable) => stateTableOf(replicable).table,
     waiting: (db: Knex, replicables: readonly Replicable[]) => bounded(db, (trx) => typesToHash(trx, replicables)),
     claim: claimPrimary,
 

@@ -8,6 +8,8 @@ export interface ClaimedRecord {
   readonly id: string
   /** Of a secondary's registry row; null on the primary. */
   readonly registryId: string | null
+  /** What it waited as. */
+  readonly from: 'pending' | 'failed'
   /** The moment of the claim, as the database wrote it: a later one means that verification was asked for anew. */
   readonly startedAt: string
   readonly retryCount: number
@@ -62,6 +64,8 @@ export function requireComplete(verdicts: readonly Verdict[]): void {
 
 /** Where a site keeps what it knows of the checksums of a type: the primary beside the host's rows, a secondary in its registry. */
 export interface VerificationTracker {
+  /** The table that holds the verification state of a type. */
+  tableOf(replicable: Replicable): string
   /** The types that have something to be hashed now. */
   waiting(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]>
   /** Claims records: state started. A share for failed ones whose retry is due, then pending ones, then more retries. */
@@ -78,8 +82,13 @@ export interface VerificationTracker {
     claimed: readonly ClaimedRecord[],
     verdicts: readonly Verdict[],
   ): Promise<readonly string[]>
-  /** Records of a process that died: due at once the first time, then after a backoff. */
-  takeOver(trx: Knex.Transaction, replicable: Replicable, ids: readonly string[], retryInSeconds: number): Promise<void>
+  /** Records of a process that died: due at once the first time, then after a backoff. Returns those that were started. */
+  takeOver(
+    trx: Knex.Transaction,
+    replicable: Replicable,
+    ids: readonly string[],
+    retryInSeconds: number,
+  ): Promise<readonly string[]>
   /** Records of a process that stops in good order: pending again, nothing counted. */
   giveBack(trx: Knex.Transaction, replicable: Replicable, ids: readonly string[]): Promise<void>
 }

@@ -6,6 +6,7 @@ import { bounded } from '../databases.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
+import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import { TypeTurns } from '../type-turns.ts'
 import type { ChecksumPool } from './checksum.ts'
 import { algorithmsOf, judge } from './judge.ts'
@@ -16,7 +17,7 @@ const RECORDS_PER_BATCH = 100
 const VERIFICATION_LEASE = 'verification:'
 
 /** The capacity is split between the types, so each has a kind of lease of its own. */
-function verificationLeaseOf(replicable: Replicable): string {
+export function verificationLeaseOf(replicable: Replicable): string {
   return `${VERIFICATION_LEASE}${replicable.name}`
 }
 
@@ -78,10 +79,40 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
   async #claimOf(replicable: Replicable, capacity: number): Promise<VerificationBatch | null> {
     const { db, leases, tracker } = this.#context
     const request = { kind: verificationLeaseOf(replicable), capacity }
-    const claimed = await leases.claim(db, request, replicable.name, (trx) =>
-      tracker.claim(trx, replicable, RECORDS_PER_BATCH),
-    )
+    const claimed = await leases.claim(db, request, replicable.name, async (trx) => {
+      const records = await tracker.claim(trx, replicable, RECORDS_PER_BATCH)
+      this.#logStarted(trx, replicable, records)
+      return records
+    })
     return claimed && { replicable, lease: claimed.lease, claimed: claimed.rows }
+  }
+
+  #logStarted(trx: Knex.Transaction, replicable: Replicable, claimed: readonly ClaimedRecord[]): void {
+    const { tracker, logger } = this.#context
+    for (const [from, records] of Map.groupBy(claimed, (record) => record.from)) {
+      const move = { method: 'claim', from, to: 'started' } as const
+      const ids = records.map((record) => record.id)
+      logVerificationMove(trx, logger, tracker.tableOf(replicable), move, ids)
+    }
+  }
+
+  /** Of a copy that failed, the sync has failed with it. */
+  #logEnded(
+    trx: Knex.Transaction,
+    { replicable, claimed }: VerificationBatch,
+    verdicts: readonly Verdict[],
+    recorded: ReadonlySet<string>,
+  ): void {
+    const { tracker, logger } = this.#context
+    const written = verdicts.filter((verdict) => recorded.has(verdict.id))
+    for (const [to, ended] of Map.groupBy(written, (verdict) => verdict.outcome)) {
+      const ids = ended.map((verdict) => verdict.id)
+      logVerificationMove(trx, logger, tracker.tableOf(replicable), { method: 'record', from: 'started', to }, ids)
+      if (to !== 'failed') continue
+      const failed = new Set(ids)
+      const copies = claimed.filter((record) => record.registryId !== null && failed.has(record.id))
+      logSyncMove(trx, logger, replicable, { method: 'record', from: 'synced', to }, copies)
+    }
   }
 
   async work(batch: VerificationBatch): Promise<void> {
@@ -96,6 +127,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
           // What another process has taken over is that one's to judge.
           if (!(await leases.hold(trx, lease))) return null
           const recorded = await tracker.record(trx, replicable, claimed, verdicts)
+          this.#logEnded(trx, batch, verdicts, new Set(recorded))
           if (plans.length === 0) await leases.release(trx, lease)
           return recorded
         })

@@ -63,7 +63,9 @@ it('A claim marks its rows as started, now, under its lease', async () => {
     blob_key: 'a',
     bytes: 5,
   })
-  expect(await claim('42')).toEqual([{ id: '1', storedKey: 'a', retryCount: 0, bytes: 5, brandNew: false }])
+  expect(await claim('42')).toEqual([
+    { id: '1', registryId: expect.any(String), storedKey: 'a', retryCount: 0, bytes: 5, brandNew: false },
+  ])
   const row = await registryRow(tracking, widgets, '1')
   expect(row).toMatchObject({
     state: SYNC_STATE.started,

@@ -69,7 +69,9 @@ describe('resyncRecords', () => {
         verification_state: VERIFICATION_STATE.succeeded,
         backfill: true,
       })
-      expect(await resyncRecords(tracking, widgets, ['7', '8'])).toBe(1)
+      expect(await resyncRecords(tracking, widgets, ['7', '8'])).toEqual([
+        { id: '7', registryId: expect.any(String), from: state },
+      ])
       expect(await registryRow(tracking, widgets, '7')).toMatchObject({
         state: SYNC_STATE.pending,
         retry_count: 0,
@@ -83,6 +85,6 @@ describe('resyncRecords', () => {
   )
 
   it('does nothing for no records', async () => {
-    expect(await resyncRecords(databases.tracking, widgets, [])).toBe(0)
+    expect(await resyncRecords(databases.tracking, widgets, [])).toEqual([])
   })
 })

@@ -9,6 +9,8 @@ export interface LogLine {
 /** A logger that keeps its lines. */
 export interface RecordingLogger extends LoggerLike {
   readonly lines: LogLine[]
+  /** The lines that carry a code: all but those that tell of states. */
+  coded(): LogLine[]
   /** The codes of the lines that say that something is wrong, in their order. */
   codes(): unknown[]
   clear(): void
@@ -19,9 +21,14 @@ export function recordingLogger(): RecordingLogger {
   const keep = (level: LogLine['level']) => (fields: object, message: string) => {
     lines.push({ level, fields: fields as LogLine['fields'], message })
   }
+  const coded = () => lines.filter(({ fields }) => fields['code'] !== undefined)
   return {
     lines,
-    codes: () => lines.filter(({ level }) => level === 'warn' || level === 'error').map(({ fields }) => fields['code']),
+    coded,
+    codes: () =>
+      coded()
+        .filter(({ level }) => level === 'warn' || level === 'error')
+        .map(({ fields }) => fields['code']),
     clear: () => void lines.splice(0),
     debug: keep('debug'),
     info: keep('info'),

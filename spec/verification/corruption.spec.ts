@@ -82,7 +82,7 @@ describe.each(['separate', 'columns'] as const)('On the primary, with its state 
       await verify(type, async () => expect(await known(id)).toEqual(refused))
       expect(await state(id)).toMatchObject({ verification_state: V.failed, verification_retry_count: 2 })
       expect(site.log.codes()).toEqual(['CORRUPT_ON_PRIMARY'])
-      expect(site.log.lines).toMatchObject([{ level: 'error', fields: { replicable: type.name, id } }])
+      expect(site.log.coded()).toMatchObject([{ level: 'error', fields: { replicable: type.name, id } }])
 
       await rm(pathOfBlob(), { recursive: true })
       await site.writeBlob(KEY, 'bytes')
@@ -90,7 +90,7 @@ describe.each(['separate', 'columns'] as const)('On the primary, with its state 
       await verify(type)
       expect(await state(id)).toMatchObject({ verification_state: V.succeeded, verification_failure: null })
       expect(await known(id)).toEqual({ digest: recorded, corrupt: false })
-      expect(site.log.lines[1]).toMatchObject({ level: 'info', fields: { code: 'CORRUPT_ON_PRIMARY', id } })
+      expect(site.log.coded()[1]).toMatchObject({ level: 'info', fields: { code: 'CORRUPT_ON_PRIMARY', id } })
     },
   )
 

@@ -74,6 +74,7 @@ describe.each(['separate', 'columns'] as const)('With its state kept as %s, the 
       {
         id: late,
         registryId: null,
+        from: 'failed',
         startedAt: expect.any(String),
         retryCount: 1,
         recorded: null,

@@ -228,7 +228,12 @@ describe('Word of a new checksum', () => {
     const counted = { verification_retry_count: 3, verification_failure: 'x', checksum_mismatch: true }
     await addRegistryRow(tracking, widgets, '1', { ...counted, verification_state: V.failed })
     await addRegistryRow(tracking, widgets, '2', { ...counted, verification_state: V.succeeded })
-    expect(await wakeVerification(tracking, widgets, ['1', '2', '3'])).toBe(2)
+    expect(await wakeVerification(tracking, widgets, ['1', '2', '3'])).toEqual(
+      expect.arrayContaining([
+        { id: '1', from: 'failed' },
+        { id: '2', from: 'succeeded' },
+      ]),
+    )
     const woken = { verification_state: V.pending, verification_failure: null }
     expect(await row('1')).toMatchObject({ ...woken, verification_retry_count: 3, checksum_mismatch: true })
     expect(await row('2')).toMatchObject({ ...woken, verification_retry_count: 0, checksum_mismatch: false })
