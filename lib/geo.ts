@@ -22,6 +22,7 @@ import { RemovalWork } from './sync/remove.ts'
 import { SyncWork } from './sync/schedule.ts'
 import { endingOf } from './take-over.ts'
 import { timetable } from './timetable.ts'
+import { Bandwidth } from './transfer/bandwidth.ts'
 import { Fetcher } from './transfer/fetch.ts'
 import { retrieveRouter } from './transfer/serve.ts'
 import { TransferThreads } from './transfer/threads.ts'
@@ -44,7 +45,7 @@ export function openResources(settings: GeoSettings): Resources {
   const threads = settings.threads ?? Math.min(availableParallelism(), MOST_THREADS)
   return {
     databases: openDatabases(settings.mainDb, settings.trackingDb, settings.logger, settings.clock),
-    transferThreads: new TransferThreads(threads),
+    transferThreads: new TransferThreads(threads, settings.ca),
     checksums: new ChecksumPool(threads),
   }
 }
@@ -71,7 +72,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const loops = new JobLoops(clock, logger, () => sites.role)
 
   // Bytes between sites, and whether they are right.
-  const fetcher = new Fetcher(sites, transferThreads, clock, settings.idleTimeoutMs)
+  const fetcher = new Fetcher(sites, transferThreads, new Bandwidth(tracking, clock), settings)
   const retrieve = retrieveRouter({ main, sites, replicables: byName, threads: transferThreads, stores, clock, logger })
 
   // The primary hashes its files and announces each checksum; a secondary fetches, hashes and compares.
@@ -119,6 +120,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     dispatchers,
     loops,
     bulk,
+    followLimit: () => fetcher.followLimit(),
     checkTables: check,
     endDied: (trx, lease) => ending('died')(trx, lease),
   })

@@ -17,6 +17,8 @@ export interface Lease {
   readonly id: string
   /** Aborts with `LEASE_LOST` before the lease can end unrenewed: whatever runs under it must stop by then. */
   readonly signal: AbortSignal
+  /** The same moment as `process.hrtime.bigint()`, shared: a thread knows it without a message. Zero once aborted. */
+  readonly endsAt: BigInt64Array
 }
 
 export interface LeaseRequest {
@@ -27,6 +29,7 @@ export interface LeaseRequest {
 
 interface Held {
   readonly controller: AbortController
+  readonly endsAt: BigInt64Array
   endsAtMs: number
 }
 
@@ -88,8 +91,17 @@ export class Leases {
   /** Begins to renew an acquired lease. `acquiredAtMs` is the monotonic time from before it was asked for. */
   keep(id: string, acquiredAtMs: number): Lease {
     const controller = new AbortController()
-    this.#held.set(id, { controller, endsAtMs: acquiredAtMs + LEASE_MS })
-    return { id, signal: controller.signal }
+    const endsAt = new BigInt64Array(new SharedArrayBuffer(BigInt64Array.BYTES_PER_ELEMENT))
+    const held = { controller, endsAt, endsAtMs: 0 }
+    this.#extend(held, acquiredAtMs)
+    this.#held.set(id, held)
+    return { id, signal: controller.signal, endsAt }
+  }
+
+  #extend(held: Held, askedAtMs: number): void {
+    held.endsAtMs = askedAtMs + LEASE_MS
+    const leftMs = held.endsAtMs - CUT_BEFORE_END_MS - this.#clock.monotonicMs()
+    Atomics.store(held.endsAt, 0, process.hrtime.bigint() + BigInt(Math.round(leftMs * 1e6)))
   }
 
   /**
@@ -133,7 +145,7 @@ export class Leases {
     for (const id of ids) {
       const held = this.#held.get(id)
       if (!held) continue
-      if (renewed.has(id)) held.endsAtMs = askedAtMs + LEASE_MS
+      if (renewed.has(id)) this.#extend(held, askedAtMs)
       else this.#cut(id, held, 'was not there to be renewed')
     }
   }
@@ -148,6 +160,7 @@ export class Leases {
 
   #cut(id: string, held: Held, why: string): void {
     this.#held.delete(id)
+    Atomics.store(held.endsAt, 0, 0n)
     held.controller.abort(new GeoError('LEASE_LOST', `Lease ${id} ${why}`))
   }
 

@@ -32,6 +32,8 @@ export interface GeoOptions {
   work?: boolean
   /** Longest silence on a transfer before it is cut, in milliseconds. Default 60,000. There is no limit on its whole length. */
   idleTimeoutMs?: number
+  /** Certificates (PEM) of authorities that are trusted beside Node's own when the primary is asked over https. Default: none. */
+  ca?: string | Buffer | readonly (string | Buffer)[]
   /** Worker threads for checksums, and as many again for transfers. Default: the number of cores, at most 4. */
   threads?: number
   /** Time and chance, for specs. Default: the system's. */
@@ -40,12 +42,13 @@ export interface GeoOptions {
 
 /** The options with every default in place. Frozen. */
 export type GeoSettings = Readonly<
-  Required<Omit<GeoOptions, 'trackingDb' | 'features' | 'threads' | 'replicables' | 'encryptionKey'>> & {
+  Required<Omit<GeoOptions, 'trackingDb' | 'features' | 'threads' | 'replicables' | 'encryptionKey' | 'ca'>> & {
     trackingDb: Knex | null
     features: FeaturesLike | null
     threads: number | null
     replicables: readonly Replicable[]
     encryptionKey: Buffer
+    ca: readonly string[]
   }
 >
 
@@ -53,6 +56,10 @@ const knexInstance = z.custom<Knex>((value) => {
   const config = (value as Knex | undefined)?.client?.config as Knex.Config | undefined
   return typeof value === 'function' && /^(pg|postgres|postgresql|pgnative)$/.test(String(config?.client))
 }, 'must be a Knex instance for PostgreSQL (client: pg)')
+
+const certificate = z
+  .union([z.string(), z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes).toString('utf8'))])
+  .refine((pem) => pem.includes('-----BEGIN CERTIFICATE-----'), 'must be a certificate in PEM')
 
 const optionsShape = z.strictObject({
   siteName: z.string().trim().min(1).max(255),
@@ -78,6 +85,10 @@ const optionsShape = z.strictObject({
     .default(stderrLogger),
   work: z.boolean().default(true),
   idleTimeoutMs: z.int().min(100).default(60_000),
+  ca: z
+    .union([certificate.transform((pem) => [pem]), z.array(certificate)], 'must be certificates in PEM')
+    .default([])
+    .transform((certificates): readonly string[] => Object.freeze(certificates)),
   threads: z.int().min(1).max(64).optional(),
   clock: z.custom<Clock>((value) => typeof (value as Clock | null)?.sleep === 'function').default(systemClock),
 })

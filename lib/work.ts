@@ -33,6 +33,8 @@ export interface WorkContext {
   readonly endDied: EndLease
   readonly selection: CurrentSelection
   enabled(): readonly Replicable[]
+  /** Transfers that run keep to what the operator allows now. */
+  followLimit(): void
 }
 
 /** A pass over all keys begins this often, for what no event has told. */
@@ -73,6 +75,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
     async refreshSites() {
       await context.checkTables.untilPassed()
       await sites.refresh()
+      context.followLimit()
       return false
     },
     async heartbeat() {

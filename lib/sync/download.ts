@@ -19,10 +19,9 @@ import {
   type SyncedRow,
 } from '../registry/marks.ts'
 import { requestRemoval } from '../registry/removal.ts'
-import type { ReceivedBlob, ReceiveOutcome, WantedBlob } from '../transfer/blob-order.ts'
+import type { ReceivedBlob, ReceiveOutcome, ReceiveResult, WantedBlob } from '../transfer/blob-order.ts'
 import type { Fetcher } from '../transfer/fetch.ts'
 import { SMALL_BLOB_BYTES } from '../transfer/frame.ts'
-import type { ReceiveResult } from '../transfer/receive.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import type { TransferThreads } from '../transfer/threads.ts'
 import { logSyncMove } from '../transition-log.ts'
@@ -62,7 +61,7 @@ export async function downloadBatch(context: DownloadContext, batch: SyncBatch):
   try {
     await download(context, batch, findings)
   } catch (reason) {
-    await context.threads.discard(findings.received.map((blob) => blob.temporaryPath))
+    await context.threads.discard(findings.received)
     throw reason
   }
   return findings.refusal
@@ -77,7 +76,7 @@ async function download(context: DownloadContext, batch: SyncBatch, findings: Fi
   // Large ones are given back with their size, so that other slots share them; one is fetched here and now.
   const [first] = [...large, ...foundLarge]
   if (first && !findings.refusal) {
-    collect(findings, await context.fetcher.fetchOne(batch.replicable, first, batch.lease.signal), [first])
+    collect(findings, await context.fetcher.fetchOne(batch.replicable, first, batch.lease), [first])
   }
   await finish(context, batch, findings, verifiable)
 }
@@ -118,7 +117,7 @@ async function fetchSmall(
   const large: WantedBlob[] = []
   let open = blobs
   while (open.length > 0 && !findings.refusal) {
-    const outcomes = collect(findings, await fetcher.fetchMany(replicable, open, lease.signal), open)
+    const outcomes = collect(findings, await fetcher.fetchMany(replicable, open, lease), open)
     large.push(...open.filter((blob) => outcomes.get(blob.id)?.outcome === 'large'))
     const later = open.filter((blob) => outcomes.get(blob.id)?.outcome === 'later')
     if (later.length === open.length) {
@@ -192,5 +191,5 @@ async function finish(
     await leases.release(trx, lease)
     return true
   })
-  if (!mine) await threads.discard(findings.received.map((blob) => blob.temporaryPath))
+  if (!mine) await threads.discard(findings.received)
 }

@@ -1,17 +1,31 @@
 import { randomUUID } from 'node:crypto'
-import { closeSync, constants, fsyncSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  writeSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
 import { type Hasher, hasherFor } from '../blob/hasher.ts'
-import { RESERVED_PREFIX } from '../blob/key.ts'
-import type { ErrorCode } from '../errors.ts'
+import { type ErrorCode, GeoError } from '../errors.ts'
 import type { ReceivedBlob, ReceiveOutcome, WantedBlob } from './blob-order.ts'
+import { PartFiles, TEMPORARY_PREFIX } from './part.ts'
+import { DESTINATION_IS_FOLDER, removeQuietly } from './place.ts'
 
 const OPEN_ATTEMPTS = 5
+const READ_BYTES = 128 * 1024
+const READS_PER_TURN = 64
 
 /**
- * A blob on its way into the store: written beside its place under a temporary name, hashed as it is written. Whatever goes
+ * A blob on its way into the store: written beside its place under a name of its own, hashed as it is written. Whatever goes
  * wrong with the disk ends as a failed outcome of this one blob.
  */
 export class Arrival {
@@ -19,9 +33,11 @@ export class Arrival {
   readonly #blob: WantedBlob
   readonly #folders = new Set<string>()
   #path: string | null = null
+  #parts: PartFiles | null = null
   #file: number | null = null
   #hasher: Hasher | null = null
   #failure: { code: ErrorCode; message: string } | null = null
+  /** How many bytes have been written, from the first one on. */
   bytes = 0
 
   constructor(root: string, blob: WantedBlob) {
@@ -29,41 +45,124 @@ export class Arrival {
     this.#blob = blob
   }
 
+  /** Something is wrong with the disk or the place: there is no use in more bytes. */
+  get failed(): boolean {
+    return this.#failure !== null
+  }
+
+  get isOpen(): boolean {
+    return this.#file !== null
+  }
+
+  /** Opens a new file under a random name, which does not outlive this transfer. */
   async begin(): Promise<void> {
-    this.#hasher = this.#blob.expected && (await hasherFor(this.#blob.expected.algorithm))
+    await this.#newHasher()
+    const folder = this.#prepare()
     this.#try('Error creating temporary file', () => {
-      const folder = dirname(confinedPath(this.#root, this.#blob.key))
-      this.#path = join(folder, `${RESERVED_PREFIX}tmp-${randomUUID()}`)
-      this.#file = this.#open(folder, this.#path)
+      if (folder === null) return
+      this.#path = join(folder, `${TEMPORARY_PREFIX}${randomUUID()}`)
+      this.#file = this.#open(folder, this.#path, constants.O_WRONLY | constants.O_EXCL)
     })
   }
 
-  #open(folder: string, path: string): number {
-    for (let attempt = 1; ; attempt += 1) {
-      const firstMade = mkdirSync(folder, { recursive: true })
-      this.#noteFolders(folder, firstMade)
-      try {
-        return openSync(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW, 0o666)
-      } catch (reason) {
-        // A removal next to it may have taken the folder away again, for it was empty.
-        if ((reason as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === OPEN_ATTEMPTS) throw reason
-      }
+  /** The ETag of the part that an earlier transfer of this blob has left, or null. */
+  partThere(replicableName: string): string | null {
+    return this.#try('Error creating temporary file', () => this.#partFiles(replicableName).find()) ?? null
+  }
+
+  /** Opens the part file of a version, to be written from its first byte on: what is there already is written again. */
+  async beginPart(replicableName: string, etag: string): Promise<void> {
+    await this.#newHasher()
+    const folder = this.#prepare()
+    this.#try('Error creating temporary file', () => {
+      if (folder === null) return
+      this.#parts = this.#partFiles(replicableName)
+      this.#path = this.#parts.pathOf(etag)
+      this.#file = this.#open(folder, this.#path, constants.O_RDWR)
+      this.#parts.note(etag)
+    })
+  }
+
+  /**
+   * Goes on with what lies in the part: hashes it, for what is verified is what is stored. The last byte is left out, so that
+   * a whole part is asked for one byte and answered with 206 like any other. Stops early once `signal` aborts.
+   */
+  async rereadPart(signal: AbortSignal): Promise<void> {
+    const chunk = Buffer.allocUnsafe(READ_BYTES)
+    const there =
+      this.#try('Error reading the part file', () => (this.#file === null ? 0 : fstatSync(this.#file).size)) ?? 0
+    const upTo = Math.max(0, there - 1)
+    // Whoever began the part may have made the folders above it and not lived to sync them.
+    if (this.#path !== null) this.#noteFoldersAbove(dirname(this.#path), this.#root)
+    for (let reads = 1; this.bytes < upTo && !this.#failure && !signal.aborted; reads += 1) {
+      this.#try('Error reading the part file', () => {
+        if (this.#file === null) return
+        const read = readSync(this.#file, chunk, 0, Math.min(chunk.length, upTo - this.bytes), this.bytes)
+        if (read === 0) throw new GeoError('STORAGE_ERROR', 'The part file became shorter')
+        this.#hasher?.update(chunk.subarray(0, read))
+        this.bytes += read
+      })
+      // Other transfers of this thread go on meanwhile.
+      if (reads % READS_PER_TURN === 0) await nextTurn()
     }
   }
 
-  // The name of a new folder lies in its parent, which has to be synced as well.
-  #noteFolders(folder: string, firstMade: string | undefined): void {
+  async #newHasher(): Promise<void> {
+    this.#hasher = this.#blob.expected && (await hasherFor(this.#blob.expected.algorithm))
+  }
+
+  #partFiles(replicableName: string): PartFiles {
+    return new PartFiles(dirname(confinedPath(this.#root, this.#blob.key)), replicableName, this.#blob)
+  }
+
+  /** The folder that the file is to lie in, made where it was not there; null where it cannot be (GB.E.3). */
+  #prepare(): string | null {
+    return (
+      this.#try('Skipping transfer as we cannot create the destination directory', () => {
+        const path = confinedPath(this.#root, this.#blob.key)
+        if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+          this.#failure = { code: 'NOT_A_FILE', message: DESTINATION_IS_FOLDER }
+          return null
+        }
+        const folder = dirname(path)
+        this.#makeFolder(folder)
+        return folder
+      }) ?? null
+    )
+  }
+
+  #makeFolder(folder: string): void {
+    const firstMade = mkdirSync(folder, { recursive: true })
     this.#folders.add(folder)
     if (firstMade === undefined) return
-    const top = dirname(firstMade)
+    // The name of a new folder lies in its parent, which has to be synced as well.
+    this.#noteFoldersAbove(folder, dirname(firstMade))
+  }
+
+  #noteFoldersAbove(folder: string, top: string): void {
     for (let above = folder; above.length > top.length; above = dirname(above)) this.#folders.add(dirname(above))
+  }
+
+  #open(folder: string, path: string, flags: number): number {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return openSync(path, flags | constants.O_CREAT | constants.O_NOFOLLOW, 0o666)
+      } catch (reason) {
+        // A removal next to it may have taken the folder away again, for it was empty.
+        if ((reason as NodeJS.ErrnoException).code !== 'ENOENT' || attempt === OPEN_ATTEMPTS) throw reason
+        this.#makeFolder(folder)
+      }
+    }
   }
 
   write(chunk: Uint8Array): void {
     this.#try('Error downloading file', () => {
       if (this.#file === null) return
       this.#hasher?.update(chunk)
-      for (let written = 0; written < chunk.length; ) written += writeSync(this.#file, chunk, written)
+      // Positions are explicit, for another process may be at the same part.
+      for (let written = 0; written < chunk.length; ) {
+        written += writeSync(this.#file, chunk, written, chunk.length - written, this.bytes + written)
+      }
     })
     this.bytes += chunk.length
   }
@@ -77,12 +176,13 @@ export class Arrival {
       } else if (this.#file !== null && durable) fsyncSync(this.#file)
     })
     if (this.#failure) return this.abandon(this.#failure.code, this.#failure.message)
-    this.#close()
+    this.close()
     const received: ReceivedBlob = {
       outcome: 'received',
       id: this.#blob.id,
       key: this.#blob.key,
       temporaryPath: this.#path ?? '',
+      notePath: this.#parts?.notePath ?? null,
       bytes: this.bytes,
       folders: [...this.#folders],
     }
@@ -91,30 +191,33 @@ export class Arrival {
 
   /** Ends without a file. An earlier failure of the disk is the cause, not what followed from it. */
   abandon(code: ErrorCode, message: string): ReceiveOutcome {
-    this.#close()
+    this.close()
     this.#failure ??= { code, message }
     const failed: ReceiveOutcome = { outcome: 'failed', id: this.#blob.id, ...this.#failure }
     // Where even that fails, the disk is read-only or worse, and the first cause says so already.
     this.#failure = null
     this.#try('Error removing temporary file', () => {
-      if (this.#path !== null) rmSync(this.#path, { force: true })
+      if (this.#path !== null) removeQuietly(this.#path)
+      if (this.#parts !== null) removeQuietly(this.#parts.notePath)
     })
     return failed
   }
 
-  #close(): void {
+  /** Ends for now; what is there of a part stays. */
+  close(): void {
     if (this.#file === null) return
     closeSync(this.#file)
     this.#file = null
   }
 
-  #try(doing: string, act: () => void): void {
-    if (this.#failure) return
+  #try<Result>(doing: string, act: () => Result): Result | undefined {
+    if (this.#failure) return undefined
     try {
-      act()
+      return act()
     } catch (reason) {
       const { code, message } = failureOf(reason, this.#blob.key)
       this.#failure = { code: code === 'FILE_MISSING' ? 'STORAGE_ERROR' : code, message: `${doing}: ${message}` }
+      return undefined
     }
   }
 }

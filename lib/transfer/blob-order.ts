@@ -1,5 +1,7 @@
 import type { Digest } from '../blob/digest.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { LineEnds } from './line.ts'
+import type { Refusal } from './refusal.ts'
 
 /** A blob that is wanted, where it is to go, and what it must hash to where that is known. */
 export interface WantedBlob {
@@ -14,6 +16,8 @@ export interface ReceivedBlob {
   readonly id: string
   readonly key: string
   readonly temporaryPath: string
+  /** Set where the file is a part: it stays for whoever goes on with it, unless it is placed; then its note goes. */
+  readonly notePath: string | null
   readonly bytes: number
   /** Folders whose entries changed; to be synced when the file has got its name. */
   readonly folders: readonly string[]
@@ -23,3 +27,24 @@ export type ReceiveOutcome =
   | ReceivedBlob
   | { readonly outcome: 'large' | 'later'; readonly id: string; readonly bytes: number }
   | { readonly outcome: 'failed'; readonly id: string; readonly code: ErrorCode; readonly message: string }
+
+/** What a transfer thread is to fetch, and over which line it asks the main thread. */
+export interface ReceiveTask {
+  readonly url: string
+  /** For the first request; later ones ask for another over the line. */
+  readonly authorization: string
+  readonly replicableName: string
+  readonly idleTimeoutMs: number
+  readonly root: string
+  readonly durable: boolean
+  readonly blobs: readonly WantedBlob[]
+  readonly line: LineEnds
+}
+
+export interface ReceiveResult {
+  readonly outcomes: readonly ReceiveOutcome[]
+  /** Why the request as a whole got no further; nothing is said of blobs that are not among the outcomes. */
+  readonly refusal: Refusal | null
+  /** Bytes of bandwidth that were granted and not used. */
+  readonly unspent: number
+}

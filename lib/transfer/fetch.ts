@@ -1,56 +1,75 @@
 import type { Replicable } from '../blob/replicable.ts'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
+import type { Lease } from '../lease.ts'
 import type { SiteDirectory } from '../site.ts'
-import type { WantedBlob } from './blob-order.ts'
-import type { ReceiveResult } from './receive.ts'
+import type { Bandwidth } from './bandwidth.ts'
+import type { ReceiveResult, WantedBlob } from './blob-order.ts'
 import type { TransferThreads } from './threads.ts'
-import { digestOfIds, signRequest } from './token.ts'
+import { digestOfIds, signRequest, type TokenScope } from './token.ts'
 
 /** Asks the primary for blobs, signed for exactly those. */
 export class Fetcher {
   readonly #sites: SiteDirectory
   readonly #threads: TransferThreads
+  readonly #bandwidth: Bandwidth
   readonly #clock: Clock
   readonly #idleTimeoutMs: number
 
-  constructor(sites: SiteDirectory, threads: TransferThreads, clock: Clock, idleTimeoutMs: number) {
+  constructor(
+    sites: SiteDirectory,
+    threads: TransferThreads,
+    bandwidth: Bandwidth,
+    { clock, idleTimeoutMs }: { readonly clock: Clock; readonly idleTimeoutMs: number },
+  ) {
     this.#sites = sites
     this.#threads = threads
+    this.#bandwidth = bandwidth
     this.#clock = clock
     this.#idleTimeoutMs = idleTimeoutMs
   }
 
+  /** Takes over what the operator allows this site now, also for transfers that run. */
+  followLimit(): void {
+    this.#bandwidth.limit(this.#sites.me?.transferBytesPerSecond ?? null)
+  }
+
   /** Many small blobs with one request. @throws GeoError `PRIMARY_UNKNOWN`, `SITE_UNKNOWN`, `SECRET_UNDECRYPTABLE` */
-  async fetchMany(replicable: Replicable, blobs: readonly WantedBlob[], signal: AbortSignal): Promise<ReceiveResult> {
+  async fetchMany(replicable: Replicable, blobs: readonly WantedBlob[], lease: Lease): Promise<ReceiveResult> {
     const digest = digestOfIds(blobs.map((blob) => blob.id))
     const scope = { replicable_name: replicable.name, replicable_ids_sha256: digest }
-    return this.#threads.receive('many', await this.#task(replicable, '', scope, blobs), signal)
+    return this.#fetch('many', replicable, '', scope, blobs, lease)
   }
 
-  /** One blob of any size. Throws as fetchMany. */
-  async fetchOne(replicable: Replicable, blob: WantedBlob, signal: AbortSignal): Promise<ReceiveResult> {
+  /** One blob of any size, over as many connections as it takes. Throws as fetchMany. */
+  async fetchOne(replicable: Replicable, blob: WantedBlob, lease: Lease): Promise<ReceiveResult> {
     const scope = { replicable_name: replicable.name, replicable_id: blob.id }
-    return this.#threads.receive('one', await this.#task(replicable, `/${blob.id}`, scope, [blob]), signal)
+    return this.#fetch('one', replicable, `/${blob.id}`, scope, [blob], lease)
   }
 
-  async #task(
+  async #fetch(
+    how: 'one' | 'many',
     replicable: Replicable,
     path: string,
-    scope: Parameters<typeof signRequest>[2],
+    scope: TokenScope,
     blobs: readonly WantedBlob[],
-  ) {
+    lease: Lease,
+  ): Promise<ReceiveResult> {
     const me = this.#sites.requireMe()
     const { primary } = this.#sites
+    this.followLimit()
     if (!primary) throw new GeoError('PRIMARY_UNKNOWN', 'No site is marked as the primary')
     const { root, durable } = replicable.store
-    return {
+    const secret = this.#sites.secretOf(me)
+    const task = {
       url: `${primary.internalUrl}api/v4/geo/retrieve/${replicable.name}${path}`,
-      authorization: await signRequest(me, this.#sites.secretOf(me), scope, this.#clock),
+      replicableName: replicable.name,
       idleTimeoutMs: this.#idleTimeoutMs,
       root,
       durable,
       blobs,
     }
+    const authorization = () => signRequest(me, secret, scope, this.#clock)
+    return this.#threads.receive(how, task, { lease, bandwidth: this.#bandwidth, authorization })
   }
 }

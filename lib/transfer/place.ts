@@ -5,6 +5,8 @@ import { failureOf } from '../blob/disk-failure.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ReceivedBlob } from './blob-order.ts'
 
+export const DESTINATION_IS_FOLDER = 'Skipping transfer as destination exist and is a directory'
+
 export interface PlaceTask {
   readonly root: string
   readonly durable: boolean
@@ -21,14 +23,15 @@ export function placeBlobs({ root, durable, blobs }: PlaceTask): Placed[] {
     try {
       const path = confinedPath(root, blob.key)
       if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-        removeQuietly(blob.temporaryPath)
-        return { code: 'NOT_A_FILE', message: 'Skipping transfer as destination exist and is a directory' }
+        removeAll(blob)
+        return { code: 'NOT_A_FILE', message: DESTINATION_IS_FOLDER }
       }
       renameSync(blob.temporaryPath, path)
+      if (blob.notePath !== null) removeQuietly(blob.notePath)
       for (const folder of blob.folders) folders.add(folder)
       return null
     } catch (reason) {
-      removeQuietly(blob.temporaryPath)
+      removeAll(blob)
       const { code, message } = failureOf(reason, blob.key)
       return {
         code: code === 'FILE_MISSING' ? 'STORAGE_ERROR' : code,
@@ -40,12 +43,18 @@ export function placeBlobs({ root, durable, blobs }: PlaceTask): Placed[] {
   return placed
 }
 
+function removeAll({ temporaryPath, notePath }: ReceivedBlob): void {
+  removeQuietly(temporaryPath)
+  if (notePath !== null) removeQuietly(notePath)
+}
+
 /** Runs in a thread: removes what has arrived and is not wanted any more. */
 export function discardBlobs(paths: readonly string[]): void {
   for (const path of paths) removeQuietly(path)
 }
 
-function removeQuietly(path: string): void {
+/** Removes a file that need not be there. */
+export function removeQuietly(path: string): void {
   try {
     unlinkSync(path)
   } catch (reason) {

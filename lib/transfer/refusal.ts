@@ -1,5 +1,5 @@
-import type { Dispatcher } from 'undici'
 import { type ErrorCode, isErrorCode, messageOf } from '../errors.ts'
+import type { Answer } from './exchange.ts'
 
 /** Why a request as a whole was not answered with blobs. */
 export interface Refusal {
@@ -16,7 +16,19 @@ export const MISSING_ON_PRIMARY = 'The file is missing on the Geo primary site'
 
 /** The primary did not answer, or the connection broke. */
 export function unreachable(reason: unknown): Refusal {
-  return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: `The primary does not answer: ${describe(reason)}` }
+  const text = describe(reason)
+  if (isUntrusted(reason)) {
+    return { kind: 'pause', code: 'TLS_UNTRUSTED', message: `The certificate of the primary is not trusted: ${text}` }
+  }
+  return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: `The primary does not answer: ${text}` }
+}
+
+// What OpenSSL and Node say of a certificate that they do not accept.
+const UNTRUSTED = /^(ERR_TLS_CERT_|CERT_|UNABLE_TO_(GET_ISSUER|VERIFY)|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|INVALID_CA)/
+
+function isUntrusted(reason: unknown): boolean {
+  if (reason instanceof AggregateError) return reason.errors.some(isUntrusted)
+  return UNTRUSTED.test((reason as NodeJS.ErrnoException | null)?.code ?? '')
 }
 
 function describe(reason: unknown): string {
@@ -27,36 +39,48 @@ function describe(reason: unknown): string {
 
 const LONGEST_MESSAGE = 16 * 1024
 
-/** What an answer other than 200 means. */
-export async function readRefusal({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<Refusal> {
-  const { code, geo_code: geoCode, message } = await readError(body)
-  const said = `Non-success HTTP response status code ${statusCode}${message ? `: ${message}` : ''}`
-  if (statusCode === 429 || statusCode === 503) {
+/**
+ * What an answer without blobs means. `redirected`: it came from where the primary had sent us, so what it says of
+ * authorisation is said of that one link.
+ */
+export async function readRefusal(answer: Answer, { redirected = false } = {}): Promise<Refusal> {
+  const { status, headers } = answer
+  const { code, geo_code: geoCode, message } = await readError(answer)
+  const said = `Non-success HTTP response status code ${status}${message ? `: ${message}` : ''}`
+  if (status === 429 || status === 503) {
     const retryAfterMs = parseRetryAfter(headers['retry-after'])
     return { kind: 'pause', code: 'PRIMARY_BUSY', message: said, ...(retryAfterMs !== null && { retryAfterMs }) }
   }
-  if (statusCode === 502 || statusCode === 504) return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: said }
-  if (statusCode === 401 || statusCode === 403 || code === 'NOT_PRIMARY') {
+  if (status === 502 || status === 504) return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: said }
+  if (redirected) return { kind: 'failed', code: 'HTTP_STATUS', message: said }
+  if (status === 401 || status === 403 || code === 'NOT_PRIMARY') {
     return { kind: 'pause', code: 'PRIMARY_REFUSED', message: said }
   }
-  if (statusCode === 404 && geoCode === 'FILE_NOT_FOUND') {
+  if (status === 404 && geoCode === 'FILE_NOT_FOUND') {
     return { kind: 'failed', code: 'FILE_NOT_FOUND', message: MISSING_ON_PRIMARY }
   }
   return { kind: 'failed', code: isErrorCode(code) ? code : 'HTTP_STATUS', message: said }
 }
 
-async function readError(
-  body: Dispatcher.ResponseData['body'],
-): Promise<{ code?: string; geo_code?: string; message?: string }> {
+/** Reads a short body whose bytes are of no interest beyond a message, and cuts a long one. */
+export async function readShort(answer: Answer): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
-  for await (const chunk of body as AsyncIterable<Buffer>) {
-    length += chunk.length
-    if (length > LONGEST_MESSAGE) break
-    chunks.push(chunk)
-  }
+  await answer
+    .read((chunk) => {
+      length += chunk.length
+      if (length > LONGEST_MESSAGE) answer.dump()
+      else chunks.push(Buffer.from(chunk))
+    })
+    // Cut short by us or by others: what came before is all there is to say.
+    .catch(() => undefined)
+  return Buffer.concat(chunks).toString('utf8')
+}
+
+async function readError(answer: Answer): Promise<{ code?: string; geo_code?: string; message?: string }> {
+  const text = await readShort(answer)
   try {
-    const parsed: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'))
+    const parsed: unknown = JSON.parse(text)
     return typeof parsed === 'object' && parsed !== null ? parsed : {}
   } catch {
     // A proxy's page in HTML says nothing that the status does not.

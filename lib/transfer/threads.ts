@@ -1,20 +1,34 @@
 import { extname } from 'node:path'
 import { MessageChannel } from 'node:worker_threads'
 import { Piscina } from 'piscina'
+import type { Lease } from '../lease.ts'
+import type { Bandwidth } from './bandwidth.ts'
+import type { ReceivedBlob, ReceiveResult, ReceiveTask } from './blob-order.ts'
+import type { ThreadData } from './exchange.ts'
+import type { LineMessage, LineQuestion } from './line.ts'
 import type { PackItem, PackResult } from './pack.ts'
 import type { Placed, PlaceTask } from './place.ts'
-import type { ReceiveResult, ReceiveTask } from './receive.ts'
 
 /** A thread waits for the network most of the time, so it has several transfers open at once. */
 const TRANSFERS_PER_THREAD = 16
+
+/** What a transfer needs of the main thread while it runs. */
+export interface TransferLine {
+  readonly lease: Pick<Lease, 'signal' | 'endsAt'>
+  readonly bandwidth: Pick<Bandwidth, 'rate' | 'take' | 'giveBack'>
+  authorization(): Promise<string>
+}
 
 /** Threads that move bytes between the network and the disk. The main thread keeps rows and decisions. */
 export class TransferThreads {
   readonly #pool: Piscina
 
-  constructor(threads: number) {
+  /** `ca`: certificates in PEM that are trusted beside Node's own. */
+  constructor(threads: number, ca: readonly string[] = []) {
+    const workerData: ThreadData = { ca }
     this.#pool = new Piscina({
       filename: new URL(`./transfer-thread${extname(import.meta.url)}`, import.meta.url).href,
+      workerData,
       minThreads: 0,
       maxThreads: threads,
       concurrentTasksPerWorker: TRANSFERS_PER_THREAD,
@@ -24,18 +38,42 @@ export class TransferThreads {
     })
   }
 
-  /** Fetches blobs to temporary files. The signal cuts the transfer; what has arrived whole by then is kept. */
-  async receive(how: 'one' | 'many', task: Omit<ReceiveTask, 'cut'>, signal: AbortSignal): Promise<ReceiveResult> {
-    const { port1: main, port2: cut } = new MessageChannel()
-    const onAbort = () => main.postMessage('cut')
-    if (signal.aborted) onAbort()
-    signal.addEventListener('abort', onAbort, { once: true })
+  /**
+   * Fetches blobs to temporary files, and answers what the thread asks meanwhile. The signal of the lease cuts the transfer;
+   * what has arrived by then is kept as far as it is of use.
+   */
+  async receive(
+    how: 'one' | 'many',
+    task: Omit<ReceiveTask, 'line' | 'authorization'>,
+    main: TransferLine,
+  ): Promise<ReceiveResult> {
+    const authorization = await main.authorization()
+    const { port1: here, port2: there } = new MessageChannel()
+    const say = (message: LineMessage) => here.postMessage(message)
+    const { signal, endsAt } = main.lease
+    const cut = () => say({ say: 'cut' })
+    if (signal.aborted) cut()
+    signal.addEventListener('abort', cut, { once: true })
+    here.on('message', (question: LineQuestion) => {
+      const answering =
+        question.ask === 'authorization'
+          ? main.authorization().then((authorization) => say({ say: 'authorization', authorization }))
+          : main.bandwidth.take(question.bytes, signal).then((bytes) => say({ say: 'bytes', bytes }))
+      // Without its answer a thread waits in vain, so it is to end.
+      answering.catch(cut)
+    })
     try {
       const name = how === 'one' ? 'receiveOne' : 'receiveMany'
-      return (await this.#pool.run({ ...task, cut }, { name, transferList: [cut] })) as ReceiveResult
+      const line = { port: there, endsAt, rate: main.bandwidth.rate }
+      const result = (await this.#pool.run(
+        { ...task, authorization, line },
+        { name, transferList: [there] },
+      )) as ReceiveResult
+      main.bandwidth.giveBack(result.unspent)
+      return result
     } finally {
-      signal.removeEventListener('abort', onAbort)
-      main.close()
+      signal.removeEventListener('abort', cut)
+      here.close()
     }
   }
 
@@ -43,7 +81,9 @@ export class TransferThreads {
     return (await this.#pool.run(task, { name: 'placeBlobs' })) as Placed[]
   }
 
-  async discard(paths: readonly string[]): Promise<void> {
+  /** Removes what has arrived and is not wanted any more; parts stay, for another process may be at them. */
+  async discard(blobs: readonly ReceivedBlob[]): Promise<void> {
+    const paths = blobs.filter((blob) => blob.notePath === null).map((blob) => blob.temporaryPath)
     if (paths.length > 0) await this.#pool.run(paths, { name: 'discardBlobs' })
   }
 

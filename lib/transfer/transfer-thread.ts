@@ -1,4 +1,5 @@
 /** What the transfer threads can do, by name. */
 export { packBlobs } from './pack.ts'
 export { discardBlobs, placeBlobs } from './place.ts'
-export { receiveMany, receiveOne } from './receive.ts'
+export { receiveMany } from './receive-many.ts'
+export { receiveOne } from './receive-one.ts'

@@ -3,12 +3,12 @@ import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { WantedBlob } from '../../lib/transfer/blob-order.ts'
+import type { ReceiveResult, WantedBlob } from '../../lib/transfer/blob-order.ts'
 import { encodeHeader, FRAMES_CONTENT_TYPE } from '../../lib/transfer/frame.ts'
-import type { ReceiveResult } from '../../lib/transfer/receive.ts'
 import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { folderContents } from '../support/folder-contents.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
+import { transferLine } from '../support/transfer-line.ts'
 
 let threads: TransferThreads
 let primary: StagedServer
@@ -34,8 +34,8 @@ const end = (count: number): Buffer => encodeHeader({ frame: 'end', count })
 
 function receive(blobs: readonly WantedBlob[], listener: RequestListener): Promise<ReceiveResult> {
   primary.answer(listener)
-  const task = { url: primary.url, authorization: 'GL-Geo x:y', idleTimeoutMs: 5000, root, durable: false, blobs }
-  return threads.receive('many', task, new AbortController().signal)
+  const task = { url: primary.url, replicableName: 'widget', idleTimeoutMs: 5000, root, durable: false, blobs }
+  return threads.receive('many', task, transferLine())
 }
 
 const sending =

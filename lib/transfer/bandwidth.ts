@@ -1,0 +1,88 @@
+import type { Knex } from 'knex'
+import type { Clock } from '../clock.ts'
+import { run } from '../databases.ts'
+
+/** So much of the site's bandwidth a process takes at once: the database is asked a few times a second, whatever the rate. */
+const STEP_SECONDS = 0.25
+const RETRY_MS = 1000
+
+interface Waiting {
+  readonly bytes: number
+  readonly signal: AbortSignal
+  grant(bytes: number): void
+}
+
+/**
+ * What a site may receive, shared by all its processes: time on the line is booked in one row of the tracking database, on
+ * its clock. While there is no limit nothing is asked.
+ */
+export class Bandwidth {
+  readonly #db: Knex
+  readonly #clock: Clock
+  /** Bytes a second, 0 for unlimited; shared with the transfer threads. */
+  readonly rate = new Float64Array(new SharedArrayBuffer(Float64Array.BYTES_PER_ELEMENT))
+  readonly #waiting: Waiting[] = []
+  #granting = false
+  #booked = 0
+
+  constructor(db: Knex, clock: Clock) {
+    this.#db = db
+    this.#clock = clock
+  }
+
+  /** Sets the limit; transfers that run follow at once. Null is unlimited. */
+  limit(bytesPerSecond: number | null): void {
+    this.rate[0] = bytesPerSecond ?? 0
+  }
+
+  /** Resolves with `bytes` once they may have come, or as soon as the signal aborts. First come, first served. */
+  take(bytes: number, signal: AbortSignal): Promise<number> {
+    return new Promise((resolve) => {
+      this.#waiting.push({ bytes, signal, grant: resolve })
+      void this.#grantAll()
+    })
+  }
+
+  /** Bytes that were taken and did not come after all. */
+  giveBack(bytes: number): void {
+    this.#booked += bytes
+  }
+
+  async #grantAll(): Promise<void> {
+    if (this.#granting) return
+    this.#granting = true
+    for (let next = this.#waiting[0]; next; next = this.#waiting[0]) {
+      const rate = this.rate[0] ?? 0
+      if (rate === 0 || next.signal.aborted || this.#booked >= next.bytes) {
+        if (rate > 0 && !next.signal.aborted) this.#booked -= next.bytes
+        this.#waiting.shift()
+        next.grant(next.bytes)
+      } else await this.#book(Math.max(next.bytes - this.#booked, rate * STEP_SECONDS), rate, next.signal)
+    }
+    this.#granting = false
+  }
+
+  async #book(bytes: number, rate: number, signal: AbortSignal): Promise<void> {
+    try {
+      const waitMs = await bookLine(this.#db, (bytes / rate) * 1000)
+      await this.#clock.sleep(waitMs, signal)
+      this.#booked += bytes
+    } catch {
+      // The database is away. Nothing can be marked then either, so transfers may wait; their leases bound how long.
+      await this.#clock.sleep(RETRY_MS, signal)
+    }
+  }
+}
+
+/** Books the line for so long, after all that is booked already. Returns how many milliseconds until it begins. */
+async function bookLine(db: Knex, forMs: number): Promise<number> {
+  const { rows } = await run<{ rows: { wait: number }[] }>(
+    db,
+    `insert into geo_bandwidth as b (id, booked_until) values (1, clock_timestamp() + ? * interval '1 ms')
+     on conflict (id) do update
+       set booked_until = greatest(b.booked_until, clock_timestamp()) + ? * interval '1 ms'
+     returning extract(epoch from booked_until - ? * interval '1 ms' - clock_timestamp())::float8 * 1000 as wait`,
+    [forMs, forMs, forMs],
+  )
+  return Math.max(0, rows[0]?.wait ?? 0)
+}

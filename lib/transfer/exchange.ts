@@ -1,0 +1,129 @@
+import { createSecureContext, getCACertificates } from 'node:tls'
+import { workerData } from 'node:worker_threads'
+import { Agent, type Dispatcher } from 'undici'
+import type { Line } from './line.ts'
+
+export interface Asked {
+  readonly method: 'GET' | 'POST'
+  readonly url: string
+  readonly headers: Readonly<Record<string, string>>
+  readonly body?: string
+}
+
+type Headers = Readonly<Record<string, string | string[] | undefined>>
+
+/** An answer whose body waits until it is read or dumped; one of the two must be called. */
+export interface Answer {
+  readonly status: number
+  readonly headers: Headers
+  /**
+   * Reads the body to its end. `take` gets every chunk as soon as it has come, also what came just before the connection broke;
+   * it may be reused afterwards. Rejects where the body did not end as it should, or with what `take` threw.
+   */
+  read(take: (chunk: Buffer) => void): Promise<void>
+  /** Cuts the connection: the rest of the body is of no interest. */
+  dump(): void
+}
+
+let agent: Agent | null = null
+function agentOf(idleTimeoutMs: number): Agent {
+  // One per thread, with connections kept alive between requests. Both timeouts count silence, not length.
+  agent ??= new Agent({
+    headersTimeout: idleTimeoutMs,
+    bodyTimeout: idleTimeoutMs,
+    keepAliveTimeout: 30_000,
+    ...connectOptions((workerData as ThreadData | null)?.ca ?? []),
+  })
+  return agent
+}
+
+/** What every transfer thread is started with. */
+export interface ThreadData {
+  readonly ca: readonly string[]
+}
+
+function connectOptions(ca: readonly string[]): Pick<Agent.Options, 'connect'> {
+  // Beside Node's own: a redirect may lead to a public store.
+  return ca.length > 0
+    ? { connect: { secureContext: createSecureContext({ ca: [...getCACertificates(), ...ca] }) } }
+    : {}
+}
+
+/** An absolute URL taken apart without a parser that would write it anew: a signature holds for these very bytes. */
+export function splitUrl(url: string): { origin: string; path: string } | null {
+  const [, origin, rest] = /^(https?:\/\/[^/?#@\s]+)([^#\s]*)/i.exec(url) ?? []
+  if (origin === undefined || rest === undefined) return null
+  return { origin, path: rest.startsWith('/') ? rest : `/${rest}` }
+}
+
+/** Sends a request; resolves when the head of the answer is there. Rejects where none came. */
+export function exchange(asked: Asked, idleTimeoutMs: number, line: Line): Promise<Answer> {
+  const { method, url, headers, body } = asked
+  const split = splitUrl(url)
+  if (!split) return Promise.reject(new TypeError('Not an absolute http or https URL'))
+  return new Promise((resolve, reject) => {
+    const handler = new AnswerHandler(line, resolve, reject)
+    const request = { method, headers, body: body ?? null, ...split }
+    agentOf(idleTimeoutMs).dispatch(request, handler)
+  })
+}
+
+class AnswerHandler implements Dispatcher.DispatchHandler {
+  readonly #line: Line
+  readonly #answered: (answer: Answer) => void
+  readonly #failed: (reason: unknown) => void
+  readonly #ended = Promise.withResolvers<void>()
+  #take: ((chunk: Buffer) => void) | null = null
+  #stopListening = (): void => undefined
+
+  constructor(line: Line, answered: (answer: Answer) => void, failed: (reason: unknown) => void) {
+    this.#line = line
+    this.#answered = answered
+    this.#failed = failed
+    // Whoever reads hears of it; a body that nobody reads may end as it likes.
+    this.#ended.promise.catch(() => undefined)
+  }
+
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    const { signal } = this.#line
+    const cut = (): void => controller.abort(new Error('The transfer was cut from this side'))
+    if (signal.aborted) cut()
+    else signal.addEventListener('abort', cut, { once: true })
+    this.#stopListening = () => signal.removeEventListener('abort', cut)
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
+    // 1xx announce the answer proper.
+    if (status < 200) return
+    controller.pause()
+    this.#answered({
+      status,
+      headers,
+      read: (take) => {
+        this.#take = take
+        controller.resume()
+        return this.#ended.promise
+      },
+      dump: () => controller.abort(new Error('The rest of the answer is not wanted')),
+    })
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    this.#take?.(chunk)
+    const waiting = this.#line.spend(chunk.length)
+    if (!waiting) return
+    controller.pause()
+    void waiting.then(() => controller.resume())
+  }
+
+  onResponseEnd(): void {
+    this.#stopListening()
+    this.#ended.resolve()
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, reason: Error): void {
+    this.#stopListening()
+    this.#failed(reason)
+    this.#ended.reject(reason)
+  }
+}

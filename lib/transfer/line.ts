@@ -1,0 +1,77 @@
+import type { MessagePort } from 'node:worker_threads'
+
+/** What a transfer thread asks the main thread while a transfer runs. */
+export type LineQuestion = { readonly ask: 'authorization' } | { readonly ask: 'bytes'; readonly bytes: number }
+
+/** What the main thread says: answers, in the order of the questions, or that the transfer is to end. */
+export type LineMessage =
+  | { readonly say: 'cut' }
+  | { readonly say: 'authorization'; readonly authorization: string }
+  | { readonly say: 'bytes'; readonly bytes: number }
+
+export interface LineEnds {
+  readonly port: MessagePort
+  /** Until when the lease lives unless it is renewed, as of `process.hrtime.bigint()`; shared, so it needs no message. */
+  readonly endsAt: BigInt64Array
+  /** Bytes a second that the site may receive, 0 for unlimited; shared. */
+  readonly rate: Float64Array
+}
+
+/** The thread's end of the line to the main thread. Close it when the transfer has ended. */
+export class Line {
+  readonly #ends: LineEnds
+  readonly #cut = new AbortController()
+  readonly #answered: ((message: LineMessage) => void)[] = []
+  #allowance = 0
+
+  constructor(ends: LineEnds) {
+    this.#ends = ends
+    ends.port.on('message', (message: LineMessage) => {
+      if (message.say === 'cut') this.#cut.abort()
+      else this.#answered.shift()?.(message)
+    })
+  }
+
+  /** Aborts when the transfer is to end: the lease is lost, or the process stops. */
+  get signal(): AbortSignal {
+    return this.#cut.signal
+  }
+
+  /** Whether the lease lives for certain: also right after the whole process was stopped for a while and no message came yet. */
+  get live(): boolean {
+    return !this.#cut.signal.aborted && process.hrtime.bigint() < Atomics.load(this.#ends.endsAt, 0)
+  }
+
+  /** A new Authorization header: one lives for a minute only. */
+  async authorization(): Promise<string> {
+    const answer = await this.#ask({ ask: 'authorization' })
+    if (answer.say !== 'authorization') throw new TypeError(`Asked for an authorization and got ${answer.say}`)
+    return answer.authorization
+  }
+
+  /** Charges bytes that have come. Null where more may come at once; else to be waited for before more is read. */
+  spend(bytes: number): Promise<void> | null {
+    if (this.#ends.rate[0] === 0) return null
+    this.#allowance -= bytes
+    if (this.#allowance >= 0) return null
+    return this.#ask({ ask: 'bytes', bytes: -this.#allowance }).then((answer) => {
+      if (answer.say === 'bytes') this.#allowance += answer.bytes
+    })
+  }
+
+  /** What was granted and not used: others may. */
+  get unspent(): number {
+    return Math.max(0, this.#allowance)
+  }
+
+  close(): void {
+    this.#ends.port.close()
+  }
+
+  #ask(question: LineQuestion): Promise<LineMessage> {
+    return new Promise((resolve) => {
+      this.#answered.push(resolve)
+      this.#ends.port.postMessage(question)
+    })
+  }
+}

@@ -1,0 +1,78 @@
+import { Arrival } from './arrival.ts'
+import type { ReceiveOutcome, ReceiveResult, ReceiveTask } from './blob-order.ts'
+import { type Answer, exchange } from './exchange.ts'
+import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, RESPONSE_BYTES } from './frame.ts'
+import { Line } from './line.ts'
+import { MISSING_ON_PRIMARY, type Refusal, readRefusal, unreachable } from './refusal.ts'
+
+/** Runs in a thread: fetches many small blobs with one request. */
+export async function receiveMany(task: ReceiveTask): Promise<ReceiveResult> {
+  const line = new Line(task.line)
+  try {
+    return { ...(await fetchMany(task, line)), unspent: line.unspent }
+  } catch (reason) {
+    return { outcomes: [], refusal: unreachable(reason), unspent: line.unspent }
+  } finally {
+    line.close()
+  }
+}
+
+async function fetchMany(task: ReceiveTask, line: Line): Promise<Omit<ReceiveResult, 'unspent'>> {
+  const headers = { authorization: task.authorization, 'content-type': 'application/json' }
+  const body = JSON.stringify({ ids: task.blobs.map((blob) => blob.id) })
+  const answer = await exchange({ method: 'POST', url: task.url, headers, body }, task.idleTimeoutMs, line)
+  if (answer.status !== 200) return { outcomes: [], refusal: await readRefusal(answer) }
+  if (!String(answer.headers['content-type']).startsWith(FRAMES_CONTENT_TYPE)) {
+    answer.dump()
+    return { outcomes: [], refusal: invalid('The answer holds no frames') }
+  }
+  const { buffer, cause } = await collect(answer)
+  const decoded = decodeFrames(buffer)
+  if (!decoded) return { outcomes: [], refusal: invalid('The answer holds something other than frames') }
+  const outcomes = await storeAll(task, decoded.frames)
+  return { outcomes, refusal: decoded.complete ? null : unreachable(cause ?? new Error('The answer ended early')) }
+}
+
+function invalid(message: string): Refusal {
+  return { kind: 'failed', code: 'INVALID_RESPONSE', message }
+}
+
+/** What came of a body, also when it was cut: whole frames in it are good. */
+async function collect(answer: Answer): Promise<{ buffer: Buffer; cause: unknown }> {
+  const chunks: Buffer[] = []
+  let length = 0
+  try {
+    await answer.read((chunk) => {
+      chunks.push(chunk)
+      length += chunk.length
+      if (length > 2 * RESPONSE_BYTES) throw new RangeError('The answer is longer than this site asks for')
+    })
+    return { buffer: Buffer.concat(chunks), cause: null }
+  } catch (cause) {
+    return { buffer: Buffer.concat(chunks), cause }
+  }
+}
+
+async function storeAll(task: ReceiveTask, frames: readonly Frame[]): Promise<ReceiveOutcome[]> {
+  const wanted = new Map(task.blobs.map((blob) => [blob.id, blob]))
+  const outcomes: ReceiveOutcome[] = []
+  const arrivals: Arrival[] = []
+  for (const { header, body } of frames) {
+    if (header.frame === 'end') continue
+    const blob = wanted.get(header.id)
+    // Not asked for, or a second time: nothing of it is believed.
+    if (!blob || !wanted.delete(header.id)) continue
+    if (header.frame === 'error') {
+      const message = header.code === 'FILE_NOT_FOUND' ? MISSING_ON_PRIMARY : header.message
+      outcomes.push({ outcome: 'failed', id: header.id, code: header.code, message })
+    } else if (header.frame !== 'blob') outcomes.push({ outcome: header.frame, id: header.id, bytes: header.bytes })
+    else {
+      const arrival = new Arrival(task.root, blob)
+      await arrival.begin()
+      arrival.write(body)
+      arrivals.push(arrival)
+    }
+  }
+  // All written before the first is synced: the disk sorts them better than we can.
+  return [...outcomes, ...arrivals.map((arrival) => arrival.finish(task.durable))]
+}
