@@ -1,0 +1,82 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { declareReplicables } from '../fixtures/widget-app/replicables.ts'
+import { countRegistry } from '../lib/registry/counts.ts'
+import { SYNC_STATE as S } from '../lib/registry/sync-state.ts'
+import { countPrimary } from '../lib/verification/counts.ts'
+import { VERIFICATION_STATE as V } from '../lib/verification/verification-state.ts'
+import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
+import { addRegistryRow, untyped } from './support/fixture-rows.ts'
+import { addRecord } from './support/primary-records.ts'
+
+const declared = declareReplicables('unused')
+const types = [untyped(declared.widgets), untyped(declared.gadgets)]
+
+let databases: SpecDatabases
+
+beforeAll(async () => {
+  databases = await createSpecDatabases()
+})
+afterAll(() => databases.destroy())
+beforeEach(async () => {
+  for (const { table, names } of types) {
+    await databases.main(table).delete()
+    await databases.tracking(names.registryTable).delete()
+  }
+})
+
+describe.each(types)('The counts of $name', (replicable) => {
+  const { keyType } = replicable
+  const idOf = (n: number) => (keyType === 'bigint' ? String(n) : `00000000-0000-0000-0000-00000000000${n}`)
+
+  it.each([100_000, 2, 1])('on a secondary are parts of one another, also %i rows at a time', async (rowsPerPage) => {
+    const rows = [
+      { state: S.pending },
+      { state: S.started },
+      { state: S.synced, verification_state: V.disabled },
+      { state: S.synced, verification_state: V.pending },
+      { state: S.synced, verification_state: V.succeeded },
+      { state: S.failed, verification_state: V.failed },
+      { state: S.failed, verification_state: V.disabled },
+      { state: S.synced, verification_state: V.succeeded, removal_requested_at: new Date() },
+    ]
+    for (const [n, columns] of rows.entries()) {
+      await addRegistryRow(databases.tracking, replicable, idOf(n + 1), columns)
+    }
+    expect(await countRegistry(databases.tracking, replicable, { enabled: true, rowsPerPage })).toEqual({
+      registry: 7,
+      synced: 3,
+      failed: 2,
+      verified: 1,
+      verificationFailed: 1,
+      verificationTotal: 3,
+    })
+  })
+
+  it.each([50_000, 2, 1])(
+    'on the primary are those of rows with a file, also %i rows at a time',
+    async (rowsPerPage) => {
+      const { main } = databases
+      for (const state of [V.pending, V.started, V.succeeded, V.succeeded, V.failed, V.disabled]) {
+        await addRecord(main, replicable, 'a', { verification_state: state })
+      }
+      await addRecord(main, replicable, null, { verification_state: V.failed })
+      expect(await countPrimary(main, replicable, { enabled: true, rowsPerPage })).toEqual({
+        total: 6,
+        checksummed: 2,
+        checksumFailed: 1,
+      })
+    },
+  )
+
+  it('are 0 without rows, and null while the type is off', async () => {
+    const { main, tracking } = databases
+    expect(Object.values(await countRegistry(tracking, replicable, { enabled: true }))).toEqual([0, 0, 0, 0, 0, 0])
+    expect(Object.values(await countPrimary(main, replicable, { enabled: true }))).toEqual([0, 0, 0])
+    await addRegistryRow(tracking, replicable, idOf(1))
+    await addRecord(main, replicable, 'a')
+    expect(new Set(Object.values(await countRegistry(tracking, replicable, { enabled: false })))).toEqual(
+      new Set([null]),
+    )
+    expect(new Set(Object.values(await countPrimary(main, replicable, { enabled: false })))).toEqual(new Set([null]))
+  })
+})
