@@ -114,6 +114,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const bulk = new BulkRuns({ replicables: byName, sites, writable, started: () => loops.wake('bulk') })
   const work = periodicWork({
     ...common,
+    syncTimeoutMs: settings.syncTimeoutMs,
+    verificationTimeoutMs: settings.verificationTimeoutMs,
     databases,
     sites,
     replicables: byName,

@@ -34,6 +34,10 @@ export interface GeoOptions {
   idleTimeoutMs?: number
   /** Certificates (PEM) of authorities that are trusted beside Node's own when the primary is asked over https. Default: none. */
   ca?: string | Buffer | readonly (string | Buffer)[]
+  /** A blob that has been fetched for so long without a living worker fails, in milliseconds. Default 28,800,000 (8 h). */
+  syncTimeoutMs?: number
+  /** The same for a blob that is being hashed, in milliseconds. Default 28,800,000 (8 h). */
+  verificationTimeoutMs?: number
   /** Worker threads for checksums, and as many again for transfers. Default: the number of cores, at most 4. */
   threads?: number
   /** Time and chance, for specs. Default: the system's. */
@@ -60,6 +64,8 @@ const knexInstance = z.custom<Knex>((value) => {
 const certificate = z
   .union([z.string(), z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes).toString('utf8'))])
   .refine((pem) => pem.includes('-----BEGIN CERTIFICATE-----'), 'must be a certificate in PEM')
+
+const EIGHT_HOURS_MS = 8 * 60 * 60_000
 
 const optionsShape = z.strictObject({
   siteName: z.string().trim().min(1).max(255),
@@ -89,6 +95,8 @@ const optionsShape = z.strictObject({
     .union([certificate.transform((pem) => [pem]), z.array(certificate)], 'must be certificates in PEM')
     .default([])
     .transform((certificates): readonly string[] => Object.freeze(certificates)),
+  syncTimeoutMs: z.int().min(60_000).default(EIGHT_HOURS_MS),
+  verificationTimeoutMs: z.int().min(60_000).default(EIGHT_HOURS_MS),
   threads: z.int().min(1).max(64).optional(),
   clock: z.custom<Clock>((value) => typeof (value as Clock | null)?.sleep === 'function').default(systemClock),
 })

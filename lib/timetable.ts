@@ -13,6 +13,8 @@ export interface PeriodicWork {
   reverify(): Promise<boolean>
   followEvents(): Promise<boolean>
   reconcile(): Promise<boolean>
+  failTimedOutSyncs(): Promise<boolean>
+  failTimedOutVerifications(): Promise<boolean>
   sync(): Promise<boolean>
   remove(): Promise<boolean>
   verifyCopies(): Promise<boolean>
@@ -42,6 +44,7 @@ export function timetable(work: PeriodicWork): Job[] {
     { ...HEARTBEAT, run: work.heartbeat },
     { name: 'cut-expiring', role: 'any', idleMs: SECOND_MS, upkeep: true, run: work.cutExpiring },
     { name: 'end-dead-leases', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.endDeadLeases },
+    { name: 'verification-timeouts', role: 'any', idleMs: MINUTE_MS, run: work.failTimedOutVerifications },
     { name: 'bulk', role: 'any', idleMs: SECOND_MS, run: work.bulk },
 
     { name: 'verify-primary', role: 'primary', idleMs: LOOK_EVERY_MS, run: work.hashPrimary },
@@ -50,6 +53,7 @@ export function timetable(work: PeriodicWork): Job[] {
 
     { name: 'events', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.followEvents },
     { name: 'reconcile', role: 'secondary', idleMs: SECOND_MS, run: work.reconcile },
+    { name: 'sync-timeouts', role: 'secondary', idleMs: 10 * MINUTE_MS, run: work.failTimedOutSyncs },
     { name: 'sync', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.sync },
     { name: 'remove', role: 'secondary', idleMs: SECOND_MS, run: work.remove },
     { name: 'verify', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.verifyCopies },

@@ -8,6 +8,7 @@ import type { Dispatcher } from './dispatcher.ts'
 import { followEvents } from './event/follow.ts'
 import type { JobLoops } from './job-loop.ts'
 import { KeyPass } from './key-pass.ts'
+import { sweepTimedOut } from './last-net.ts'
 import { type EndLease, endDeadLeases, type Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
 import { reverifyOldestCopies } from './registry/copies-interval.ts'
@@ -25,6 +26,8 @@ export interface WorkContext {
   readonly leases: Leases
   readonly clock: Clock
   readonly logger: LoggerLike
+  readonly syncTimeoutMs: number
+  readonly verificationTimeoutMs: number
   readonly replicables: ReadonlyMap<string, Replicable>
   readonly dispatchers: Readonly<Record<'hash' | 'sync' | 'remove' | 'verify', Pick<Dispatcher<unknown>, 'fill'>>>
   readonly loops: JobLoops
@@ -106,6 +109,13 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
           loops.wake(role === 'primary' ? 'verify-primary' : action === 'resync' ? 'sync' : 'verify'),
         ),
       )
+    },
+    failTimedOutSyncs: () => sweepTimedOut(tracking, 'sync', enabled(), context.syncTimeoutMs, context),
+    async failTimedOutVerifications() {
+      if (sites.role === 'unknown') return false
+      return onPrimary()
+        ? sweepTimedOut(main, 'hashing', enabled(), context.verificationTimeoutMs, context)
+        : sweepTimedOut(tracking, 'verification', enabled(), context.verificationTimeoutMs, context)
     },
     hashPrimary: () => fill('hash', 'verify-primary'),
     backfillStates: () =>

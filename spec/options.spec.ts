@@ -38,6 +38,8 @@ describe('the options of createGeo', () => {
       features: null,
       work: true,
       idleTimeoutMs: 60_000,
+      syncTimeoutMs: 28_800_000,
+      verificationTimeoutMs: 28_800_000,
       threads: null,
     })
     expect(settings.mainDb).toBe(mainDb)
@@ -67,6 +69,8 @@ describe('the options of createGeo', () => {
     logger: { logger: {} },
     work: { work: 'yes' },
     idleTimeoutMs: { idleTimeoutMs: 0 },
+    syncTimeoutMs: { syncTimeoutMs: 59_999 },
+    verificationTimeoutMs: { verificationTimeoutMs: 0 },
     threads: { threads: 1.5 },
     clock: { clock: Date },
     typo: { typo: 1 },

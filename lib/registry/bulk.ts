@@ -27,7 +27,7 @@ export function resyncWalk(replicable: Replicable, filter: RegistryFilter): KeyW
     replicable,
     filter,
     `state <> ${SYNC_STATE.pending}`,
-    `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0, last_sync_failure = null, error_code = null,
+    `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0, worker_losses = 0, last_sync_failure = null, error_code = null,
      verification_state = ${VERIFICATION_STATE.disabled}, ${VERIFICATION_FIELDS_RESET}, backfill = true`,
   )
 }

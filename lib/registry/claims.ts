@@ -3,6 +3,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
+import { UNHELD } from './unheld.ts'
 
 /** A registry row that this process is to fetch. */
 export interface ClaimedRow {
@@ -38,7 +39,7 @@ interface Due {
 
 // Each condition is a range of one index (see table.ts), so a claim costs the same however many rows wait or are not due.
 // That needs a moment that stands still during the statement, and retries without a date asked for by themselves.
-const FREE = 'removal_requested_at is null and lease_id is null'
+const FREE = `removal_requested_at is null and ${UNHELD}`
 const PENDING = `${SYNC.step('pending', 'started').where} and ${FREE}`
 const FAILED = `${SYNC.step('failed', 'started').where} and ${FREE}`
 const DUE: Readonly<Record<SyncClass, readonly Due[]>> = Object.freeze({

@@ -38,7 +38,7 @@ export async function markSynced(
   if (rows.length === 0) return []
   const { rows: moved } = await run<{ rows: MovedRow[] }>(
     trx,
-    `update ?? as r set ${SUCCEEDS.set}, retry_count = 0, retry_at = null, last_sync_failure = null,
+    `update ?? as r set ${SUCCEEDS.set}, retry_count = 0, retry_at = null, worker_losses = 0, last_sync_failure = null,
        error_code = null, lease_id = null, blob_key = m.key, bytes = m.bytes,
        superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end,
        ${verificationPending(VERIFIABLE, VERIFICATION_STATE.disabled)}
@@ -78,7 +78,7 @@ export async function markFailed(
     trx,
     `update ?? as r set ${FAILS.set}, lease_id = null, last_sync_failure = m.message, error_code = m.code,
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
-       retry_at = clock_timestamp() + m.retry_in * interval '1 second'
+       retry_at = clock_timestamp() + m.retry_in * interval '1 second', worker_losses = 0
      from unnest(?::${keyType}[], ?::text[], ?::text[], ?::float8[]) as m(id, message, code, retry_in)
      where r.?? = m.id and ${FAILS.where} and lease_id = ?
      returning ${MOVED}`,
@@ -136,8 +136,9 @@ export async function giveBackRows(
 }
 
 /**
- * Rows of a process that died. Started ones count one failure, for a blob that kills its worker must not loop: the first
- * time they are due at once, then after `retryInSeconds`. An earlier cause is kept.
+ * Rows of a process that died. Started ones count one failure. The first loss in a row is the process's own and the row is due
+ * at once; a blob that kills its worker must not loop, so from the second on it waits `retryInSeconds`, then twice as long
+ * each time, sixteen times at most. An earlier cause is kept.
  */
 export async function takeOverRows(
   trx: Knex.Transaction,
@@ -151,7 +152,9 @@ export async function takeOverRows(
     `update ?? as r set
        last_sync_failure = coalesce(r.last_sync_failure, 'The process that fetched this blob stopped answering'),
        error_code = coalesce(r.error_code, 'WORKER_LOST'),
-       retry_at = clock_timestamp() + case when r.retry_count = 0 then interval '0' else ? * interval '1 second' end,
+       retry_at = clock_timestamp() + case when r.worker_losses = 0 then interval '0'
+         else ? * power(2, least(r.worker_losses - 1, 4)) * interval '1 second' end,
+       worker_losses = least(r.worker_losses + 1, ${HIGHEST_RETRY_COUNT}),
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), ${FAILS.set}
      where r.?? = any(?::${keyType}[]) and ${FAILS.where} and lease_id = ?
      returning ${MOVED}`,

@@ -45,9 +45,9 @@ export async function cancelRemovals(
   )
 }
 
-// The event `pending` of GB.A.2, from every state, with its effect on verification (GB.A.4). The lease stays: who works the row
-// at this moment finishes in vain, and only then may another claim it.
-const TO_PENDING = `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0,
+// The event `pending` of GB.A.2, from every state, with its effect on verification (GB.A.4). The lease stays: who works the
+// row at this moment finishes in vain, and only then may another claim it.
+const TO_PENDING = `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0, worker_losses = 0,
   verification_state = ${VERIFICATION_STATE.disabled}`
 
 /**

@@ -3,8 +3,9 @@ import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import { typesWhere } from './claims.ts'
+import { UNHELD } from './unheld.ts'
 
-const WAITING = `(removal_requested_at is not null or superseded_keys is not null) and lease_id is null
+const WAITING = `(removal_requested_at is not null or superseded_keys is not null) and ${UNHELD}
   and (removal_retry_at is null or removal_retry_at <= clock_timestamp())`
 
 /** A row whose file, or an earlier file of it, is to go. */

@@ -51,6 +51,8 @@ function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames):
       name: `${table}_failed_sync`,
       definition: '(retry_at nulls first) where state = 3 and removal_requested_at is null',
     },
+    // Verifications that never ended: `verification_state = 1 and verification_started_at < …`.
+    { name: `${table}_started_verification`, definition: '(verification_started_at) where verification_state = 1' },
     // Claim of removals: `removal_requested_at is not null or superseded_keys is not null … order by id`.
     {
       name: `${table}_removal`,
@@ -103,6 +105,8 @@ export async function createRegistryTable(
         error_code varchar(64),
         -- Who works the row: results are written \`where lease_id = …\`, claims take rows without one.
         lease_id bigint,
+        -- Processes in a row that died while they fetched this blob: after the first, \`retry_at\` is now, then ever later.
+        worker_losses smallint not null default 0,
         -- The record is gone: \`where removal_requested_at is not null\` are the files to remove.
         removal_requested_at timestamptz,
         -- When a removal that failed is due again.

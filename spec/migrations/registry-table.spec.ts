@@ -27,6 +27,7 @@ const OWN_COLUMNS = [
   'bytes bigint',
   'error_code character varying(64)',
   'lease_id bigint',
+  'worker_losses smallint not null default 0',
   'removal_requested_at timestamp with time zone',
   'removal_retry_at timestamp with time zone',
   'superseded_keys text[]',
@@ -48,6 +49,7 @@ const WIDGET_INDEXES = {
   widget_registry_pending_sync: 'btree (id) WHERE ((state = 0) AND (NOT backfill) AND (removal_requested_at IS NULL))',
   widget_registry_backfill_sync: 'btree (id) WHERE ((state = 0) AND backfill AND (removal_requested_at IS NULL))',
   widget_registry_failed_sync: 'btree (retry_at NULLS FIRST) WHERE ((state = 3) AND (removal_requested_at IS NULL))',
+  widget_registry_started_verification: 'btree (verification_started_at) WHERE (verification_state = 1)',
   widget_registry_removal: 'btree (id) WHERE ((removal_requested_at IS NOT NULL) OR (superseded_keys IS NOT NULL))',
   widget_registry_blob_key: 'hash (blob_key)',
 }

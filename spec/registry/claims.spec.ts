@@ -4,7 +4,14 @@ import { type ClaimedRow, claimRows, typesToSync } from '../../lib/registry/clai
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
-import { addRegistryRow, registryRow, registryRows, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import {
+  addLease,
+  addRegistryRow,
+  registryRow,
+  registryRows,
+  secondsFromNow,
+  untyped,
+} from '../support/fixture-rows.ts'
 
 const declared = declareReplicables('unused')
 const widgets = untyped(declared.widgets)
@@ -15,6 +22,7 @@ let databases: SpecDatabases
 
 beforeAll(async () => {
   databases = await createSpecDatabases()
+  await addLease(databases.tracking, { id: '9' })
 })
 afterAll(() => databases.destroy())
 beforeEach(() => databases.tracking('widget_registry').delete())

@@ -182,12 +182,12 @@ describe('Given back', () => {
 })
 
 describe('Taken over from a process that died', () => {
-  it('a row is due at once the first time, and counted', async () => {
-    await start()
+  it('a row is due at once the first time, and counted, however often it failed before', async () => {
+    await start({ retry_count: 3 })
     await takeOver()
     expect(await row()).toMatchObject({
       state: SYNC_STATE.failed,
-      retry_count: 1,
+      retry_count: 4,
       error_code: 'WORKER_LOST',
       last_sync_failure: 'The process that fetched this blob stopped answering',
       lease_id: null,
@@ -195,15 +195,32 @@ describe('Taken over from a process that died', () => {
     expect(await retryInSeconds()).toBeLessThanOrEqual(0)
   })
 
-  it('a row waits from the second time on, and keeps its first cause', async () => {
-    await start({ retry_count: 1, last_sync_failure: 'the disk is full', error_code: 'STORAGE_FULL' })
+  it('a row waits from the second time on, twice as long each time, and keeps its first cause', async () => {
+    await start({ last_sync_failure: 'the disk is full', error_code: 'STORAGE_FULL' })
     await takeOver()
+    for (const seconds of [100, 200, 400, 800, 1600, 1600]) {
+      await databases.tracking('widget_registry').update(STARTED)
+      await takeOver()
+      expect(await retryInSeconds()).toBeGreaterThan(seconds - 20)
+      expect(await retryInSeconds()).toBeLessThanOrEqual(seconds)
+    }
     expect(await row()).toMatchObject({
-      retry_count: 2,
+      retry_count: 7,
       error_code: 'STORAGE_FULL',
       last_sync_failure: 'the disk is full',
     })
-    expect(await retryInSeconds()).toBeGreaterThan(90)
+  })
+
+  it.each([
+    ['failed by itself', () => failed()],
+    ['synced', () => synced()],
+    ['told of anew', () => resyncRecords(databases.tracking, widgets, ['1'])],
+  ])('a row that was then %s begins anew', async (_, act) => {
+    await start()
+    await takeOver()
+    await databases.tracking('widget_registry').update(STARTED)
+    await act()
+    expect(await row()).toMatchObject({ worker_losses: 0 })
   })
 
   it('a row that was put to pending meanwhile is only freed', async () => {

@@ -11,7 +11,14 @@ import {
 } from '../../lib/registry/removal.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
-import { addRegistryRow, registeredIds, registryRow, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import {
+  addLease,
+  addRegistryRow,
+  registeredIds,
+  registryRow,
+  secondsFromNow,
+  untyped,
+} from '../support/fixture-rows.ts'
 
 const declared = declareReplicables('unused')
 const widgets = untyped(declared.widgets)
@@ -22,6 +29,7 @@ let databases: SpecDatabases
 
 beforeAll(async () => {
   databases = await createSpecDatabases()
+  for (const id of [LEASE, '9']) await addLease(databases.tracking, { id, kind: 'removal' })
 })
 afterAll(() => databases.destroy())
 beforeEach(async () => {

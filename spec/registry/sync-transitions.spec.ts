@@ -127,7 +127,13 @@ function doorsOf(replicable: Replicable, id: string): Door<SyncState>[] {
       given: held,
       open: () => inTransaction((trx) => takeOverRows(trx, replicable, LEASE, [id], 100)),
       // The first cause stays.
-      changes: () => ({ state: S.failed, retry_count: 4, retry_at: secondsAhead(100), lease_id: null }),
+      changes: () => ({
+        state: S.failed,
+        retry_count: 4,
+        retry_at: secondsAhead(0),
+        worker_losses: 1,
+        lease_id: null,
+      }),
       otherwise: { lease_id: null },
     },
     {

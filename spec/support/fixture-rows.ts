@@ -70,3 +70,28 @@ export async function registeredIds(tracking: Knex, { names }: Replicable): Prom
 export function secondsFromNow(db: Knex, seconds: number): Knex.Raw {
   return db.raw("clock_timestamp() + ? * interval '1 second'", [seconds])
 }
+
+/** A lease of somebody's on records of widgets; with seconds below zero, one that has ended and is not taken over yet. */
+export async function addLease(
+  db: Knex,
+  { id, kind = 'sync', recordIds = [], secondsLeft = 60 }: NewLease = {},
+): Promise<string> {
+  const [lease] = await db('geo_leases')
+    .insert({
+      ...(id !== undefined && { id }),
+      kind,
+      replicable_name: 'widget',
+      holder: db.raw('gen_random_uuid()'),
+      record_ids: recordIds,
+      expires_at: secondsFromNow(db, secondsLeft),
+    })
+    .returning('id')
+  return String(lease.id)
+}
+
+export interface NewLease {
+  readonly id?: string
+  readonly kind?: string
+  readonly recordIds?: readonly string[]
+  readonly secondsLeft?: number
+}
