@@ -41,6 +41,7 @@ describe('the options of createGeo', () => {
       syncTimeoutMs: 28_800_000,
       verificationTimeoutMs: 28_800_000,
       threads: null,
+      ca: [],
     })
     expect(settings.mainDb).toBe(mainDb)
     expect(settings.logger.warn).toBe(stderrLogger.warn)
@@ -72,6 +73,7 @@ describe('the options of createGeo', () => {
     syncTimeoutMs: { syncTimeoutMs: 59_999 },
     verificationTimeoutMs: { verificationTimeoutMs: 0 },
     threads: { threads: 1.5 },
+    ca: { ca: ['/etc/ssl/our-ca.pem'] },
     clock: { clock: Date },
     typo: { typo: 1 },
   }
@@ -81,6 +83,13 @@ describe('the options of createGeo', () => {
       expect(refusalOf(change)).toContain(field)
     })
   }
+
+  it('take certificates as text or bytes, one or several', () => {
+    const pem = '-----BEGIN CERTIFICATE-----\nMII=\n-----END CERTIFICATE-----\n'
+    for (const ca of [pem, Buffer.from(pem), [pem], [Buffer.from(pem)]]) {
+      expect(parseOptions({ ...minimal, ca }).ca).toEqual([pem])
+    }
+  })
 
   it('with several faults name them all at once', () => {
     const refusal = refusalOf({ siteName: '', encryptionKey: 'x' })

@@ -4,6 +4,8 @@ import { run } from '../databases.ts'
 
 /** So much of the site's bandwidth a process takes at once: the database is asked a few times a second, whatever the rate. */
 const STEP_SECONDS = 0.25
+// A process that asks a little late, for its machine is busy, gets the time that nobody used meanwhile.
+const LATE_MS = 100
 const RETRY_MS = 1000
 
 interface Waiting {
@@ -24,15 +26,21 @@ export class Bandwidth {
   readonly #waiting: Waiting[] = []
   #granting = false
   #booked = 0
+  #changed = new AbortController()
 
   constructor(db: Knex, clock: Clock) {
     this.#db = db
     this.#clock = clock
   }
 
-  /** Sets the limit; transfers that run follow at once. Null is unlimited. */
+  /** Sets the limit; transfers that run follow at once, also those that wait. Null is unlimited. */
   limit(bytesPerSecond: number | null): void {
-    this.rate[0] = bytesPerSecond ?? 0
+    const rate = bytesPerSecond ?? 0
+    if (this.rate[0] === rate) return
+    this.rate[0] = rate
+    this.#booked = 0
+    this.#changed.abort()
+    this.#changed = new AbortController()
   }
 
   /** Resolves with `bytes` once they may have come, or as soon as the signal aborts. First come, first served. */
@@ -57,16 +65,18 @@ export class Bandwidth {
         if (rate > 0 && !next.signal.aborted) this.#booked -= next.bytes
         this.#waiting.shift()
         next.grant(next.bytes)
-      } else await this.#book(Math.max(next.bytes - this.#booked, rate * STEP_SECONDS), rate, next.signal)
+      } else await this.#book(Math.max(next.bytes - this.#booked, rate * STEP_SECONDS), rate)
     }
     this.#granting = false
   }
 
-  async #book(bytes: number, rate: number, signal: AbortSignal): Promise<void> {
+  async #book(bytes: number, rate: number): Promise<void> {
+    const { signal } = this.#changed
     try {
-      const waitMs = await bookLine(this.#db, (bytes / rate) * 1000)
+      const waitMs = await bookLine(this.#db, rate, (bytes / rate) * 1000)
       await this.#clock.sleep(waitMs, signal)
-      this.#booked += bytes
+      // What was booked under another limit is forgotten, here as in the database.
+      if (!signal.aborted) this.#booked += bytes
     } catch {
       // The database is away. Nothing can be marked then either, so transfers may wait; their leases bound how long.
       await this.#clock.sleep(RETRY_MS, signal)
@@ -74,15 +84,23 @@ export class Bandwidth {
   }
 }
 
-/** Books the line for so long, after all that is booked already. Returns how many milliseconds until it begins. */
-async function bookLine(db: Knex, forMs: number): Promise<number> {
+/**
+ * Books the line for so long, after all that is booked already under the same limit. Returns how many milliseconds until it
+ * begins.
+ */
+async function bookLine(db: Knex, rate: number, forMs: number): Promise<number> {
   const { rows } = await run<{ rows: { wait: number }[] }>(
     db,
-    `insert into geo_bandwidth as b (id, booked_until) values (1, clock_timestamp() + ? * interval '1 ms')
+    `insert into geo_bandwidth as b (id, bytes_per_second, booked_until)
+     values (1, ?, clock_timestamp() + ? * interval '1 ms')
      on conflict (id) do update
-       set booked_until = greatest(b.booked_until, clock_timestamp()) + ? * interval '1 ms'
+       set booked_until = greatest(
+             case when b.bytes_per_second = excluded.bytes_per_second then b.booked_until end,
+             clock_timestamp() - ? * interval '1 ms'
+           ) + ? * interval '1 ms',
+           bytes_per_second = excluded.bytes_per_second
      returning extract(epoch from booked_until - ? * interval '1 ms' - clock_timestamp())::float8 * 1000 as wait`,
-    [forMs, forMs, forMs],
+    [rate, forMs, LATE_MS, forMs, forMs],
   )
   return Math.max(0, rows[0]?.wait ?? 0)
 }
