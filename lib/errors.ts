@@ -18,6 +18,7 @@ export const ERROR_CODES = Object.freeze({
   NOT_PRIMARY: [409, 'Ask the primary; its address is in the table geo_nodes.'],
   NOT_SECONDARY: [409, 'Ask this of a secondary site.'],
   UNKNOWN_REPLICABLE: [404, 'Both sites must run a version of the host that declares this type.'],
+  TYPE_OFF: [409, 'Switch the flag of this type on for this site.'],
   INVALID_RECORD_ID: [400, 'Send the key of a record as the declaration types it.'],
   INVALID_REQUEST: [400, 'Send the fields that the route documents.'],
   REQUEST_TRUNCATED: [400, 'The request body ended early; send it again.'],

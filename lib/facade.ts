@@ -4,9 +4,11 @@ import type { Replicable } from './blob/replicable.ts'
 import type { BulkRun } from './bulk/bulk-run.ts'
 import type { BulkRequest } from './bulk/request.ts'
 import { type Replicator, replicatorOf } from './event/publish.ts'
+import { type SampleRequest, verifySample } from './sampling.ts'
 import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
 import { forgetChecksum } from './verification/primary-state.ts'
+import type { SampleResult } from './verification/sample.ts'
 import { checkHealth, type Health } from './view/health.ts'
 
 /** The SDK inside one process of the host. */
@@ -31,6 +33,13 @@ export interface Geo {
   replicator<Row>(replicable: Replicable<Row>): Replicator<Row>
   /** What is wrong with this site now. */
   health(): Promise<Health>
+  /**
+   * Hashes files drawn uniformly at random from the verified ones of each type, now, and says with 95 % confidence how many of
+   * all may be bad. On any site, beside all else and under its verification capacity. Verdicts are recorded: what is found bad
+   * heals like any failed verification. Throws GeoError `INVALID_REQUEST`, `UNKNOWN_REPLICABLE`, `TYPE_OFF`, `SITE_UNKNOWN`,
+   * `STORE_NOT_MOUNTED`, and the reason of the request's signal.
+   */
+  verifySample(request: SampleRequest): Promise<SampleResult[]>
   /** Work on all rows of a type or those that a filter names, done page by page by whichever process of the site works. */
   readonly bulk: {
     /**
@@ -80,6 +89,7 @@ export function facadeOf(assembly: Assembly): Geo {
         transferRefusal: () => assembly.sources.sync.refusal,
         earlyEvents: () => assembly.earlyEvents(),
       }),
+    verifySample: (request: SampleRequest) => verifySample(assembly, request),
     bulk: Object.freeze({
       start: (request: BulkRequest) => bulk.start(request),
       get: (id: string) => bulk.get(id),

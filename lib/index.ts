@@ -20,7 +20,9 @@ export type { LoggerLike } from './log.ts'
 export { migrationFolders } from './migration-folders.ts'
 export type { Ability, GeoOptions } from './options.ts'
 export { createRegistryTable, dropRegistryTable } from './registry/table.ts'
+export type { SampleRequest } from './sampling.ts'
 export type { NewSite, Site, SiteChange } from './site-table.ts'
+export type { BadRecord, SampleProgress, SampleResult } from './verification/sample.ts'
 export {
   addVerificationColumns,
   createVerificationStateTable,

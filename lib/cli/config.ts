@@ -2,6 +2,7 @@ import { access } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { ConfigurationError } from '../errors.ts'
+import type { Geo } from '../facade.ts'
 import type { GeoOptions } from '../options.ts'
 
 const DEFAULT_NAMES = ['geo.config.ts', 'geo.config.js', 'geo.config.mjs', 'geo.config.cjs']
@@ -38,4 +39,18 @@ async function findConfig(): Promise<string> {
     if (there) return resolve(name)
   }
   throw new ConfigurationError('INVALID_OPTIONS', `No ${DEFAULT_NAMES.join(', ')} here; name the file with --config`)
+}
+
+/** Runs a command on the SDK of the config in this process, which does no background work, and closes what it has opened. */
+export async function withGeo(path: string | undefined, act: (geo: Geo) => Promise<void>): Promise<void> {
+  const options = await loadConfig(path)
+  // Most of the SDK is behind this: other commands, and --help, do not wait for it.
+  const { createGeo } = await import('../geo.ts')
+  const geo = createGeo({ ...options, work: false })
+  try {
+    await act(geo)
+  } finally {
+    await geo.stop()
+    await Promise.all([options.mainDb.destroy(), options.trackingDb?.destroy()])
+  }
 }

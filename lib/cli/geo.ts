@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { GeoError, messageOf } from '../errors.ts'
 import { siteCommand } from './site.ts'
+import { verifyCommand } from './verify.ts'
 
 async function version(): Promise<string> {
   // From lib in the repository, from dist/lib in the package.
@@ -17,11 +18,12 @@ const program = new Command('geo')
   .description('Operates the replication of blobs between the sites of this host.')
   .version(await version())
   .addCommand(siteCommand())
+  .addCommand(verifyCommand())
 
 try {
   await program.parseAsync()
 } catch (reason) {
   process.stderr.write(`geo: ${messageOf(reason)}\n`)
   if (reason instanceof GeoError) process.stderr.write(`${reason.code}: ${reason.advice}\n`)
-  process.exitCode = 1
+  process.exitCode ||= 1
 }

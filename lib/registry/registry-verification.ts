@@ -1,11 +1,11 @@
 import type { Knex } from 'knex'
-import { type Digest, decodeDigest, encodeDigest } from '../blob/digest.ts'
+import { decodeDigest } from '../blob/digest.ts'
 import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
-import { truncateFailure } from '../errors.ts'
 import { claimInShares } from '../verification/claim-shares.ts'
+import { type DrawnPage, type DrawRequest, drawPage } from '../verification/draw-page.ts'
 import {
   type ClaimedRecord,
   type HashPlan,
@@ -13,9 +13,16 @@ import {
   type Verdict,
   type VerificationTracker,
 } from '../verification/tracker.ts'
-import { VERIFICATION_STATE as V, VERIFICATION, type VerificationState } from '../verification/verification-state.ts'
+import { VERIFICATION, type VerificationState } from '../verification/verification-state.ts'
 import { typesWhere } from './claims.ts'
-import { SYNC, SYNC_STATE } from './sync-state.ts'
+import { SYNC_STATE } from './sync-state.ts'
+import {
+  type FailedVerdict,
+  recordDisabled,
+  recordFailed,
+  recordSucceeded,
+  type SucceededVerdict,
+} from './verification-marks.ts'
 import { verificationPending } from './verification-reset.ts'
 
 /** Verification of a secondary's copies, kept in the registry. Only rows that are synced are ever looked at. */
@@ -32,6 +39,8 @@ const DUE = Object.freeze({
     order: 'verification_retry_at nulls first',
   },
 })
+
+const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}`
 
 /**
  * The primary has a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. Returns
@@ -71,6 +80,20 @@ export function registryVerification(replica: Knex): VerificationTracker {
         (upTo) => claimDue(trx, replicable, 'failed', upTo),
       ),
 
+    claimVerified: (trx: Knex.Transaction, replicable: Replicable, ids: readonly string[]) =>
+      claimFound(trx, replicable, 'succeeded', `${VERIFIED} and ?? = any(?::${replicable.keyType}[])`, [
+        replicable.names.foreignKey,
+        ids,
+      ]),
+
+    draw(db: Knex, { names }: Replicable, request: DrawRequest): Promise<DrawnPage> {
+      const rows = (trx: Knex) =>
+        trx(names.registryTable).select(
+          trx.raw(`id as key, ??::text as id, ${VERIFIED} as verified`, [names.foreignKey]),
+        )
+      return drawPage(db, rows, 'bigint', request)
+    },
+
     async plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]> {
       const checksums = await loadPrimaryChecksums(
         replica,
@@ -94,8 +117,8 @@ export function registryVerification(replica: Knex): VerificationTracker {
       const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
       const of = (outcome: Verdict['outcome']) => verdicts.filter((verdict) => verdict.outcome === outcome)
       return [
-        ...(await recordSucceeded(trx, replicable, startedAt, of('succeeded') as Succeeded[])),
-        ...(await recordFailed(trx, replicable, startedAt, of('failed') as Failed[])),
+        ...(await recordSucceeded(trx, replicable, startedAt, of('succeeded') as SucceededVerdict[])),
+        ...(await recordFailed(trx, replicable, startedAt, of('failed') as FailedVerdict[])),
         ...(await recordDisabled(trx, replicable, startedAt, of('disabled'))),
       ]
     },
@@ -134,27 +157,33 @@ export function registryVerification(replica: Knex): VerificationTracker {
 const LOST = VERIFICATION.step('started', 'failed')
 const GIVEN_BACK = VERIFICATION.step('started', 'pending')
 
-type Succeeded = Extract<Verdict, { outcome: 'succeeded' }>
-type Failed = Extract<Verdict, { outcome: 'failed' }>
-type StartedAt = ReadonlyMap<string, string>
-
-async function claimDue(
+function claimDue(
   trx: Knex.Transaction,
-  { names }: Replicable,
-  from: ClaimedRecord['from'],
+  replicable: Replicable,
+  from: keyof typeof DUE,
   limit: number,
 ): Promise<ClaimedRecord[]> {
   const { condition, order } = DUE[from]
+  return claimFound(trx, replicable, from, `${condition} order by ${order} limit ?`, [limit])
+}
+
+async function claimFound(
+  trx: Knex.Transaction,
+  { names }: Replicable,
+  from: ClaimedRecord['from'],
+  condition: string,
+  bindings: readonly unknown[],
+): Promise<ClaimedRecord[]> {
   const { rows } = await run<{
     rows: (Omit<ClaimedRecord, 'from' | 'recorded' | 'corrupt' | 'unreadable'> & { checksum: Buffer | null })[]
   }>(
     trx,
-    `with due as materialized (select id from ?? where ${condition} order by ${order} limit ? for update skip locked)
+    `with due as materialized (select id from ?? where ${condition} for update skip locked)
      update ?? as r set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
      from due where r.id = due.id
      returning r.??::text as "id", r.id::text as "registryId", r.verification_started_at::text as "startedAt", r.blob_key as "storedKey",
        r.verification_retry_count as "retryCount", r.verification_checksum as "checksum"`,
-    [names.registryTable, limit, names.registryTable, names.foreignKey],
+    [names.registryTable, ...bindings, names.registryTable, names.foreignKey],
   )
   return rows.map(({ checksum, ...row }) => ({
     ...row,
@@ -163,90 +192,4 @@ async function claimDue(
     corrupt: false,
     unreadable: false,
   }))
-}
-
-// Still the verification that was claimed: not asked for anew, not taken over, and the copy not replaced meanwhile.
-const MINE = `r.state = ${SYNC_STATE.synced} and r.verification_state = ${V.started} and r.verification_started_at = m.started_at`
-
-function startsOf(startedAt: StartedAt, verdicts: readonly Verdict[]): (string | null)[] {
-  return verdicts.map((verdict) => startedAt.get(verdict.id) ?? null)
-}
-
-async function recordSucceeded(
-  trx: Knex.Transaction,
-  { names, keyType }: Replicable,
-  startedAt: StartedAt,
-  verdicts: readonly Succeeded[],
-): Promise<string[]> {
-  if (verdicts.length === 0) return []
-  const { rows } = await run<{ rows: { id: string }[] }>(
-    trx,
-    `update ?? as r set ${VERIFICATION.step('started', 'succeeded').set}, verification_checksum = m.checksum, verified_at = clock_timestamp(),
-       verification_retry_count = 0, verification_retry_at = null, verification_failure = null,
-       checksum_mismatch = false, verification_checksum_mismatched = null
-     from unnest(?::${keyType}[], ?::timestamptz[], ?::bytea[]) as m(id, started_at, checksum)
-     where r.?? = m.id and ${MINE} returning m.id::text as id`,
-    [
-      names.registryTable,
-      verdicts.map((verdict) => verdict.id),
-      startsOf(startedAt, verdicts),
-      verdicts.map((verdict) => encodeDigest(verdict.digest)),
-      names.foreignKey,
-    ],
-  )
-  return rows.map((row) => row.id)
-}
-
-/** A failed verification fails the sync with it, so that the blob is fetched again (GB.A.4). Both retry counts end equal. */
-async function recordFailed(
-  trx: Knex.Transaction,
-  { names, keyType }: Replicable,
-  startedAt: StartedAt,
-  verdicts: readonly Failed[],
-): Promise<string[]> {
-  if (verdicts.length === 0) return []
-  const digestOf = (digest: Digest | undefined) => (digest ? encodeDigest(digest) : null)
-  const { rows } = await run<{ rows: { id: string }[] }>(
-    trx,
-    `update ?? as r set ${VERIFICATION.step('started', 'failed').set}, verification_failure = m.failure, verified_at = clock_timestamp(),
-       verification_retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
-       verification_retry_at = clock_timestamp() + m.retry_in * interval '1 second',
-       verification_checksum = m.checksum, verification_checksum_mismatched = m.mismatched,
-       checksum_mismatch = m.mismatched is not null,
-       ${SYNC.step('synced', 'failed').set}, last_sync_failure = m.sync_failure, error_code = m.code,
-       retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
-       retry_at = clock_timestamp() + m.retry_in * interval '1 second'
-     from unnest(?::${keyType}[], ?::timestamptz[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::bytea[], ?::bytea[])
-       as m(id, started_at, failure, sync_failure, code, retry_in, checksum, mismatched)
-     where r.?? = m.id and ${MINE} returning m.id::text as id`,
-    [
-      names.registryTable,
-      verdicts.map((verdict) => verdict.id),
-      startsOf(startedAt, verdicts),
-      verdicts.map((verdict) => truncateFailure(verdict.message)),
-      verdicts.map((verdict) => truncateFailure(`Verification failed with: ${verdict.message}`)),
-      verdicts.map((verdict) => verdict.code),
-      verdicts.map((verdict) => verdict.retryInSeconds),
-      verdicts.map((verdict) => digestOf(verdict.mismatch?.local)),
-      verdicts.map((verdict) => digestOf(verdict.mismatch?.expected)),
-      names.foreignKey,
-    ],
-  )
-  return rows.map((row) => row.id)
-}
-
-async function recordDisabled(
-  trx: Knex.Transaction,
-  { names, keyType }: Replicable,
-  startedAt: StartedAt,
-  verdicts: readonly Verdict[],
-): Promise<string[]> {
-  if (verdicts.length === 0) return []
-  const { rows } = await run<{ rows: { id: string }[] }>(
-    trx,
-    `update ?? as r set ${VERIFICATION.step('started', 'disabled').set}
-     from unnest(?::${keyType}[], ?::timestamptz[]) as m(id, started_at) where r.?? = m.id and ${MINE} returning m.id::text as id`,
-    [names.registryTable, verdicts.map((verdict) => verdict.id), startsOf(startedAt, verdicts), names.foreignKey],
-  )
-  return rows.map((row) => row.id)
 }

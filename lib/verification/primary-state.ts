@@ -6,6 +6,7 @@ import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import { claimInShares } from './claim-shares.ts'
+import { type DrawnPage, type DrawRequest, drawPage } from './draw-page.ts'
 import { type ClaimedRecord, requireComplete, type Verdict } from './tracker.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
@@ -53,15 +54,42 @@ export function claimPrimary(trx: Knex.Transaction, replicable: Replicable, limi
 async function claimDue(
   trx: Knex.Transaction,
   replicable: Replicable,
-  from: ClaimedRecord['from'],
+  from: keyof typeof DUE,
   limit: number,
 ): Promise<ClaimedRecord[]> {
-  const { table, key } = stateTableOf(replicable)
   const { condition, order } = DUE[from]
-  const due = candidates(trx, replicable, condition)
+  return claimFound(trx, replicable, from, candidates(trx, replicable, condition).orderByRaw(order).limit(limit))
+}
+
+const SUCCEEDED = VERIFICATION.step('succeeded', 'started').where
+
+export function claimVerifiedPrimary(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  ids: readonly string[],
+): Promise<ClaimedRecord[]> {
+  const { key } = stateTableOf(replicable)
+  const found = candidates(trx, replicable, SUCCEEDED).whereRaw(`?? = any(?::${replicable.keyType}[])`, [key, [...ids]])
+  return claimFound(trx, replicable, 'succeeded', found)
+}
+
+/** The records of one page, and whether they are verified. */
+export function drawPrimary(main: Knex, replicable: Replicable, request: DrawRequest): Promise<DrawnPage> {
+  const { key } = stateTableOf(replicable)
+  const rows = (db: Knex) =>
+    candidates(db, replicable, 'true').select(db.raw(`?? as key, ??::text as id, ${SUCCEEDED} as verified`, [key, key]))
+  return drawPage(main, rows, replicable.keyType, request)
+}
+
+async function claimFound(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  from: ClaimedRecord['from'],
+  found: Knex.QueryBuilder,
+): Promise<ClaimedRecord[]> {
+  const { table, key } = stateTableOf(replicable)
+  const due = found
     .select(trx.raw('?? as id', [key]))
-    .orderByRaw(order)
-    .limit(limit)
     .forUpdate()
     .skipLocked()
   const { rows } = await run<{

@@ -3,7 +3,15 @@ import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { bounded } from '../databases.ts'
-import { claimPrimary, giveBackPrimary, recordPrimary, takeOverPrimary, typesToHash } from './primary-state.ts'
+import {
+  claimPrimary,
+  claimVerifiedPrimary,
+  drawPrimary,
+  giveBackPrimary,
+  recordPrimary,
+  takeOverPrimary,
+  typesToHash,
+} from './primary-state.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
 /** Tells the secondaries of new checksums, in the transaction that records them. */
@@ -15,6 +23,8 @@ export function primaryVerification(main: Knex, announce: AnnounceChecksums): Ve
     tableOf: (replicable: Replicable) => stateTableOf(replicable).table,
     waiting: (db: Knex, replicables: readonly Replicable[]) => bounded(db, (trx) => typesToHash(trx, replicables)),
     claim: claimPrimary,
+    claimVerified: claimVerifiedPrimary,
+    draw: drawPrimary,
 
     async plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]> {
       const source = await loadSource(

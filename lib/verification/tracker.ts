@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Digest } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import type { ErrorCode } from '../errors.ts'
+import type { DrawnPage, DrawRequest } from './draw-page.ts'
 
 /** A record that this process is to hash. */
 export interface ClaimedRecord {
@@ -9,7 +10,7 @@ export interface ClaimedRecord {
   /** Of a secondary's registry row; null on the primary. */
   readonly registryId: string | null
   /** What it waited as. */
-  readonly from: 'pending' | 'failed'
+  readonly from: 'pending' | 'failed' | 'succeeded'
   /** The moment of the claim, as the database wrote it: a later one means that verification was asked for anew. */
   readonly startedAt: string
   readonly retryCount: number
@@ -70,6 +71,10 @@ export interface VerificationTracker {
   waiting(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]>
   /** Claims records: state started. A share for failed ones whose retry is due, then pending ones, then more retries. */
   claim(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]>
+  /** Claims those of the given records that are verified. */
+  claimVerified(trx: Knex.Transaction, replicable: Replicable, ids: readonly string[]): Promise<ClaimedRecord[]>
+  /** Draws from the verified records on one page of keys. */
+  draw(db: Knex, replicable: Replicable, request: DrawRequest): Promise<DrawnPage>
   /** What is to be hashed, and against what it is judged. */
   plan(replicable: Replicable, claimed: readonly ClaimedRecord[]): Promise<HashPlan[]>
   /**

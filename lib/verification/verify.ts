@@ -6,9 +6,10 @@ import { bounded } from '../databases.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
-import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import { TypeTurns } from '../type-turns.ts'
+import { logEnded, logStarted, reportCorruption } from './batch-log.ts'
 import type { ChecksumPool } from './checksum.ts'
+import type { DrawnPage, DrawRequest } from './draw-page.ts'
 import { algorithmsOf, judge } from './judge.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
@@ -64,60 +65,62 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
 
   async claim(): Promise<VerificationBatch | null> {
     const { db, tracker, stores, siteName } = this.#context
-    const enabled = this.#context.enabled()
-    const capacity = Math.max(1, Math.floor(this.#context.capacity() / Math.max(1, enabled.length)))
     return this.#turns.take(
-      enabled,
+      this.#context.enabled(),
       (replicables) => tracker.waiting(db, replicables),
       async (replicable) => {
         if (await stores.problem(replicable, db, siteName)) return null
-        return this.#claimOf(replicable, capacity)
+        return this.#claimOf(replicable, (trx) => tracker.claim(trx, replicable, RECORDS_PER_BATCH))
       },
     )
   }
 
-  async #claimOf(replicable: Replicable, capacity: number): Promise<VerificationBatch | null> {
-    const { db, leases, tracker } = this.#context
+  async #claimOf(
+    replicable: Replicable,
+    claim: (trx: Knex.Transaction) => Promise<readonly ClaimedRecord[]>,
+  ): Promise<VerificationBatch | null> {
+    const { db, leases, enabled } = this.#context
+    const capacity = Math.max(1, Math.floor(this.#context.capacity() / Math.max(1, enabled().length)))
     const request = { kind: verificationLeaseOf(replicable), capacity }
     const claimed = await leases.claim(db, request, replicable.name, async (trx) => {
-      const records = await tracker.claim(trx, replicable, RECORDS_PER_BATCH)
-      this.#logStarted(trx, replicable, records)
+      const records = await claim(trx)
+      logStarted(trx, this.#context, replicable, records)
       return records
     })
     return claimed && { replicable, lease: claimed.lease, claimed: claimed.rows }
   }
 
-  #logStarted(trx: Knex.Transaction, replicable: Replicable, claimed: readonly ClaimedRecord[]): void {
-    const { tracker, logger } = this.#context
-    for (const [from, records] of Map.groupBy(claimed, (record) => record.from)) {
-      const move = { method: 'claim', from, to: 'started' } as const
-      const ids = records.map((record) => record.id)
-      logVerificationMove(trx, logger, tracker.tableOf(replicable), move, ids)
-    }
+  /** Draws from the verified records of one page. */
+  draw(replicable: Replicable, request: DrawRequest): Promise<DrawnPage> {
+    return this.#context.tracker.draw(this.#context.db, replicable, request)
   }
 
-  /** Of a copy that failed, the sync has failed with it. */
-  #logEnded(
-    trx: Knex.Transaction,
-    { replicable, claimed }: VerificationBatch,
-    verdicts: readonly Verdict[],
-    recorded: ReadonlySet<string>,
-  ): void {
-    const { tracker, logger } = this.#context
-    const written = verdicts.filter((verdict) => recorded.has(verdict.id))
-    for (const [to, ended] of Map.groupBy(written, (verdict) => verdict.outcome)) {
-      const ids = ended.map((verdict) => verdict.id)
-      logVerificationMove(trx, logger, tracker.tableOf(replicable), { method: 'record', from: 'started', to }, ids)
-      if (to !== 'failed') continue
-      const failed = new Set(ids)
-      const copies = claimed.filter((record) => record.registryId !== null && failed.has(record.id))
-      logSyncMove(trx, logger, replicable, { method: 'record', from: 'synced', to }, copies)
-    }
+  /**
+   * Hashes those of the given records, at most 100, that are verified, now, and returns the verdicts that could be written. Null
+   * where the site's capacity is used up.
+   * @throws GeoError `STORE_NOT_MOUNTED`
+   */
+  async examine(replicable: Replicable, ids: readonly string[]): Promise<Verdict[] | null> {
+    const { db, tracker, stores, siteName } = this.#context
+    const problem = await stores.problem(replicable, db, siteName)
+    if (problem) throw problem
+    let hasRoom = false
+    const batch = await this.#claimOf(replicable, (trx) => {
+      hasRoom = true
+      return tracker.claimVerified(trx, replicable, ids)
+    })
+    if (batch) return this.#work(batch)
+    return hasRoom ? [] : null
   }
 
   async work(batch: VerificationBatch): Promise<void> {
+    await this.#work(batch)
+  }
+
+  async #work(batch: VerificationBatch): Promise<Verdict[]> {
     const { db, leases, tracker } = this.#context
     const { replicable, lease, claimed } = batch
+    const written: Verdict[] = []
     try {
       const plans = [...(await tracker.plan(replicable, claimed))]
       while (plans.length > 0) {
@@ -126,14 +129,17 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
         const mine = await bounded(db, async (trx) => {
           // What another process has taken over is that one's to judge.
           if (!(await leases.hold(trx, lease))) return null
-          const recorded = await tracker.record(trx, replicable, claimed, verdicts)
-          this.#logEnded(trx, batch, verdicts, new Set(recorded))
+          const recorded = new Set(await tracker.record(trx, replicable, claimed, verdicts))
+          const mine = verdicts.filter(({ id }) => recorded.has(id))
+          logEnded(trx, this.#context, batch, mine)
           if (plans.length === 0) await leases.release(trx, lease)
-          return recorded
+          return mine
         })
-        if (mine === null) return
-        this.#report(batch, verdicts, new Set(mine))
+        if (mine === null) break
+        written.push(...mine)
+        reportCorruption(this.#context.logger, batch, mine)
       }
+      return written
     } finally {
       leases.forget(lease)
     }
@@ -161,25 +167,5 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
     }
     if (verdicts.length === 0) throw new Error(`The checksum threads gave no result for ${replicable.name}`)
     return verdicts
-  }
-
-  /** Bytes that have gone bad on the primary, and good ones that are back, are each told once. */
-  #report(
-    { replicable, claimed }: VerificationBatch,
-    verdicts: readonly Verdict[],
-    recorded: ReadonlySet<string>,
-  ): void {
-    const { logger } = this.#context
-    const corruptBefore = new Set(claimed.filter((record) => record.corrupt).map((record) => record.id))
-    for (const verdict of verdicts) {
-      const { id } = verdict
-      if (!recorded.has(id)) continue
-      const fields = { code: 'CORRUPT_ON_PRIMARY', replicable: replicable.name, id }
-      const corrupt = verdict.outcome === 'failed' && verdict.code === 'CORRUPT_ON_PRIMARY'
-      if (corrupt && !corruptBefore.has(id)) logger.error(fields, verdict.message)
-      if (verdict.outcome === 'succeeded' && corruptBefore.has(id)) {
-        logger.info(fields, `${replicable.names.className} #${id} has the bytes of its recorded checksum again`)
-      }
-    }
   }
 }

@@ -1,0 +1,25 @@
+const SHOW_EVERY_MS = 100
+
+/** One line on the terminal that is written over again and again; nothing where standard error is no terminal. */
+export interface ProgressLine {
+  show(text: string): void
+  /** To be called before anything else is written. */
+  clear(): void
+}
+
+export function progressLine(stream: NodeJS.WriteStream = process.stderr): ProgressLine {
+  let shownAtMs = Number.NEGATIVE_INFINITY
+  let isShown = false
+  return {
+    show(text) {
+      if (!stream.isTTY || performance.now() - shownAtMs < SHOW_EVERY_MS) return
+      shownAtMs = performance.now()
+      isShown = true
+      stream.write(`\r\u001b[2K${text.slice(0, stream.columns - 1)}`)
+    },
+    clear() {
+      if (isShown) stream.write('\r\u001b[2K')
+      isShown = false
+    },
+  }
+}
