@@ -4,6 +4,7 @@ import type { Replicable } from './blob/replicable.ts'
 import type { BulkRun } from './bulk/bulk-run.ts'
 import type { BulkRequest } from './bulk/request.ts'
 import { type Replicator, replicatorOf } from './event/publish.ts'
+import { type DriftCount, listDrift } from './registry/drift.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
 import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
@@ -31,6 +32,8 @@ export interface Geo {
   stop(): Promise<void>
   /** What the host calls in the transaction of its writes. */
   replicator<Row>(replicable: Replicable<Row>): Replicator<Row>
+  /** On a secondary: what no event has told of, and reconciliation has found and mended, since its tracking database was made. */
+  drift(): Promise<DriftCount[]>
   /** What is wrong with this site now. */
   health(): Promise<Health>
   /**
@@ -78,6 +81,7 @@ export function facadeOf(assembly: Assembly): Geo {
     replicator<Row>(replicable: Replicable<Row>) {
       return replicatorOf(replicable, sites, gate, { requestChecksum, forgetChecksum }, assembly.hashAfter)
     },
+    drift: async () => (databases.tracking ? listDrift(databases.tracking) : []),
     health: () =>
       checkHealth({
         main,

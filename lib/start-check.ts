@@ -6,7 +6,15 @@ import type { LoggerLike } from './log.ts'
 import type { SiteDirectory } from './site.ts'
 
 const MAIN_TABLES = ['geo_nodes', 'geo_events', 'geo_leases', 'geo_stores', 'geo_bulk_runs']
-const TRACKING_TABLES = ['geo_event_cursors', 'geo_early_events', 'geo_leases', 'geo_stores', 'geo_bulk_runs']
+const TRACKING_TABLES = [
+  'geo_event_cursors',
+  'geo_early_events',
+  'geo_leases',
+  'geo_stores',
+  'geo_bulk_runs',
+  'geo_drift_counts',
+  'geo_reconciliations',
+]
 
 export interface StartCheck {
   /** Throws ConfigurationError for what the host has to mend; a database that does not answer is only logged. */

@@ -1,18 +1,19 @@
 import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
-import { type CurrentSelection, sameSelection } from './blob/selective-sync.ts'
+import type { CurrentSelection } from './blob/selective-sync.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
 import type { Clock } from './clock.ts'
 import type { Databases } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { followEvents } from './event/follow.ts'
+import { eventLedger } from './event/untold.ts'
 import type { JobLoops } from './job-loop.ts'
 import { KeyPass } from './key-pass.ts'
 import { sweepTimedOut } from './last-net.ts'
 import { type EndLease, endDeadLeases, type Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
 import { reverifyOldestCopies } from './registry/copies-interval.ts'
-import { reconcilePage } from './registry/reconcile.ts'
+import { Reconciliation, workOf } from './registry/reconciliation.ts'
 import { Singleton } from './singleton.ts'
 import type { SiteDirectory } from './site.ts'
 import type { StartCheck } from './start-check.ts'
@@ -55,11 +56,23 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
   const reverifying = new Singleton('reverify', leases, clock)
   const bulking = new Singleton('bulk', leases, clock)
   const reverifyingCopies = new Singleton('reverify-copies', leases, clock)
-  const registryPass = new KeyPass(PASS_EVERY_MS)
+  const reconciliation = new Reconciliation({
+    replica: main,
+    tracking,
+    ledger: eventLedger(main, tracking, context.siteName),
+    clock,
+    logger,
+    selection,
+    enabled,
+    found(found) {
+      const work = workOf(found)
+      if (work.sync) loops.wake('sync')
+      if (work.remove) loops.wake('remove')
+      if (work.verify) loops.wake('verify')
+    },
+  })
   const statePass = new KeyPass(PASS_EVERY_MS)
   let early = 0
-  /** What the pass over the registries reads by; another selection begins another pass. */
-  let selected = selection()
 
   /** Runs what only one process of the site does. */
   async function alone(job: Singleton, db: Knex, run: () => Promise<boolean>): Promise<boolean> {
@@ -143,7 +156,6 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
           replicables: context.replicables,
           logger,
           selection,
-          reconcileFully: () => registryPass.restart(),
         })
         early = followed.early
         if (followed.consumed.sync) loops.wake('sync')
@@ -151,18 +163,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
         if (followed.consumed.remove) loops.wake('remove')
         return followed.more
       }),
-    reconcile: () =>
-      alone(reconciling, tracking, () => {
-        const now = selection()
-        if (!sameSelection(now, selected)) registryPass.restart()
-        selected = now
-        return registryPass.step(enabled(), clock.monotonicMs(), async (replicable, after) => {
-          const { next, added, removed } = await reconcilePage(main, tracking, replicable, after, selected)
-          if (added > 0) loops.wake('sync')
-          if (removed > 0) loops.wake('remove')
-          return next
-        })
-      }),
+    reconcile: () => alone(reconciling, tracking, () => reconciliation.step()),
     sync: () => fill('sync', 'sync'),
     remove: () => fill('remove', 'remove'),
     verifyCopies: () => fill('verify', 'verify'),

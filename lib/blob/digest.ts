@@ -9,6 +9,9 @@ export interface Digest {
 
 const ALGORITHM_BYTES: Readonly<Record<ChecksumAlgorithm, number>> = Object.freeze({ xxh64: 1, sha256: 2 })
 
+/** The bytes with which a stored checksum that this version can read begins. */
+export const KNOWN_ALGORITHM_BYTES: readonly number[] = Object.freeze(Object.values(ALGORITHM_BYTES))
+
 export function encodeDigest({ algorithm, hex }: Digest): Buffer {
   return Buffer.concat([Buffer.of(ALGORITHM_BYTES[algorithm]), Buffer.from(hex, 'hex')])
 }

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
-import { type Digest, decodeDigest } from './digest.ts'
+import { type Digest, decodeDigest, KNOWN_ALGORITHM_BYTES } from './digest.ts'
 import type { Replicable } from './replicable.ts'
 
 /** What the primary knows of a blob's bytes; on a secondary read from the replica. */
@@ -23,9 +23,16 @@ export function stateTableOf(replicable: Replicable): { readonly table: string; 
 }
 
 /**
- * The primary's checksums of the given records. An immutable blob is judged by its recorded checksum whatever became of the
- * primary's own copy since; a mutable one only while its verification stands as succeeded.
+ * In SQL, what copies are judged by, of the state row or host's row under an alias. An immutable blob is judged by its recorded
+ * checksum whatever became of the primary's own copy since; a mutable one only while its verification stands as succeeded.
  */
+export function judgingChecksum({ immutable }: Replicable, alias: string): string {
+  const known = `get_byte(nullif(${alias}.verification_checksum, ''), 0) in (${KNOWN_ALGORITHM_BYTES.join(', ')})`
+  const stands = immutable ? known : `${known} and ${alias}.verification_state = ${VERIFICATION_STATE.succeeded}`
+  return `case when ${stands} then ${alias}.verification_checksum end`
+}
+
+/** The primary's checksums of the given records. */
 export async function loadPrimaryChecksums(
   db: Knex,
   replicable: Replicable,
@@ -34,19 +41,18 @@ export async function loadPrimaryChecksums(
   const { table, key } = stateTableOf(replicable)
   return bounded(db, async (trx) => {
     const { rows } = await run<{
-      rows: { id: string; state: number; checksum: Buffer | null; failure: string | null }[]
+      rows: { id: string; checksum: Buffer | null; failure: string | null }[]
     }>(
       trx,
-      `select ??::text as id, verification_state as state, verification_checksum as checksum, verification_failure as failure
-       from ?? where ?? = any(?::${replicable.keyType}[])`,
+      `select s.??::text as id, ${judgingChecksum(replicable, 's')} as checksum, s.verification_failure as failure
+       from ?? as s where s.?? = any(?::${replicable.keyType}[])`,
       [key, table, key, ids],
     )
     return new Map(
       rows.map((row) => {
-        const valid = replicable.immutable || row.state === VERIFICATION_STATE.succeeded
         // Also while it is hashed again: only a success takes it back.
         const corrupt = (row.failure ?? '').startsWith(CORRUPT_PREFIX)
-        return [row.id, { digest: valid ? decodeDigest(row.checksum) : null, corrupt }]
+        return [row.id, { digest: decodeDigest(row.checksum), corrupt }]
       }),
     )
   })

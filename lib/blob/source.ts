@@ -43,7 +43,11 @@ export interface SourceRecord {
   readonly key: string | null
   /** Has a file as far as `available` says, and is in scope of what is selected. */
   readonly wanted: boolean
+  /** Another whenever the row has changed. */
+  readonly version: string
 }
+
+type LoadedRow = { geo_record_id: string; geo_row_version: string }
 
 /** The given records that exist, by id. Only a secondary passes a selection. */
 export async function loadSource(
@@ -55,15 +59,15 @@ export async function loadSource(
   return bounded(db, async (trx) => {
     const rows = await withIds(trx(replicable.table), replicable, ids).select(
       '*',
-      trx.raw('??::text as geo_record_id', [replicable.keyColumn]),
+      trx.raw('??::text as geo_record_id, xmin::text as geo_row_version', [replicable.keyColumn]),
     )
     const wanted = new Set(
       await pluckIds(withIds(wantedRows(trx, replicable, selection), replicable, ids), trx, replicable),
     )
     return new Map(
-      rows.map(({ geo_record_id: id, ...row }: { geo_record_id: string }) => [
+      rows.map(({ geo_record_id: id, geo_row_version: version, ...row }: LoadedRow) => [
         id,
-        { id, key: replicable.blob(row) ?? null, wanted: wanted.has(id) },
+        { id, key: replicable.blob(row) ?? null, wanted: wanted.has(id), version },
       ]),
     )
   })

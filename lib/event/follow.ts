@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { bounded } from '../databases.ts'
+import { askReconciliation } from '../registry/reconciliation-table.ts'
 import { type ConsumeContext, type Consumed, consumeEvents } from './consume.ts'
 import {
   clusterIdentity,
@@ -20,8 +21,6 @@ const LONGEST_EARLY_LIST = 10_000
 export interface FollowContext extends ConsumeContext {
   readonly siteName: string
   readonly tracking: Knex
-  /** The database was replaced, promoted or restored: everything must be compared anew. */
-  reconcileFully(): void
 }
 
 export interface Followed {
@@ -78,7 +77,7 @@ async function applySettled(
  * cluster or timeline all kept events are read again and a full reconciliation begins.
  */
 async function currentCursor(context: FollowContext): Promise<StoredCursor> {
-  const { replica, tracking, siteName, logger } = context
+  const { replica, tracking, siteName, replicables, logger } = context
   const [stored, identity] = await Promise.all([loadCursor(tracking, siteName), clusterIdentity(replica)])
   const same = stored?.systemIdentifier === identity.systemIdentifier && stored.timeline === identity.timeline
   if (stored && same) return stored
@@ -91,7 +90,8 @@ async function currentCursor(context: FollowContext): Promise<StoredCursor> {
   await tracking.transaction(async (trx) => {
     await forgetAllEarly(trx)
     await saveCursor(trx, siteName, fresh, null)
+    // What was missed until now is told by no event that is still to be read.
+    await askReconciliation(trx, [...replicables.keys()], stored ? 'ANOTHER_TIMELINE' : null)
   })
-  context.reconcileFully()
   return fresh
 }

@@ -20,6 +20,8 @@ export interface SyncedRow {
   readonly bytes: number
   /** Whether the primary has a checksum to verify against. */
   readonly verifiable: boolean
+  /** The version of the host's row that said the key: a pass looks again at a row that has another by then. */
+  readonly rowVersion: string
 }
 
 // "pending" on a started row says that word of the primary's checksum came while the file was on its way.
@@ -39,10 +41,11 @@ export async function markSynced(
   const { rows: moved } = await run<{ rows: MovedRow[] }>(
     trx,
     `update ?? as r set ${SUCCEEDS.set}, retry_count = 0, retry_at = null, worker_losses = 0, last_sync_failure = null,
-       error_code = null, lease_id = null, blob_key = m.key, bytes = m.bytes,
+       error_code = null, lease_id = null, blob_key = m.key, bytes = m.bytes, row_version = m.row_version,
        superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end,
        ${verificationPending(VERIFIABLE, VERIFICATION_STATE.disabled)}
-     from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::boolean[]) as m(id, key, bytes, verifiable)
+     from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::boolean[], ?::bigint[])
+       as m(id, key, bytes, verifiable, row_version)
      where r.?? = m.id and ${SUCCEEDS.where} and lease_id = ?
      returning ${MOVED}`,
     [
@@ -51,6 +54,7 @@ export async function markSynced(
       rows.map((row) => row.key),
       rows.map((row) => row.bytes),
       rows.map((row) => row.verifiable),
+      rows.map((row) => row.rowVersion),
       names.foreignKey,
       leaseId,
       names.foreignKey,

@@ -1,36 +1,73 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { SelectiveSync } from '../blob/selective-sync.ts'
-import { pageOfKeys } from '../blob/source.ts'
-import { insertUntracked, removeUnused } from './registry.ts'
+import { pageOfSource } from '../blob/source-page.ts'
+import { type ComparedPage, differencesOf } from './compare.ts'
+import { compareKeys } from './compare-keys.ts'
+import type { DriftKind } from './drift.ts'
+import { insertMissing, type Mended, removeUnused, wakeUnverified } from './mend.ts'
+import { cancelRemovals } from './registry.ts'
 
-const KEYS_PER_PAGE = 10_000
+export const KEYS_PER_PAGE = 10_000
+
+export interface PageQuery {
+  /** The key after which the page begins; null at the beginning. */
+  readonly after: string | null
+  readonly selection: SelectiveSync | null
+  /** The moment now, of the tracking database. */
+  readonly asOf: string
+}
+
+/** What was found on a page and mended, each kind with the records it was found on. */
+export type Found = ReadonlyMap<DriftKind, readonly Mended[]>
 
 export interface PageOutcome {
   /** The key after which the next page begins; null at the end of the pass. */
   readonly next: string | null
-  readonly added: number
-  readonly removed: number
+  readonly found: Found
 }
 
 /**
- * Compares one page of the rows that this site holds files of with the registry, both ways (GB.D.2): a row without a registry row gets a pending
- * one, a registry row without its row is asked to go. Works for any key type, for pages are walked in key order.
+ * Compares one page of the rows that this site holds files of with the registry, both ways (GB.D.2), by keys and by checksums:
+ * whatever no event has told, however it came, is mended here. A row without a registry row gets a pending one, a registry row
+ * without its row is asked to go, a copy under another key is fetched again, and one that was not compared with the checksum
+ * which the primary has now is hashed again. What has failed is left to its retries. Works for any key type, for pages are
+ * walked in key order.
  */
 export async function reconcilePage(
-  replica: Knex,
-  tracking: Knex,
+  databases: { readonly replica: Knex; readonly tracking: Knex },
   replicable: Replicable,
-  after: string | null,
-  selection: SelectiveSync | null,
+  { after, selection, asOf }: PageQuery,
 ): Promise<PageOutcome> {
-  const page = await pageOfKeys(replica, replicable, after, KEYS_PER_PAGE, selection)
+  const { replica, tracking } = databases
+  const page = await pageOfSource(replica, replicable, after, KEYS_PER_PAGE, selection)
   // A page that is not full reaches to the end of the table: whatever the registry has beyond is unused.
   const upTo = page.count < KEYS_PER_PAGE ? null : page.last
-  const added = page.count > 0 ? await insertUntracked(tracking, replicable, page.literal) : 0
-  let removed = 0
-  for (let batch = KEYS_PER_PAGE; batch === KEYS_PER_PAGE; removed += batch) {
-    batch = await removeUnused(tracking, replicable, { after, upTo, literal: page.literal }, KEYS_PER_PAGE)
+  const compared: ComparedPage = { page, after, upTo, asOf }
+  const differences = await differencesOf(tracking, replicable, compared)
+  const found = new Map<DriftKind, readonly Mended[]>()
+  if (differences.missing > 0) found.set('row_without_registry', [await insertMissing(tracking, replicable, compared)])
+  if (differences.returned > 0) await cancelRemovals(tracking, replicable, page.literal)
+  if (differences.unused > 0) found.set('registry_without_row', await removeAllUnused(tracking, replicable, compared))
+  if (differences.unverified > 0) {
+    found.set('checksum_unknown', [await wakeUnverified(tracking, replicable, compared, 'disabled')])
+    found.set('checksum_changed', [await wakeUnverified(tracking, replicable, compared, 'succeeded')])
   }
-  return { next: upTo, added, removed }
+  if (differences.changed > 0) found.set('key_changed', await compareKeys(databases, replicable, compared, selection))
+  return { next: upTo, found }
+}
+
+async function removeAllUnused(tracking: Knex, replicable: Replicable, compared: ComparedPage): Promise<Mended[]> {
+  const asked: Mended[] = []
+  for (let count = KEYS_PER_PAGE; count === KEYS_PER_PAGE; ) {
+    const some = await removeUnused(tracking, replicable, compared, KEYS_PER_PAGE)
+    asked.push(some)
+    count = some.count
+  }
+  return asked
+}
+
+/** How many records a kind was found on. */
+export function foundOf(found: Found, kind: DriftKind): number {
+  return (found.get(kind) ?? []).reduce((total, { count }) => total + count, 0)
 }

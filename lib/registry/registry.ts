@@ -45,9 +45,11 @@ export async function cancelRemovals(
   )
 }
 
-// The event `pending` of GB.A.2, from every state, with its effect on verification (GB.A.4). The lease stays: who works the
-// row at this moment finishes in vain, and only then may another claim it.
-const TO_PENDING = `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0, worker_losses = 0,
+/**
+ * The event `pending` of GB.A.2, from every state, with its effect on verification (GB.A.4). The lease stays: who works the row
+ * at this moment finishes in vain, and only then may another claim it.
+ */
+export const TO_PENDING = `state = ${SYNC_STATE.pending}, retry_at = null, retry_count = 0, worker_losses = 0,
   verification_state = ${VERIFICATION_STATE.disabled}`
 
 /**
@@ -68,53 +70,4 @@ export async function resyncRecords(
     [names.registryTable, names.foreignKey, ids, names.registryTable, names.foreignKey],
   )
   return rows.map(({ before, ...row }) => ({ ...row, from: SYNC.named(before) }))
-}
-
-/** Adds pending rows for those keys of a page that have none. The page goes from database to database as a literal. */
-export async function insertUntracked(db: Knex, { names, keyType }: Replicable, literal: string): Promise<number> {
-  const { rowCount } = await run<{ rowCount: number }>(
-    db,
-    `insert into ?? (??, created_at, state)
-     select id, clock_timestamp(), ${SYNC_STATE.pending} from unnest(?::${keyType}[]) as u(id)
-     where not exists (select from ?? where ?? = u.id)
-     on conflict (??) do nothing`,
-    [names.registryTable, names.foreignKey, literal, names.registryTable, names.foreignKey, names.foreignKey],
-  )
-  await cancelRemovals(db, { names, keyType }, literal)
-  return rowCount
-}
-
-/**
- * Asks for the removal of up to `limit` rows in the key range (after, upTo] whose keys are not on the page: the records are
- * gone or out of scope. A null bound is open.
- */
-export async function removeUnused(
-  db: Knex,
-  { names, keyType }: Replicable,
-  range: { after: string | null; upTo: string | null; literal: string },
-  limit: number,
-): Promise<number> {
-  const { rowCount } = await run<{ rowCount: number }>(
-    db,
-    `update ?? set removal_requested_at = clock_timestamp(), removal_retry_at = null
-     where id in (
-       select r.id from ?? r left join unnest(?::${keyType}[]) as u(id) on u.id = r.??
-       where u.id is null and r.removal_requested_at is null
-         and (?::${keyType} is null or r.?? > ?::${keyType}) and (?::${keyType} is null or r.?? <= ?::${keyType})
-       limit ?)`,
-    [
-      names.registryTable,
-      names.registryTable,
-      range.literal,
-      names.foreignKey,
-      range.after,
-      names.foreignKey,
-      range.after,
-      range.upTo,
-      names.foreignKey,
-      range.upTo,
-      limit,
-    ],
-  )
-  return rowCount
 }

@@ -68,7 +68,7 @@ export async function downloadBatch(context: DownloadContext, batch: SyncBatch):
 }
 
 async function download(context: DownloadContext, batch: SyncBatch, findings: Findings): Promise<void> {
-  const { wanted, verifiable } = await decide(context, batch, findings)
+  const { wanted, facts } = await decide(context, batch, findings)
   const knownLarge = new Set(batch.rows.filter((row) => (row.bytes ?? 0) > SMALL_BLOB_BYTES).map((row) => row.id))
   const small = wanted.filter((blob) => !knownLarge.has(blob.id))
   const large = wanted.filter((blob) => knownLarge.has(blob.id))
@@ -78,15 +78,18 @@ async function download(context: DownloadContext, batch: SyncBatch, findings: Fi
   if (first && !findings.refusal) {
     collect(findings, await context.fetcher.fetchOne(batch.replicable, first, batch.lease), [first])
   }
-  await finish(context, batch, findings, verifiable)
+  await finish(context, batch, findings, facts)
 }
+
+/** What is written of the records once they are here, as it was when it was decided to fetch them. */
+type RecordFacts = ReadonlyMap<string, Pick<SyncedRow, 'verifiable' | 'rowVersion'>>
 
 /** What is wanted of the batch, as the replica has it now. */
 async function decide(
   { replica, selection }: DownloadContext,
   { replicable, rows }: SyncBatch,
   findings: Findings,
-): Promise<{ wanted: WantedBlob[]; verifiable: ReadonlySet<string> }> {
+): Promise<{ wanted: WantedBlob[]; facts: RecordFacts }> {
   const ids = rows.map((row) => row.id)
   const source = await loadSource(replica, replicable, ids, selection())
   const checksums = await loadPrimaryChecksums(replica, replicable, ids)
@@ -104,7 +107,11 @@ async function decide(
       findings.failed.push({ id, code: reason.code, message: reason.message })
     }
   }
-  return { wanted, verifiable: new Set(ids.filter((id) => checksums.get(id)?.digest)) }
+  const facts = [...source.values()].map(({ id, version }) => {
+    const verifiable = Boolean(checksums.get(id)?.digest)
+    return [id, { verifiable, rowVersion: version }] as const
+  })
+  return { wanted, facts: new Map(facts) }
 }
 
 /** Asks for small blobs until each has come, has failed, or has turned out to be large; returns the large ones. */
@@ -151,7 +158,7 @@ async function finish(
   { tracking, leases, threads, clock, logger }: DownloadContext,
   { replicable, lease, rows }: SyncBatch,
   findings: Findings,
-  verifiable: ReadonlySet<string>,
+  facts: RecordFacts,
 ): Promise<void> {
   const retryCounts = new Map(rows.map((row) => [row.id, row.retryCount]))
   const failures: FailedRow[] = findings.failed.map((failure) => {
@@ -170,8 +177,9 @@ async function finish(
     const synced: SyncedRow[] = []
     findings.received.forEach((blob, position) => {
       const failure = placed[position]
-      if (!failure) synced.push({ id: blob.id, key: blob.key, bytes: blob.bytes, verifiable: verifiable.has(blob.id) })
-      else {
+      const fact = facts.get(blob.id)
+      if (!failure && fact) synced.push({ id: blob.id, key: blob.key, bytes: blob.bytes, ...fact })
+      else if (failure) {
         const retryInSeconds = backoffSeconds((retryCounts.get(blob.id) ?? 0) + 1, () => clock.random())
         failures.push({ id: blob.id, ...failure, retryInSeconds })
       }

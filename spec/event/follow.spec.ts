@@ -36,10 +36,10 @@ const mutableGadgets = untyped(
   }),
 )
 const SITE = 'tokyo'
+const TRACKED = ['widget_registry', 'gadget_registry', 'geo_event_cursors', 'geo_early_events', 'geo_reconciliations']
 
 let databases: SpecDatabases
 let logger: ReturnType<typeof recordingLogger>
-let reconciliations: number
 
 beforeAll(async () => {
   databases = await createSpecDatabases()
@@ -49,12 +49,9 @@ afterAll(() => databases.destroy())
 
 beforeEach(async () => {
   logger = recordingLogger()
-  reconciliations = 0
   const { main, tracking } = databases
   for (const table of ['widgets', 'gadgets', 'geo_events']) await main(table).delete()
-  for (const table of ['widget_registry', 'gadget_registry', 'geo_event_cursors', 'geo_early_events']) {
-    await tracking(table).delete()
-  }
+  for (const table of TRACKED) await tracking(table).delete()
   await passed()
 })
 
@@ -69,9 +66,6 @@ function follow(overrides: Partial<Parameters<typeof followEvents>[0]> = {}): Pr
     ]),
     logger,
     selection: () => null,
-    reconcileFully: () => {
-      reconciliations += 1
-    },
     ...overrides,
   })
 }
@@ -109,7 +103,15 @@ async function unread(): Promise<number> {
 /** The site has followed the log before. */
 async function started(): Promise<void> {
   await follow()
-  reconciliations = 0
+  await databases.tracking('geo_reconciliations').delete()
+}
+
+function reconciliationsAsked(): Promise<{ replicable_name: string; asked_because: string | null }[]> {
+  return databases
+    .tracking('geo_reconciliations')
+    .whereNotNull('asked_at')
+    .orderBy('replicable_name')
+    .select('replicable_name', 'asked_because')
 }
 
 async function earlyCount(): Promise<number> {
@@ -178,12 +180,16 @@ describe('The first start', () => {
     await publish(main, 'widget', 'created', await addHostRow(main, widgets))
     await passed()
     await follow()
-    expect(reconciliations).toBe(1)
+    expect(await reconciliationsAsked()).toEqual([
+      { replicable_name: 'gadget', asked_because: null },
+      { replicable_name: 'widget', asked_because: null },
+    ])
+    await tracking('geo_reconciliations').delete()
     const id = await addHostRow(main, widgets)
     await publish(main, 'widget', 'created', id)
     await followToEnd()
     expect(await registeredIds(tracking, widgets)).toEqual([id])
-    expect(reconciliations).toBe(1)
+    expect(await reconciliationsAsked()).toEqual([])
   })
 
   it('does not miss a transaction that is open at that moment', async () => {
@@ -289,7 +295,10 @@ describe('Another database behind the replica', () => {
     await tracking('geo_event_cursors').update({ [column]: value })
     await tracking('geo_early_events').insert({ event_id: '77', xact_id: '77' })
     await followToEnd()
-    expect(reconciliations).toBe(1)
+    expect((await reconciliationsAsked()).map((asked) => asked.asked_because)).toEqual([
+      'ANOTHER_TIMELINE',
+      'ANOTHER_TIMELINE',
+    ])
     expect(await registeredIds(tracking, widgets)).toEqual([id])
     expect(await earlyCount()).toBe(0)
     expect(await tracking('geo_event_cursors').where({ [column]: value })).toEqual([])

@@ -16,7 +16,7 @@ const STARTED = {
   verification_state: VERIFICATION_STATE.disabled,
 }
 const failure = { id: '1', code: 'HTTP_STATUS', message: 'the primary said 500', retryInSeconds: 100 } as const
-const copy = { id: '1', key: 'a/b', bytes: 12, verifiable: true }
+const copy = { id: '1', key: 'a/b', bytes: 12, verifiable: true, rowVersion: '7' }
 
 let databases: SpecDatabases
 

@@ -2,7 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
-import { type PageOutcome, reconcilePage } from '../../lib/registry/reconcile.ts'
+import { foundOf, reconcilePage } from '../../lib/registry/reconcile.ts'
+import { loadReconciliations } from '../../lib/registry/reconciliation-table.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addHostRow, addRegistryRow, registeredIds, registryRow, untyped } from '../support/fixture-rows.ts'
@@ -22,14 +23,26 @@ beforeEach(async () => {
   for (const table of ['widget_registry', 'gadget_registry']) await databases.tracking(table).delete()
 })
 
-async function wholePass(replicable: Replicable): Promise<PageOutcome[]> {
+interface Page {
+  readonly next: string | null
+  readonly added: number
+  readonly removed: number
+}
+
+async function wholePass(replicable: Replicable): Promise<Page[]> {
   await databases.caughtUp()
-  const pages: PageOutcome[] = []
+  const pages: Page[] = []
   for (let after: string | null = null; ; ) {
-    const page = await reconcilePage(databases.standby, databases.tracking, replicable, after, null)
-    pages.push(page)
-    if (page.next === null) return pages
-    after = page.next
+    const { tracking, standby: replica } = databases
+    const query = { after, selection: null, asOf: (await loadReconciliations(tracking)).now }
+    const { next, found } = await reconcilePage({ replica, tracking }, replicable, query)
+    pages.push({
+      next,
+      added: foundOf(found, 'row_without_registry'),
+      removed: foundOf(found, 'registry_without_row'),
+    })
+    if (next === null) return pages
+    after = next
   }
 }
 
@@ -64,7 +77,7 @@ describe.each([
     for (const id of ids) await addHostRow(main, replicable, { id })
     const [known] = ids
     for (const id of [String(known), ...unused]) {
-      await addRegistryRow(tracking, replicable, id, { state: SYNC_STATE.synced })
+      await addRegistryRow(tracking, replicable, id, { state: SYNC_STATE.synced, blob_key: 'some/file' })
     }
     expect(await wholePass(replicable)).toEqual([{ next: null, added: ids.length - 1, removed: unused.length }])
     expect((await registeredIds(tracking, replicable)).sort()).toEqual([...ids, ...unused].sort())

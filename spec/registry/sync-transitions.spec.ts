@@ -90,7 +90,7 @@ function doorsOf(replicable: Replicable, id: string): Door<SyncState>[] {
       given: held,
       open: () =>
         inTransaction((trx) =>
-          markSynced(trx, replicable, LEASE, [{ id, key: 'new/key', bytes: 12, verifiable: false }]),
+          markSynced(trx, replicable, LEASE, [{ id, key: 'new/key', bytes: 12, verifiable: false, rowVersion: '7' }]),
         ),
       changes: () => ({
         state: S.synced,
@@ -101,6 +101,7 @@ function doorsOf(replicable: Replicable, id: string): Door<SyncState>[] {
         lease_id: null,
         blob_key: 'new/key',
         bytes: '12',
+        row_version: '7',
         superseded_keys: ['older', 'old/key'],
         verification_state: V.disabled,
       }),

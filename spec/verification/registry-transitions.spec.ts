@@ -58,9 +58,12 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
   const inTransaction = (work: (trx: Knex.Transaction) => Promise<unknown>) => tracking.transaction(work)
   const record = (verdict: Verdict) => inTransaction((trx) => tracker.record(trx, replicable, [claimed(id)], [verdict]))
   const sync = (verifiable: boolean) =>
-    inTransaction((trx) => markSynced(trx, replicable, LEASE, [{ id, key: 'a', bytes: 5, verifiable }]))
+    inTransaction((trx) =>
+      markSynced(trx, replicable, LEASE, [{ id, key: 'a', bytes: 5, verifiable, rowVersion: '7' }]),
+    )
   const syncedColumns = {
     state: S.synced,
+    row_version: '7',
     lease_id: null,
     retry_count: 0,
     retry_at: null,

@@ -1,0 +1,140 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import { run } from '../databases.ts'
+import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
+import { type ComparedPage, partOfRegistry, UNUSED, UNVERIFIED } from './compare.ts'
+import { TO_PENDING } from './registry.ts'
+import { SYNC_STATE } from './sync-state.ts'
+import { verificationPending } from './verification-reset.ts'
+
+/** What a pass does about the differences of a page, one statement each. */
+
+/** Records that were mended: how many, and their keys as a literal that is never parsed here. */
+export interface Mended {
+  readonly count: number
+  readonly literal: string
+}
+
+const SUMMARY = `count(*)::int as count, coalesce(array_agg(id)::text, '{}') as literal`
+const NOTHING: Mended = Object.freeze({ count: 0, literal: '{}' })
+
+async function mend(db: Knex, sql: string, bindings: readonly unknown[]): Promise<Mended> {
+  const { rows } = await run<{ rows: Mended[] }>(db, sql, bindings)
+  return rows[0] ?? NOTHING
+}
+
+/** Adds pending rows, as backfill, for those rows of the page that have none. */
+export function insertMissing(
+  db: Knex,
+  { names, keyType }: Replicable,
+  { page }: Pick<ComparedPage, 'page'>,
+): Promise<Mended> {
+  return mend(
+    db,
+    `with added as (
+       insert into ?? (??, created_at, state, backfill)
+       select u.id, clock_timestamp(), ${SYNC_STATE.pending}, true from unnest(?::${keyType}[]) as u(id)
+       where not exists (select from ?? r where r.?? = u.id)
+       on conflict (??) do nothing returning ?? as id
+     ) select ${SUMMARY} from added`,
+    [
+      names.registryTable,
+      names.foreignKey,
+      page.literal,
+      names.registryTable,
+      names.foreignKey,
+      names.foreignKey,
+      names.foreignKey,
+    ],
+  )
+}
+
+/**
+ * Asks for the removal of up to `limit` rows of this part of the registry that are not on the page: the records are gone or out
+ * of scope.
+ */
+export function removeUnused(db: Knex, replicable: Replicable, compared: ComparedPage, limit: number): Promise<Mended> {
+  const { names, keyType } = replicable
+  const part = partOfRegistry(replicable, compared)
+  return mend(
+    db,
+    `with unused as (
+       select r.id from unnest(?::${keyType}[]) as p(id) right join (select r.* ${part.sql}) as r on r.?? = p.id
+       where ${UNUSED} limit ?
+     ), asked as (
+       update ?? as r set removal_requested_at = clock_timestamp(), removal_retry_at = null
+       from unused where r.id = unused.id and r.removal_requested_at is null returning r.?? as id
+     ) select ${SUMMARY} from asked`,
+    [
+      compared.page.literal,
+      ...part.bindings,
+      names.foreignKey,
+      compared.asOf,
+      limit,
+      names.registryTable,
+      names.foreignKey,
+    ],
+  )
+}
+
+/** Has copies hashed that were never compared with the primary's checksum (`disabled`), or with another one (`succeeded`). */
+export function wakeUnverified(
+  db: Knex,
+  { names, keyType }: Replicable,
+  { page }: Pick<ComparedPage, 'page'>,
+  was: 'disabled' | 'succeeded',
+): Promise<Mended> {
+  return mend(
+    db,
+    `with woken as (
+       update ?? as r set ${verificationPending()} from unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum)
+       where r.?? = p.id and ${UNVERIFIED} and r.verification_state = ${V[was]} returning r.?? as id
+     ) select ${SUMMARY} from woken`,
+    [names.registryTable, page.literal, page.checksums, names.foreignKey, names.foreignKey],
+  )
+}
+
+/** A row under whose key the copy is, as its version says. */
+export interface ReadRow {
+  readonly id: string
+  readonly storedKey: string | null
+  readonly version: string
+}
+
+/** Fetches copies again whose rows name another file by now. The copy that is here is removed when the other has come. */
+export function resyncMoved(db: Knex, { names, keyType }: Replicable, rows: readonly ReadRow[]): Promise<Mended> {
+  return mend(
+    db,
+    `with moved as (
+       update ?? as r set ${TO_PENDING} from unnest(?::${keyType}[], ?::text[]) as m(id, stored_key)
+       where r.?? = m.id and r.state = ${SYNC_STATE.synced} and r.blob_key is not distinct from m.stored_key
+       returning r.?? as id
+     ) select ${SUMMARY} from moved`,
+    [
+      names.registryTable,
+      rows.map((row) => row.id),
+      rows.map((row) => row.storedKey),
+      names.foreignKey,
+      names.foreignKey,
+    ],
+  )
+}
+
+/**
+ * Notes that the rows were read at this version and name the file that is here. Only on copies that are still the same: one
+ * that was fetched meanwhile has the version that its own key was read from, older or younger.
+ */
+export async function noteVersions(db: Knex, { names, keyType }: Replicable, rows: readonly ReadRow[]): Promise<void> {
+  await run(
+    db,
+    `update ?? as r set row_version = m.version from unnest(?::${keyType}[], ?::text[], ?::bigint[]) as m(id, stored_key, version)
+     where r.?? = m.id and r.state = ${SYNC_STATE.synced} and r.blob_key is not distinct from m.stored_key`,
+    [
+      names.registryTable,
+      rows.map((row) => row.id),
+      rows.map((row) => row.storedKey),
+      rows.map((row) => row.version),
+      names.foreignKey,
+    ],
+  )
+}
