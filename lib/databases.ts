@@ -101,6 +101,22 @@ export async function run<Result = unknown>(
   return (timeoutMs === undefined ? query : query.timeout(timeoutMs)) as unknown as Promise<Result>
 }
 
+/** Whether a database, or the way to it, failed: no fault of the work that was under way. */
+export function isDatabaseFailure(reason: unknown): boolean {
+  if (!(reason instanceof Error)) return false
+  const { name, code, severity } = reason as Error & { code?: unknown; severity?: unknown }
+  // PostgreSQL gives each of its errors a severity; pg and Knex say in words that a connection was not to be had.
+  return (
+    severity !== undefined ||
+    name === 'KnexTimeoutError' ||
+    code === 'STOPPED' ||
+    /^(ECONN|ENETUNREACH|EHOSTUNREACH|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT)/.test(String(code)) ||
+    /^(Connection terminated|Client has encountered a connection error|Unable to acquire a connection)/.test(
+      reason.message,
+    )
+  )
+}
+
 const LONGEST_STATEMENT_MS = 30_000
 
 /** Runs `work` in a transaction in which no statement lasts longer than 30 s: for everything that touches the host's tables. */

@@ -8,8 +8,9 @@ import { BLOBS_PER_REQUEST, RESPONSE_BYTES } from '../transfer/frame.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import { logSyncMove } from '../transition-log.ts'
 import { TypeTurns } from '../type-turns.ts'
+import type { DownloadContext, SyncBatch } from './batch.ts'
 import { ClaimShares } from './claim-shares.ts'
-import { type DownloadContext, downloadBatch, type SyncBatch } from './download.ts'
+import { downloadBatch } from './download.ts'
 
 /** One lease of this kind is one open transfer. */
 export const SYNC_LEASE = 'sync'
@@ -73,7 +74,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
       return rows
     })
     if (claimed) this.#shares.taken(replicable)
-    return claimed && { replicable, ...claimed }
+    return claimed && { replicable, ...claimed, startedAtMs: this.#context.clock.monotonicMs() }
   }
 
   #logStarted(trx: Knex.Transaction, replicable: Replicable, rows: readonly ClaimedRow[]): void {

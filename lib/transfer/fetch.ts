@@ -34,7 +34,7 @@ export class Fetcher {
     this.#bandwidth.limit(this.#sites.me?.transferBytesPerSecond ?? null)
   }
 
-  /** Many small blobs with one request. @throws GeoError `PRIMARY_UNKNOWN`, `SITE_UNKNOWN`, `SECRET_UNDECRYPTABLE` */
+  /** Many small blobs with one request. @throws GeoError `NOT_SECONDARY`, `PRIMARY_UNKNOWN`, `SITE_UNKNOWN`, `SECRET_UNDECRYPTABLE` */
   async fetchMany(replicable: Replicable, blobs: readonly WantedBlob[], lease: Lease): Promise<ReceiveResult> {
     const digest = digestOfIds(blobs.map((blob) => blob.id))
     const scope = { replicable_name: replicable.name, replicable_ids_sha256: digest }
@@ -58,7 +58,10 @@ export class Fetcher {
     const me = this.#sites.requireMe()
     const { primary } = this.#sites
     this.followLimit()
-    if (!primary) throw new GeoError('PRIMARY_UNKNOWN', 'No site is marked as the primary')
+    if (me.primary) throw new GeoError('NOT_SECONDARY', 'Skipping transfer as this is not a Secondary node')
+    if (!primary) {
+      throw new GeoError('PRIMARY_UNKNOWN', 'Skipping transfer as there is no Primary node to download from')
+    }
     const { root, durable } = replicable.store
     const secret = this.#sites.secretOf(me)
     const task = {

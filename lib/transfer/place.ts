@@ -62,7 +62,8 @@ export function removeQuietly(path: string): void {
   }
 }
 
-function syncFolder(folder: string): void {
+/** Makes the entries of a folder durable. */
+export function syncFolder(folder: string): void {
   const handle = openNearest(folder)
   try {
     fsyncSync(handle)

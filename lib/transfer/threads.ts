@@ -8,6 +8,7 @@ import type { ThreadData } from './exchange.ts'
 import type { LineMessage, LineQuestion } from './line.ts'
 import type { PackItem, PackResult } from './pack.ts'
 import type { Placed, PlaceTask } from './place.ts'
+import type { PresentTask } from './present.ts'
 
 /** A thread waits for the network most of the time, so it has several transfers open at once. */
 const TRANSFERS_PER_THREAD = 16
@@ -79,6 +80,11 @@ export class TransferThreads {
 
   async place(task: PlaceTask): Promise<Placed[]> {
     return (await this.#pool.run(task, { name: 'placeBlobs' })) as Placed[]
+  }
+
+  /** Sizes of those blobs that lie in their places already and are what is expected; null for the others. */
+  async findPresent(task: PresentTask): Promise<(number | null)[]> {
+    return (await this.#pool.run(task, { name: 'findPresent' })) as (number | null)[]
   }
 
   /** Removes what has arrived and is not wanted any more; parts stay, for another process may be at them. */

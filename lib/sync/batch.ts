@@ -1,0 +1,30 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import type { CurrentSelection } from '../blob/selective-sync.ts'
+import type { Clock } from '../clock.ts'
+import type { Lease, Leases } from '../lease.ts'
+import type { LoggerLike } from '../log.ts'
+import type { ClaimedRow } from '../registry/claims.ts'
+import type { Fetcher } from '../transfer/fetch.ts'
+import type { TransferThreads } from '../transfer/threads.ts'
+
+/** What it takes to bring blobs over. */
+export interface DownloadContext {
+  readonly replica: Knex
+  readonly tracking: Knex
+  readonly leases: Leases
+  readonly fetcher: Fetcher
+  readonly threads: TransferThreads
+  readonly clock: Clock
+  readonly selection: CurrentSelection
+  readonly logger: LoggerLike
+}
+
+/** Rows of one type under one lease. */
+export interface SyncBatch {
+  readonly replicable: Replicable
+  readonly lease: Lease
+  readonly rows: readonly ClaimedRow[]
+  /** When work on it began, on this process's clock. */
+  readonly startedAtMs: number
+}

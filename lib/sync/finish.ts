@@ -1,0 +1,104 @@
+import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
+import { type FailedRow, giveBackRows, markFailed, markSynced, noteSizes, type SyncedRow } from '../registry/marks.ts'
+import { requestRemoval } from '../registry/removal.ts'
+import { logSyncMove } from '../transition-log.ts'
+import type { DownloadContext, SyncBatch } from './batch.ts'
+import type { FailedBlob, Findings } from './findings.ts'
+
+/**
+ * Gives the files their names and writes how each row ended. The lease is locked from before the first rename until the
+ * marks are committed: no one can take the rows over in between, and a process whose lease has ended marks nothing.
+ */
+export async function finish(context: DownloadContext, batch: SyncBatch, findings: Findings): Promise<void> {
+  const { tracking, leases, threads, logger } = context
+  const { replicable, lease, rows } = batch
+  const mine = await tracking.transaction(async (trx) => {
+    if (!(await leases.hold(trx, lease))) return false
+    const { synced, failed } = await place(context, batch, findings)
+    const succeeded = await markSynced(trx, replicable, lease.id, synced)
+    logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
+    const failedRows = await markFailed(trx, replicable, lease.id, withRetries(batch, failed, context.clock))
+    logSyncMove(trx, logger, replicable, { method: 'markFailed', from: 'started', to: 'failed' }, failedRows)
+    await noteSizes(trx, replicable, findings.sized)
+    if (findings.gone.length > 0) await requestRemoval(trx, replicable, findings.gone)
+    await giveBackRows(
+      trx,
+      replicable,
+      lease.id,
+      rows.map((row) => row.id),
+    )
+    await leases.release(trx, lease)
+    return { synced, failed, marked: new Set(succeeded.map((row) => row.id)) }
+  })
+  if (!mine) await threads.discard(findings.received)
+  else logDownloads(context, batch, findings, mine)
+}
+
+/** Renames what has arrived. What is marked afterwards, besides what failed before. */
+async function place(
+  { threads }: DownloadContext,
+  { replicable }: SyncBatch,
+  findings: Findings,
+): Promise<{ synced: SyncedRow[]; failed: FailedBlob[] }> {
+  const { root, durable } = replicable.store
+  const placed = findings.received.length ? await threads.place({ root, durable, blobs: findings.received }) : []
+  const failed = [...findings.failed]
+  const there = [...findings.present]
+  findings.received.forEach((blob, position) => {
+    const failure = placed[position]
+    if (failure) failed.push({ id: blob.id, ...failure })
+    else there.push(blob)
+  })
+  const synced = there.flatMap(({ id, key, bytes }) => {
+    const facts = findings.facts.get(id)
+    return facts ? [{ id, key, bytes, ...facts }] : []
+  })
+  return { synced, failed }
+}
+
+function withRetries({ rows }: SyncBatch, failed: readonly FailedBlob[], clock: Clock): FailedRow[] {
+  const retryCounts = new Map(rows.map((row) => [row.id, row.retryCount]))
+  return failed.map((failure) => {
+    const cap = failure.code === 'FILE_NOT_FOUND' ? MISSING_ON_PRIMARY_CAP_S : undefined
+    const failures = (retryCounts.get(failure.id) ?? 0) + 1
+    return { ...failure, retryInSeconds: backoffSeconds(failures, () => clock.random(), cap) }
+  })
+}
+
+/** One line for each blob (GB.E.5). */
+function logDownloads(
+  { logger, clock }: DownloadContext,
+  { replicable, startedAtMs }: SyncBatch,
+  { present }: Findings,
+  { synced, failed, marked }: { synced: SyncedRow[]; failed: FailedBlob[]; marked: ReadonlySet<string> },
+): void {
+  const download_time_s = (clock.monotonicMs() - startedAtMs) / 1000
+  const skipped = new Set(present.map((blob) => blob.id))
+  for (const { id, bytes } of synced) {
+    const fields = {
+      replicable_name: replicable.name,
+      model_record_id: id,
+      mark_as_synced: marked.has(id),
+      download_success: true,
+      bytes_downloaded: skipped.has(id) ? 0 : bytes,
+      primary_missing_file: false,
+      download_time_s,
+      ...(skipped.has(id) && { skipped: true }),
+    }
+    logger.info(fields, 'Blob download')
+  }
+  for (const { id, code, message } of failed) {
+    const fields = {
+      replicable_name: replicable.name,
+      model_record_id: id,
+      mark_as_synced: false,
+      download_success: false,
+      bytes_downloaded: -1,
+      primary_missing_file: code === 'FILE_NOT_FOUND',
+      download_time_s,
+      reason: message,
+      code,
+    }
+    logger.info(fields, 'Blob download')
+  }
+}
