@@ -9,6 +9,7 @@ import type { FeatureGate } from './feature.ts'
 import type { Job, JobLoops } from './job-loop.ts'
 import type { Leases } from './lease.ts'
 import type { GeoSettings } from './options.ts'
+import type { Reading } from './read/reading.ts'
 import type { SiteDirectory } from './site.ts'
 import type { RemovalWork } from './sync/remove.ts'
 import type { SyncWork } from './sync/schedule.ts'
@@ -50,6 +51,7 @@ export interface Assembly {
   readonly jobs: readonly Job[]
   readonly retrieve: Router
   readonly router: Router
+  readonly reading: Reading
   /** How many events were handled before their turn at the last look. */
   earlyEvents(): number
   /** Once the caller's transaction has ended, new files are hashed at once. */

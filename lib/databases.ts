@@ -142,3 +142,20 @@ export async function requireTables(db: Knex, database: 'main' | 'tracking', tab
     throw new ConfigurationError('UNKNOWN_TABLE', `The ${database} database has no table ${missing}`)
   }
 }
+
+// What PostgreSQL says of a statement; classes 08, 53 and 57 say that the connection was refused, lost or one too many.
+const STATEMENT_FAILED = /^(?!08|53|57)([0-5][0-9A-Z]|F0|HV|P0|XX)[0-9A-Z]{3}$/
+
+/**
+ * Runs what a request needs of a database.
+ * @throws GeoError `DATABASE_UNAVAILABLE` where it does not answer; anything else as it is
+ */
+export async function answering<Result>(work: () => Promise<Result>): Promise<Result> {
+  try {
+    return await work()
+  } catch (reason) {
+    const ours = reason instanceof GeoError || reason instanceof TypeError || reason instanceof RangeError
+    if (ours || STATEMENT_FAILED.test(String((reason as { code?: unknown }).code))) throw reason
+    throw new GeoError('DATABASE_UNAVAILABLE', `The database does not answer: ${messageOf(reason)}`, { cause: reason })
+  }
+}

@@ -29,6 +29,11 @@ export const ERROR_CODES = Object.freeze({
   CHECKSUM_CHANGED: [404, 'The blob changed meanwhile; it is fetched again by itself.'],
   CORRUPT_ON_PRIMARY: [409, 'Restore the file on the primary from a backup or from a verified secondary.'],
   INTERNAL: [500, 'See the log of this process; if it persists, report it with the log line.'],
+  // reading and writing on a secondary
+  READ_ONLY_SITE: [409, 'Send the request to the primary, whose address is in the answer.'],
+  FORWARD_UNANSWERED: [504, 'Look on the primary whether the write was carried out before sending it again.'],
+  FORWARD_LOOP: [508, 'Correct the URLs in geo_nodes: the address of the primary leads to a secondary.'],
+  BODY_CONSUMED: [500, 'Mount geo.readOnly() before whatever reads request bodies.'],
   // blobs and stores
   INVALID_KEY: [422, 'A key is a relative path with legal segments, not beginning with `.geo-`; correct the row.'],
   KEY_OUTSIDE_ROOT: [422, 'Remove the symbolic link on the way to the file, or correct the key of the row.'],

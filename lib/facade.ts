@@ -1,9 +1,11 @@
-import type { Router } from 'express'
+import type { RequestHandler, Router } from 'express'
 import type { Assembly } from './assembly.ts'
 import type { Replicable } from './blob/replicable.ts'
 import type { BulkRun } from './bulk/bulk-run.ts'
 import type { BulkRequest } from './bulk/request.ts'
 import { type Replicator, replicatorOf } from './event/publish.ts'
+import type { ReadOnlyOptions } from './read/read-only.ts'
+import type { ServeOptions } from './read/serve-blob.ts'
 import { type DriftCount, listDrift } from './registry/drift.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
 import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
@@ -34,6 +36,21 @@ export interface Geo {
   replicator<Row>(replicable: Replicable<Row>): Replicator<Row>
   /** On a secondary: what no event has told of, and reconciliation has found and mended, since its tracking database was made. */
   drift(): Promise<DriftCount[]>
+  /**
+   * The handler of a route of the host that answers with the file of one record, on every site: the local file where it is
+   * known to be right, else streamed from the primary. ETag, Range and HEAD; `Content-Disposition` is the host's.
+   * Who may read is the host's to decide, before this handler. Answers errors itself, as JSON with a code:
+   * `RECORD_NOT_FOUND`, `FILE_NOT_FOUND`, `CORRUPT_ON_PRIMARY`, `STORE_NOT_MOUNTED`, `PRIMARY_UNREACHABLE`, `PRIMARY_BUSY`,
+   * `DATABASE_UNAVAILABLE` and what else the primary says.
+   */
+  serve<Row>(replicable: Replicable<Row>, options?: ServeOptions<Row>): RequestHandler
+  /**
+   * Middleware for all routes that write, mounted before anything that reads bodies. On the primary it lets everything pass. On
+   * a secondary it answers whatever is not GET, HEAD or OPTIONS with 409 `READ_ONLY_SITE` and the primary's URL, or passes it
+   * on to the primary. Codes: `SITE_UNKNOWN`, `PRIMARY_UNKNOWN`, `PRIMARY_UNREACHABLE`, `FORWARD_UNANSWERED`, `FORWARD_LOOP`,
+   * `BODY_CONSUMED`, `DATABASE_UNAVAILABLE`.
+   */
+  readOnly(options?: ReadOnlyOptions): RequestHandler
   /** What is wrong with this site now. */
   health(): Promise<Health>
   /**
@@ -69,7 +86,7 @@ export interface Geo {
 
 /** The assembled parts behind what a host may call. */
 export function facadeOf(assembly: Assembly): Geo {
-  const { settings, databases, sites, gate, loops, stores, bulk, retrieve, router } = assembly
+  const { settings, databases, sites, gate, loops, stores, bulk, retrieve, router, reading } = assembly
   const { main } = databases
 
   return Object.freeze({
@@ -82,6 +99,10 @@ export function facadeOf(assembly: Assembly): Geo {
       return replicatorOf(replicable, sites, gate, { requestChecksum, forgetChecksum }, assembly.hashAfter)
     },
     drift: async () => (databases.tracking ? listDrift(databases.tracking) : []),
+    serve<Row>(replicable: Replicable<Row>, options?: ServeOptions<Row>) {
+      return reading.serve(replicable as Replicable, options)
+    },
+    readOnly: reading.readOnly,
     health: () =>
       checkHealth({
         main,

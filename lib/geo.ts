@@ -15,6 +15,7 @@ import { JobLoops } from './job-loop.ts'
 import { Leases } from './lease.ts'
 import { lifecycleOf } from './lifecycle.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
+import { openReading } from './read/reading.ts'
 import { registryVerification } from './registry/registry-verification.ts'
 import { SiteDirectory } from './site.ts'
 import { checkTables } from './start-check.ts'
@@ -74,6 +75,11 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   // Bytes between sites, and whether they are right.
   const fetcher = new Fetcher(sites, transferThreads, new Bandwidth(tracking, clock), settings)
   const retrieve = retrieveRouter({ main, sites, replicables: byName, threads: transferThreads, stores, clock, logger })
+
+  // People read on any site; what they write on a secondary is turned away or passed on.
+  const { idleTimeoutMs, ca } = settings
+  const verificationAsked = () => loops.wake('verify')
+  const reading = openReading({ main, tracking, sites, stores, clock, logger, idleTimeoutMs, ca, verificationAsked })
 
   // The primary hashes its files and announces each checksum; a secondary fetches, hashes and compares.
   const onPrimary = primaryVerification(main, (trx, replicable, ids) =>
@@ -135,6 +141,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   }
   const lifecycle = lifecycleOf({
     resources,
+    reading,
     sites,
     leases,
     loops,
@@ -166,6 +173,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     jobs,
     retrieve,
     router,
+    reading,
     earlyEvents: work.earlyEvents,
     hashAfter,
     ...lifecycle,

@@ -5,6 +5,7 @@ import { messageOf } from './errors.ts'
 import type { Job, JobLoops } from './job-loop.ts'
 import { type EndLease, endJobLeasesOf, endLeasesOf, type Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
+import type { Reading } from './read/reading.ts'
 import type { SiteDirectory } from './site.ts'
 import type { StartCheck } from './start-check.ts'
 
@@ -17,6 +18,7 @@ export interface Lifecycle {
 
 export interface LifecycleContext {
   readonly resources: Resources
+  readonly reading: Pick<Reading, 'close'>
   readonly sites: SiteDirectory
   readonly leases: Leases
   readonly loops: JobLoops
@@ -40,7 +42,7 @@ const SILENT_DATABASE_MS = 3000
 
 /** Start, drain and stop: in the order of the flow, and back. */
 export function lifecycleOf(context: LifecycleContext): Lifecycle {
-  const { resources, sites, leases, loops, check, clock, logger } = context
+  const { resources, reading, sites, leases, loops, check, clock, logger } = context
   const { databases, transferThreads, checksums } = resources
   const dispatchers = Object.values(context.dispatchers)
   let starting: Promise<void> | null = null
@@ -65,7 +67,7 @@ export function lifecycleOf(context: LifecycleContext): Lifecycle {
     const looped = loops.stop()
     const worked = Promise.all(dispatchers.map((dispatcher) => dispatcher.stop()))
     leases.cutAll()
-    await Promise.all([checksums.close(), settlesWithin(clock, worked, CUT_TRANSFERS_MS)])
+    await Promise.all([reading.close(), checksums.close(), settlesWithin(clock, worked, CUT_TRANSFERS_MS)])
     await transferThreads.close()
     const given = Promise.all([looped, worked]).then(() =>
       attempt('Leases could not be given back', (db) => endLeasesOf(db, leases.holder, context.endStopped)),

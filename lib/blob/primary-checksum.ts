@@ -48,12 +48,18 @@ export async function loadPrimaryChecksums(
        from ?? as s where s.?? = any(?::${replicable.keyType}[])`,
       [key, table, key, ids],
     )
-    return new Map(
-      rows.map((row) => {
-        // Also while it is hashed again: only a success takes it back.
-        const corrupt = (row.failure ?? '').startsWith(CORRUPT_PREFIX)
-        return [row.id, { digest: decodeDigest(row.checksum), corrupt }]
-      }),
-    )
+    return new Map(rows.map((row) => [row.id, toPrimaryChecksum(row)]))
   })
+}
+
+/** What a state says: the checksum that copies are judged by, and how the last verification failed. */
+export function toPrimaryChecksum({
+  checksum,
+  failure,
+}: {
+  checksum: Buffer | null
+  failure: string | null
+}): PrimaryChecksum {
+  // Also while it is hashed again: only a success takes it back.
+  return { digest: decodeDigest(checksum), corrupt: (failure ?? '').startsWith(CORRUPT_PREFIX) }
 }

@@ -42,7 +42,8 @@ export interface ThreadData {
   readonly ca: readonly string[]
 }
 
-function connectOptions(ca: readonly string[]): Pick<Agent.Options, 'connect'> {
+/** What an Agent has to know to trust the host's own authorities. */
+export function connectOptions(ca: readonly string[]): Pick<Agent.Options, 'connect'> {
   // Beside Node's own: a redirect may lead to a public store.
   return ca.length > 0
     ? { connect: { secureContext: createSecureContext({ ca: [...getCACertificates(), ...ca] }) } }

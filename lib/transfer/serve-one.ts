@@ -24,23 +24,73 @@ export async function sendBlob(
   const file = await openBlob(blob.replicable, blob.id, blob.key)
   try {
     const stat = await file.stat({ bigint: true })
-    const size = Number(stat.size)
-    const etag = etagOf(stat)
     // The whole length stands in a header of its own, for content-length is that of a part, and proxies rewrite it.
-    response.set({ etag, 'accept-ranges': 'bytes', 'geo-blob-bytes': String(size) })
-    const { start, end, partial } = askedRange(request, response, size, etag)
-    response.status(partial ? 206 : 200)
-    response.set({ 'content-type': 'application/octet-stream', 'content-length': String(end - start) })
-    if (partial) response.set('content-range', `bytes ${start}-${end - 1}/${size}`)
-    // A file that shrinks meanwhile leaves the response short, which the other side notices.
-    if (request.method === 'HEAD' || end === start) response.end()
-    else {
-      const bytes = file.createReadStream({ highWaterMark: READ_BYTES, start, end: end - 1, autoClose: false })
-      await pipeline(bytes, response)
-    }
+    response.set('geo-blob-bytes', String(stat.size))
+    await sendFile(request, response, file, {
+      size: Number(stat.size),
+      etag: etagOf(stat),
+      contentType: 'application/octet-stream',
+      readBytes: READ_BYTES,
+    })
   } finally {
     await file.close()
   }
+}
+
+export interface SentFile {
+  readonly size: number
+  readonly etag: string
+  readonly contentType: string
+  /** How much is read at once, and so how much a slow reader keeps in memory. */
+  readonly readBytes: number
+}
+
+/**
+ * Answers with an open file as HTTP wants it: 304, 206 and 416 by ETag and range.
+ * @throws GeoError `RANGE_NOT_SATISFIABLE`
+ */
+export async function sendFile(
+  request: Request,
+  response: Response,
+  file: FileHandle,
+  { size, etag, contentType, readBytes }: SentFile,
+): Promise<void> {
+  const range = answerHead(request, response, { size, etag, contentType })
+  if (!range) response.end()
+  else {
+    const { start, end } = range
+    // A file that shrinks meanwhile leaves the response short, which the other side notices.
+    await pipeline(file.createReadStream({ highWaterMark: readBytes, start, end: end - 1, autoClose: false }), response)
+  }
+}
+
+export interface AskedRange {
+  readonly start: number
+  /** The first byte after it. */
+  readonly end: number
+  readonly partial: boolean
+}
+
+/**
+ * Sets status and headers of an answer with bytes. Returns which of them are to follow, or null where none are.
+ * @throws GeoError `RANGE_NOT_SATISFIABLE`
+ */
+export function answerHead(
+  request: Request,
+  response: Response,
+  { size, etag, contentType }: Omit<SentFile, 'readBytes'>,
+): AskedRange | null {
+  response.set({ etag, 'accept-ranges': 'bytes' })
+  if (request.fresh) {
+    response.status(304)
+    return null
+  }
+  const range = askedRange(request, response, size, etag)
+  response.status(range.partial ? 206 : 200).set('content-length', String(range.end - range.start))
+  // Not by `set`, which would add a charset that nobody has said.
+  response.setHeader('content-type', contentType)
+  if (range.partial) response.set('content-range', `bytes ${range.start}-${range.end - 1}/${size}`)
+  return request.method === 'HEAD' || range.end === range.start ? null : range
 }
 
 /**
@@ -52,12 +102,7 @@ export function etagOf({ ino, size, mtimeNs }: Pick<BigIntStats, 'ino' | 'size' 
 }
 
 /** What of the file is asked for, as [start, end). Several ranges, or one of another version, are answered with the whole. */
-function askedRange(
-  request: Request,
-  response: Response,
-  size: number,
-  etag: string,
-): { start: number; end: number; partial: boolean } {
+function askedRange(request: Request, response: Response, size: number, etag: string): AskedRange {
   const whole = { start: 0, end: size, partial: false }
   const ifRange = request.get('if-range')
   if (ifRange !== undefined && ifRange !== etag) return whole
@@ -71,7 +116,11 @@ function askedRange(
   return { start: range.start, end: range.end + 1, partial: true }
 }
 
-async function openBlob(replicable: Replicable, id: string, key: string): Promise<FileHandle> {
+/**
+ * Opens the file under a key for reading; links are not followed.
+ * @throws GeoError `FILE_NOT_FOUND`, `NOT_A_FILE`, and as failureOf says
+ */
+export async function openBlob(replicable: Replicable, id: string, key: string): Promise<FileHandle> {
   const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   try {
     const file = await open(confinedPath(replicable.store.root, key), flags)

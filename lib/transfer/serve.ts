@@ -3,6 +3,7 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import type { Knex } from 'knex'
 import { z } from 'zod'
+import { loadKnownBlob } from '../blob/known-blob.ts'
 import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { loadSource, type SourceRecord } from '../blob/source.ts'
@@ -12,6 +13,7 @@ import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import type { SiteDirectory } from '../site.ts'
 import { answerErrors } from './answer-errors.ts'
+import { CHECKSUM_ETAG_HEADER, checksumEtag } from './checksum-etag.ts'
 import { BLOBS_PER_REQUEST, encodeHeader, FRAMES_CONTENT_TYPE, type FrameHeader } from './frame.ts'
 import type { PackItem } from './pack.ts'
 import { sendBlob } from './serve-one.ts'
@@ -86,7 +88,7 @@ function requireId(replicable: Replicable, id: string): string {
 function servableKey(
   replicable: Replicable,
   id: string,
-  record: SourceRecord | undefined,
+  record: Pick<SourceRecord, 'key'> | undefined,
   checksum: PrimaryChecksum | undefined,
 ): string {
   if (!record) throw new GeoError('RECORD_NOT_FOUND', `${replicable.name} not found`)
@@ -112,11 +114,10 @@ async function serveOne(context: ServeContext, request: Request, response: Respo
   )
   const id = requireId(replicable, asked)
   await requireStore(context, replicable)
-  const [source, checksums] = await Promise.all([
-    loadSource(context.main, replicable, [id]),
-    loadPrimaryChecksums(context.main, replicable, [id]),
-  ])
-  const key = servableKey(replicable, id, source.get(id), checksums.get(id))
+  const blob = (await loadKnownBlob(context.main, replicable, id)) ?? undefined
+  const key = servableKey(replicable, id, blob, blob?.checksum)
+  const etag = blob && checksumEtag(replicable, blob.checksum.digest)
+  if (etag) response.set(CHECKSUM_ETAG_HEADER, etag)
   await sendBlob(request, response, { replicable, id, key })
 }
 

@@ -25,6 +25,8 @@ export interface TwoSitesOptions {
   readonly flags: Flags
   /** Where the secondary's main database is. Default: the streaming replica of the primary's. */
   readonly secondaryMain?: 'standby' | 'primary'
+  /** Whether the secondary passes writes on. Default: it answers 409. */
+  readonly forwardsWrites?: boolean
   /** Puts something between the sites: given the primary's URL, it returns the one that the secondary is to ask. */
   readonly between?: (primaryUrl: string) => Promise<string>
 }
@@ -74,6 +76,7 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
   const secondary = siteOf(SECONDARY, secondaryPort, {
     MAIN_DATABASE_URL: options.secondaryMain === 'primary' ? databases.mainUrl : databases.standbyUrl,
     TRACKING_DATABASE_URL: databases.trackingUrl,
+    FORWARD_WRITES: String(options.forwardsWrites ?? false),
   })
 
   const stop = async (): Promise<void> => {

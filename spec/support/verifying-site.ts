@@ -71,8 +71,8 @@ export async function createVerifyingSite(): Promise<VerifyingSite> {
   }
 }
 
-export async function digestOf(text: string, algorithm: Digest['algorithm'] = 'xxh64'): Promise<Digest> {
+export async function digestOf(bytes: string | Uint8Array, algorithm: Digest['algorithm'] = 'xxh64'): Promise<Digest> {
   const hasher = await hasherFor(algorithm)
-  hasher.update(Buffer.from(text))
+  hasher.update(Buffer.from(bytes))
   return { algorithm, hex: hasher.digestHex() }
 }
