@@ -23,6 +23,7 @@ export class Dispatcher<Claim> {
   readonly #logger: LoggerLike
   readonly #running = new Set<Promise<void>>()
   #filling: Promise<void> | null = null
+  #begun = 0
   #draining = false
   #stopping = false
   #pausedUntilMs = Number.NEGATIVE_INFINITY
@@ -63,11 +64,22 @@ export class Dispatcher<Claim> {
           wake()
         })
       this.#running.add(running)
+      this.#begun += 1
     }
+  }
+
+  /** How many batches it has begun so far. */
+  get begun(): number {
+    return this.#begun
   }
 
   get idle(): boolean {
     return this.#running.size === 0
+  }
+
+  /** Resolves when what runs now has ended. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running)
   }
 
   /** Takes no new work from now on; resolves when what runs has ended. */
@@ -75,7 +87,7 @@ export class Dispatcher<Claim> {
     this.#draining = true
     // A claim that is being made is still worked.
     await Promise.allSettled([this.#filling])
-    await Promise.all(this.#running)
+    await this.settled()
   }
 
   /** As drain, where what runs is cut at the same time: that it fails is no news. */
