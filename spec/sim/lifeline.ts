@@ -1,0 +1,101 @@
+import createKnex, { type Knex } from 'knex'
+import type { Client } from 'pg'
+import type { PlaceTask } from '../../lib/transfer/place.ts'
+import { TransferThreads } from '../../lib/transfer/threads.ts'
+
+/** The life of a site's process: it may end in the middle of anything, after so many statements more. */
+export class Lifeline {
+  #left = Number.POSITIVE_INFINITY
+
+  get dead(): boolean {
+    return this.#left <= 0
+  }
+
+  endAfter(statements: number): void {
+    this.#left = statements
+  }
+
+  /** Another process takes its place. */
+  revive(): void {
+    this.#left = Number.POSITIVE_INFINITY
+  }
+
+  /** @throws Error where the process is dead */
+  spend(): void {
+    if (this.dead) throw new Error('The process is dead')
+    this.#left -= 1
+  }
+}
+
+type Callback = (error: Error) => void
+
+/** Connections of a process: dead, it says nothing more, and what it had begun is rolled back as the server would. */
+export function mortalKnex(connection: string, lifeline: Lifeline): Knex {
+  return createKnex({
+    client: 'pg',
+    connection,
+    pool: {
+      min: 0,
+      max: 12,
+      afterCreate(client: Client, done: (error: Error | null, client: Client) => void) {
+        const query = client.query.bind(client) as (...given: unknown[]) => unknown
+        const guarded = (config: { text?: string }, ...rest: unknown[]): unknown => {
+          if (!/^rollback/i.test(config.text ?? '')) {
+            try {
+              lifeline.spend()
+            } catch (reason) {
+              const answer = rest.at(-1) as Callback
+              return setImmediate(() => answer(reason as Error))
+            }
+          }
+          return query(config, ...rest)
+        }
+        Object.assign(client, { query: guarded })
+        done(null, client)
+      },
+    },
+  })
+}
+
+/** Where something else may happen in the middle of what a process does. */
+export const MOMENTS = ['serve', 'served', 'place', 'placed', 'hash', 'hashed', 'remove'] as const
+export type Moment = (typeof MOMENTS)[number]
+
+/** Threads of a process that may die, shared by its successors. */
+export class MortalThreads extends TransferThreads {
+  readonly #lifeline: Lifeline
+  readonly #reach: (moment: Moment) => Promise<void>
+
+  constructor(lifeline: Lifeline, reach: (moment: Moment) => Promise<void>) {
+    super(1)
+    this.#lifeline = lifeline
+    this.#reach = reach
+  }
+
+  override async place(task: PlaceTask): ReturnType<TransferThreads['place']> {
+    this.#mustLive()
+    await this.#reach('place')
+    const placed = await super.place(task)
+    await this.#reach('placed')
+    return placed
+  }
+
+  override async discard(blobs: Parameters<TransferThreads['discard']>[0]): Promise<void> {
+    // What a dead process had received stays where it is.
+    this.#mustLive()
+    await super.discard(blobs)
+  }
+
+  /** The threads outlive each process of the simulation. */
+  override async close(): Promise<void> {
+    await Promise.resolve()
+  }
+
+  async closeForGood(): Promise<void> {
+    await super.close()
+  }
+
+  #mustLive(): void {
+    if (this.#lifeline.dead) throw new Error('The process is dead')
+  }
+}

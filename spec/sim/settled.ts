@@ -1,0 +1,204 @@
+import { CORRUPT_PREFIX } from '../../lib/blob/primary-checksum.ts'
+import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
+import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
+import { checkAtAnyTime, fits, isContested } from './at-any-time.ts'
+import { startRun } from './commands/operator.ts'
+import type { Model, ModelRow } from './model.ts'
+import type { Observation } from './observe.ts'
+import { nameOf, TYPE_NAMES, type TypeName } from './types.ts'
+import { mustHold } from './violation.ts'
+import type { World } from './world.ts'
+
+const HOUR_S = 3600
+const DAY_S = 24 * HOUR_S
+// Longer than leases, passes and pauses last, and shorter than a pass over all keys rests.
+const A_WHILE_S = 45
+const LONGEST_RETRY_S = 5 * HOUR_S
+const REVERIFICATION_S = 8 * DAY_S
+const MOST_ROUNDS = 4
+
+/** All that events alone bring about. */
+export async function settleByEvents(model: Model, world: World): Promise<void> {
+  await calm(model, world)
+  await world.pass(A_WHILE_S)
+  await world.primary.settle()
+  await world.secondary.settle(JOBS_BUT_RECONCILIATION)
+}
+
+/** All is calm again: nothing fails any more, what is due comes due, every file is hashed on both sites. */
+export async function settleBoth(model: Model, world: World): Promise<void> {
+  const { primary, secondary } = world
+  await calm(model, world)
+  await secondary.settle(['cut-expiring', 'end-dead-leases', 'events'])
+  await world.pass(REVERIFICATION_S)
+  for (const type of TYPE_NAMES) await startRun(world, { action: 'reverify', type, site: 'secondary' })
+  await primary.settle()
+  await secondary.settle()
+  for (let round = 1; round < MOST_ROUNDS && (await somethingFails(world)); round += 1) {
+    await world.pass(LONGEST_RETRY_S)
+    await primary.settle()
+    await secondary.settle()
+  }
+}
+
+const JOBS_BUT_RECONCILIATION = [
+  'sites',
+  'heartbeat',
+  'cut-expiring',
+  'end-dead-leases',
+  'bulk',
+  'events',
+  'sync',
+  'remove',
+  'verify',
+]
+
+/** Whether another attempt may change anything. */
+async function somethingFails({ main, tracking }: World): Promise<boolean> {
+  for (const db of [main, tracking]) {
+    const { rows } = await db.raw(db === main ? FAILING_ORIGINALS : FAILING_COPIES)
+    if (rows[0].failing) return true
+  }
+  return false
+}
+
+const { failed } = VERIFICATION_STATE
+const FAILING_ORIGINALS = `select exists (select from widget_states where verification_state = ${failed})
+  or exists (select from gadgets where verification_state = ${failed} and file_path is not null)
+  or exists (select from sketch_states where verification_state = ${failed}) as failing`
+const FAILING_COPIES = `select ${TYPE_NAMES.map(
+  (type) => `exists (select from ${type}_registry where state = ${SYNC_STATE.failed} or verification_state = ${failed}
+    or removal_requested_at is not null or superseded_keys is not null)`,
+).join(' or ')} as failing`
+
+async function calm(model: Model, world: World): Promise<void> {
+  world.moments.clear()
+  world.server.failOnce(null)
+  await world.held?.rollback()
+  world.held = null
+  model.held = null
+  for (const site of [world.primary, world.secondary]) site.clock.setWall(0)
+  await world.primary.geo.sites.update('paris', { enabled: true })
+}
+
+/** Promise 4: what events have told has been done, without any reconciliation. */
+export async function checkByEvents(model: Model, world: World): Promise<void> {
+  await checkAtAnyTime(model, world)
+  const now = model.seen
+  if (!now) return
+  for (const type of TYPE_NAMES) {
+    const wanted = model.wanted(type)
+    checkRegistered(now, type, wanted)
+    for (const row of wanted) {
+      const found = now.registered.get(nameOf(row))
+      if (found?.state !== SYNC_STATE.synced) continue
+      const situation = () => JSON.stringify({ row, found, recorded: now.recorded.get(nameOf(row)) })
+      mustHold(found.key === row.key, 'no event is lost: the copy lies under the key of the row', situation)
+      if (model.spoiled) continue
+      const copy = now.copies.get(row.key ?? '')
+      mustHold(
+        copy === model.files.get(row.key ?? ''),
+        'no event is lost: the copy has the bytes of the row',
+        situation,
+      )
+      const verified = found.verificationState === VERIFICATION_STATE.succeeded
+      mustHold(verified, 'no event is lost: the copy is verified', situation)
+    }
+  }
+}
+
+/** What must be true of every type whose flag is on once both sites have settled. */
+export async function checkSettled(model: Model, world: World): Promise<void> {
+  const before = model.seen
+  await checkAtAnyTime(model, world)
+  const now = model.seen
+  if (!now) return
+  for (const type of TYPE_NAMES) {
+    if (!model.flag(type)) continue
+    const wanted = model.wanted(type)
+    checkRegistered(now, type, wanted)
+    for (const row of wanted) {
+      checkAtRest(now, row)
+      checkCopy(model, now, row)
+      if (before) checkKept(model, before, now, row)
+    }
+  }
+  checkOrphans(model, now)
+  await checkLeases(world)
+}
+
+function checkRegistered({ registered }: Observation, type: TypeName, wanted: readonly ModelRow[]): void {
+  const found = [...registered.values()].filter((row) => row.type === type).map(nameOf)
+  mustHold(
+    sameSet(found, wanted.map(nameOf)),
+    'a registry row for every wanted record, and for no other',
+    () => `registered ${found.join(', ') || 'none'}; wanted ${wanted.map(nameOf).join(', ') || 'none'}`,
+  )
+}
+
+function checkAtRest({ registered }: Observation, row: ModelRow): void {
+  const found = registered.get(nameOf(row))
+  const rests =
+    found &&
+    (found.state === SYNC_STATE.synced || found.state === SYNC_STATE.failed) &&
+    found.verificationState !== VERIFICATION_STATE.started &&
+    !(found.state === SYNC_STATE.synced && found.verificationState === VERIFICATION_STATE.pending) &&
+    found.leaseId === null &&
+    !found.going &&
+    found.supersededKeys.length === 0
+  mustHold(rests === true, 'no row is left half-way', () => JSON.stringify(found))
+}
+
+function checkCopy(model: Model, now: Observation, row: ModelRow): void {
+  const name = nameOf(row)
+  const key = row.key ?? ''
+  const recorded = now.recorded.get(name)
+  const found = now.registered.get(name)
+  const original = model.files.get(key)
+  const copy = now.copies.get(key)
+  const situation = () => JSON.stringify({ key, original: original?.hex, copy: copy?.hex, recorded, found })
+  const verified = found?.state === SYNC_STATE.synced && found.verificationState === VERIFICATION_STATE.succeeded
+  if (verified) {
+    const right = found.key === key && !!copy && fits(copy, recorded?.digest) && fits(copy, found.digest)
+    mustHold(right, 'nothing is verified that is wrong', situation)
+  }
+  if (original && fits(original, recorded?.digest)) {
+    mustHold(recorded?.state === VERIFICATION_STATE.succeeded, 'a good file is verified on the primary', situation)
+    if (isContested(model, row, now)) return
+    mustHold(verified && copy === original, 'every good file has a verified copy', situation)
+  } else if (original && !model.isMutable(row)) {
+    const reported = recorded?.state === VERIFICATION_STATE.failed && recorded.failure?.startsWith(CORRUPT_PREFIX)
+    mustHold(reported === true, 'corruption on the primary is reported', situation)
+  } else {
+    mustHold(
+      !original && recorded?.state === VERIFICATION_STATE.failed,
+      'a missing file is reported on the primary',
+      situation,
+    )
+  }
+}
+
+/** Promise 8: where the primary has nothing better, a copy that fits the recorded checksum stays. */
+function checkKept(model: Model, before: Observation, now: Observation, row: ModelRow): void {
+  if (row.key === null || model.isMutable(row) || isContested(model, row, now)) return
+  const digest = now.recorded.get(nameOf(row))?.digest
+  const [was, is] = [before.copies.get(row.key), now.copies.get(row.key)]
+  if (was && fits(was, digest)) mustHold(is === was, 'a good copy is kept', () => `${nameOf(row)}: ${row.key}`)
+}
+
+function checkOrphans(model: Model, { registered, copies }: Observation): void {
+  const used = new Set([...registered.values()].map(({ key }) => key))
+  const unused = [...copies.keys()].filter((key) => !used.has(key))
+  mustHold(unused.length === 0 || model.crashed, 'no file without a row', () => unused.join(', '))
+}
+
+async function checkLeases({ main, tracking }: World): Promise<void> {
+  for (const db of [main, tracking]) {
+    const left = await db('geo_leases').whereNotNull('replicable_name')
+    mustHold(left.length === 0, 'all leases are given back', () => JSON.stringify(left))
+  }
+}
+
+function sameSet(left: readonly string[], right: readonly string[]): boolean {
+  return left.length === right.length && left.every((item) => right.includes(item))
+}

@@ -1,0 +1,36 @@
+import { randomInt } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { report } from './report.ts'
+import { simulate } from './simulate.ts'
+import { openWorld, type World } from './world.ts'
+
+const SEQUENCES = 300
+const COMMANDS = 25
+// A quarter of it on two cores of its own; the rest is for machines that have other things to do.
+const LONGEST_MS = 20 * 60_000
+
+describe('a reference model of both sites', () => {
+  let databases: SpecDatabases
+  let world: World
+
+  beforeAll(async () => {
+    databases = await createSpecDatabases()
+    world = await openWorld(databases)
+  })
+
+  afterAll(async () => {
+    await world?.close()
+    await databases?.destroy()
+  })
+
+  it(`agrees with the engine over ${SEQUENCES} random sequences of commands`, { timeout: LONGEST_MS }, async () => {
+    const seed = Number(process.env['GEO_SIM_SEED'] ?? randomInt(2 ** 31))
+    const options = { seed, runs: SEQUENCES, size: COMMANDS }
+    const beganMs = performance.now()
+    const result = await simulate(world, options)
+    const told = report(result, options, performance.now() - beganMs)
+    console.log(told)
+    expect(result.failure, told).toBeNull()
+  })
+})
