@@ -63,6 +63,24 @@ export async function markSynced(
   return moved
 }
 
+/**
+ * Files that got their names though their rows had been put back to pending meanwhile: where the row gets another key, no one
+ * else would know of them, so they are noted for removal. One that comes to use again is kept by the removal itself.
+ */
+export async function noteStrayFiles(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  files: readonly { readonly id: string; readonly key: string }[],
+): Promise<void> {
+  if (files.length === 0) return
+  await run(
+    trx,
+    `update ?? as r set superseded_keys = r.superseded_keys || m.key
+     from unnest(?::${keyType}[], ?::text[]) as m(id, key) where r.?? = m.id and r.blob_key is distinct from m.key`,
+    [names.registryTable, files.map((file) => file.id), files.map((file) => file.key), names.foreignKey],
+  )
+}
+
 export interface FailedRow {
   readonly id: string
   readonly code: ErrorCode

@@ -1,5 +1,13 @@
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
-import { type FailedRow, giveBackRows, markFailed, markSynced, noteSizes, type SyncedRow } from '../registry/marks.ts'
+import {
+  type FailedRow,
+  giveBackRows,
+  markFailed,
+  markSynced,
+  noteSizes,
+  noteStrayFiles,
+  type SyncedRow,
+} from '../registry/marks.ts'
 import { requestRemoval } from '../registry/removal.ts'
 import { logSyncMove } from '../transition-log.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
@@ -17,6 +25,12 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
     const { synced, failed } = await place(context, batch, findings)
     const succeeded = await markSynced(trx, replicable, lease.id, synced)
     logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
+    const marked = new Set(succeeded.map((row) => row.id))
+    await noteStrayFiles(
+      trx,
+      replicable,
+      synced.filter((row) => !marked.has(row.id)),
+    )
     const failedRows = await markFailed(trx, replicable, lease.id, withRetries(batch, failed, context.clock))
     logSyncMove(trx, logger, replicable, { method: 'markFailed', from: 'started', to: 'failed' }, failedRows)
     await noteSizes(trx, replicable, findings.sized)
@@ -28,7 +42,7 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
       rows.map((row) => row.id),
     )
     await leases.release(trx, lease)
-    return { synced, failed, marked: new Set(succeeded.map((row) => row.id)) }
+    return { synced, failed, marked }
   })
   if (!mine) await threads.discard(findings.received)
   else logDownloads(context, batch, findings, mine)
