@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
-import type { Replicable } from '../blob/replicable.ts'
+import { parseRecordId, type Replicable } from '../blob/replicable.ts'
+import { GeoError } from '../errors.ts'
 import type { FeatureGate } from '../feature.ts'
 import type { SiteDirectory } from '../site.ts'
 import { insertEvents } from './event-log.ts'
@@ -17,7 +18,10 @@ export interface PrimaryVerification {
   forgetChecksum(trx: Knex.Transaction, replicable: Replicable, recordId: string): Promise<void>
 }
 
-/** Tells the other sites what the host does to one row. Each call belongs into the transaction of that write. */
+/**
+ * Tells the other sites what the host does to one row. Each call belongs into the transaction of that write, and throws GeoError
+ * `INVALID_RECORD_ID` for a row without its key.
+ */
 export interface Replicator<Row> {
   /** After the insert of a row whose file is already in the store. */
   created(row: Row, trx: Knex.Transaction): Promise<void>
@@ -39,7 +43,12 @@ export function replicatorOf<Row>(
   wakeAfter: (trx: Knex.Transaction) => void,
 ): Replicator<Row> {
   const type = replicable as Replicable
-  const recordIdOf = (row: Row) => String((row as Record<string, unknown>)[replicable.keyColumn])
+  const recordIdOf = (row: Row): string => {
+    const value = (row as Record<string, unknown>)[replicable.keyColumn]
+    const id = parseRecordId(type, String(value))
+    if (id !== null) return id
+    throw new GeoError('INVALID_RECORD_ID', `A row of ${replicable.table} has the key ${JSON.stringify(value)}`)
+  }
 
   async function publishes(): Promise<boolean> {
     await sites.ensureFresh()
