@@ -1,0 +1,10 @@
+import { beforeEach, describe, it } from 'vitest'
+import { aBlobReplicator, aFrameworkRegistry, aVerifiableModel } from '../../lib/testing/index.ts'
+import { subjectOf } from './bench.ts'
+
+const runner = { describe, it, beforeEach }
+const subject = subjectOf('gadgets')
+
+aBlobReplicator(runner, subject)
+aFrameworkRegistry(runner, subject)
+aVerifiableModel(runner, subject)
