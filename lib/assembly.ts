@@ -50,10 +50,9 @@ export interface Assembly {
   /** All periodic work, as `start` runs it in loops. */
   readonly jobs: readonly Job[]
   readonly retrieve: Router
+  readonly status: Router
   readonly router: Router
   readonly reading: Reading
-  /** How many events were handled before their turn at the last look. */
-  earlyEvents(): number
   /** Once the caller's transaction has ended, new files are hashed at once. */
   hashAfter(trx: Knex.Transaction): void
   /** As in the facade. */

@@ -52,3 +52,13 @@ function delaySeconds(failures: number, random: () => number): number {
 export function backoffSeconds(failures: number, random: () => number, capSeconds = ONE_HOUR_S): number {
   return Math.min(delaySeconds(failures, random), capSeconds + delaySeconds(1, random))
 }
+
+/** Waits for the promise, but not beyond the signal: then undefined, and whatever becomes of the promise is of no interest. */
+export function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result | undefined> {
+  const done = new AbortController()
+  const aborted = new Promise<undefined>((resolve) => {
+    if (signal.aborted) resolve(undefined)
+    signal.addEventListener('abort', () => resolve(undefined), { once: true, signal: done.signal })
+  })
+  return Promise.race([promise, aborted]).finally(() => done.abort())
+}

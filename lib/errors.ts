@@ -77,7 +77,14 @@ export const ERROR_CODES = Object.freeze({
   // health
   NOT_IN_RECOVERY: [503, 'Point `mainDb` of this secondary at a streaming replica of the primary database.'],
   LOGICAL_REPLICA: [503, 'Use a physical (streaming) replica; logical ones have transaction ids of their own.'],
-  CURSOR_HELD: [200, 'End the transaction that stays open on the primary cluster; events are handled meanwhile.'],
+  CURSOR_HELD: [
+    200,
+    'End that transaction; on the primary, `backend_xid` in pg_stat_activity names it, whatever its database. Events are handled meanwhile.',
+  ],
+  CURSOR_PRUNED: [
+    503,
+    'Nothing: a full reconciliation makes up for the events. If it happens again, this site was away for longer than events are kept.',
+  ],
   DURABILITY_OFF: [200, 'Remove `durable: false` from the store to survive a power cut.'],
   TABLE_BUSY: [503, 'End long transactions on that table, or choose a quieter hour, and run the migration again.'],
   DATABASE_UNAVAILABLE: [503, 'Bring the database back; work goes on by itself.'],

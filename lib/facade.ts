@@ -19,7 +19,7 @@ export interface Geo {
   /** All routes; mount it anywhere in the app. */
   readonly router: Router
   /** The same routes, part by part. */
-  readonly routers: { readonly retrieve: Router }
+  readonly routers: { readonly retrieve: Router; readonly status: Router }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
   /**
@@ -86,12 +86,12 @@ export interface Geo {
 
 /** The assembled parts behind what a host may call. */
 export function facadeOf(assembly: Assembly): Geo {
-  const { settings, databases, sites, gate, loops, stores, bulk, retrieve, router, reading } = assembly
+  const { settings, databases, sites, gate, loops, stores, bulk, retrieve, status, router, reading } = assembly
   const { main } = databases
 
   return Object.freeze({
     router,
-    routers: Object.freeze({ retrieve }),
+    routers: Object.freeze({ retrieve, status }),
     start: assembly.start,
     drain: assembly.drain,
     stop: assembly.stop,
@@ -112,7 +112,6 @@ export function facadeOf(assembly: Assembly): Geo {
         replicables: settings.replicables,
         jobFailures: () => loops.failures,
         transferRefusal: () => assembly.sources.sync.refusal,
-        earlyEvents: () => assembly.earlyEvents(),
       }),
     verifySample: (request: SampleRequest) => verifySample(assembly, request),
     bulk: Object.freeze({

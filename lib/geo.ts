@@ -9,6 +9,7 @@ import { BulkRuns } from './bulk/bulk-runs.ts'
 import { openDatabases } from './databases.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
+import { storePosition } from './event/node-positions.ts'
 import { facadeOf, type Geo } from './facade.ts'
 import { FeatureGate } from './feature.ts'
 import { JobLoops } from './job-loop.ts'
@@ -25,7 +26,9 @@ import { endingOf } from './take-over.ts'
 import { timetable } from './timetable.ts'
 import { Bandwidth } from './transfer/bandwidth.ts'
 import { Fetcher } from './transfer/fetch.ts'
+import { reportStatus } from './transfer/report.ts'
 import { retrieveRouter } from './transfer/serve.ts'
+import { statusRouter } from './transfer/status.ts'
 import { TransferThreads } from './transfer/threads.ts'
 import { ChecksumPool } from './verification/checksum.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
@@ -80,6 +83,24 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const { idleTimeoutMs, ca } = settings
   const verificationAsked = () => loops.wake('verify')
   const reading = openReading({ main, tracking, sites, stores, clock, logger, idleTimeoutMs, ca, verificationAsked })
+  // How far each secondary is: what all of them have read, the primary forgets.
+  const status = statusRouter({
+    sites,
+    clock,
+    logger,
+    store: (siteId, report) =>
+      storePosition(
+        main,
+        siteId,
+        {
+          xactId: report.cursor_xact_id,
+          eventId: report.cursor_last_event_id,
+          systemIdentifier: report.system_identifier,
+          timeline: report.timeline,
+        },
+        report.status,
+      ),
+  })
 
   // The primary hashes its files and announces each checksum; a secondary fetches, hashes and compares.
   const onPrimary = primaryVerification(main, (trx, replicable, ids) =>
@@ -122,6 +143,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     ...common,
     syncTimeoutMs: settings.syncTimeoutMs,
     verificationTimeoutMs: settings.verificationTimeoutMs,
+    eventRetentionMs: settings.eventRetentionMs,
+    sendReport: (report) => reportStatus({ sites, threads: transferThreads, clock }, report),
     databases,
     sites,
     replicables: byName,
@@ -157,6 +180,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
 
   const router = express.Router()
   router.use(retrieve)
+  router.use(status)
 
   return Object.freeze({
     settings,
@@ -172,9 +196,9 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     bulk,
     jobs,
     retrieve,
+    status,
     router,
     reading,
-    earlyEvents: work.earlyEvents,
     hashAfter,
     ...lifecycle,
   })

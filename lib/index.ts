@@ -32,4 +32,5 @@ export {
   dropVerificationColumns,
   dropVerificationStateTable,
 } from './verification/state-table.ts'
-export type { Finding, Health } from './view/health.ts'
+export type { Finding } from './view/finding.ts'
+export type { Health } from './view/health.ts'

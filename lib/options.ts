@@ -38,6 +38,8 @@ export interface GeoOptions {
   syncTimeoutMs?: number
   /** The same for a blob that is being hashed, in milliseconds. Default 28,800,000 (8 h). */
   verificationTimeoutMs?: number
+  /** How long events are kept for secondaries that have not read them, in milliseconds. Default 7 days; at least an hour. */
+  eventRetentionMs?: number
   /** Worker threads for checksums, and as many again for transfers. Default: the number of cores, at most 4. */
   threads?: number
   /** Time and chance, for specs. Default: the system's. */
@@ -97,6 +99,10 @@ const optionsShape = z.strictObject({
     .transform((certificates): readonly string[] => Object.freeze(certificates)),
   syncTimeoutMs: z.int().min(60_000).default(EIGHT_HOURS_MS),
   verificationTimeoutMs: z.int().min(60_000).default(EIGHT_HOURS_MS),
+  eventRetentionMs: z
+    .int()
+    .min(3_600_000)
+    .default(7 * 24 * 3_600_000),
   threads: z.int().min(1).max(64).optional(),
   clock: z.custom<Clock>((value) => typeof (value as Clock | null)?.sleep === 'function').default(systemClock),
 })

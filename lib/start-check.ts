@@ -5,7 +5,15 @@ import { ConfigurationError, GeoError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
 import type { SiteDirectory } from './site.ts'
 
-const MAIN_TABLES = ['geo_nodes', 'geo_events', 'geo_leases', 'geo_stores', 'geo_bulk_runs']
+const MAIN_TABLES = [
+  'geo_nodes',
+  'geo_events',
+  'geo_leases',
+  'geo_stores',
+  'geo_bulk_runs',
+  'geo_node_statuses',
+  'geo_event_prunes',
+]
 const TRACKING_TABLES = [
   'geo_event_cursors',
   'geo_early_events',

@@ -11,6 +11,8 @@ export interface PeriodicWork {
   hashPrimary(): Promise<boolean>
   backfillStates(): Promise<boolean>
   reverify(): Promise<boolean>
+  pruneEvents(): Promise<boolean>
+  reportPosition(signal: AbortSignal): Promise<boolean>
   followEvents(): Promise<boolean>
   reconcile(): Promise<boolean>
   failTimedOutSyncs(): Promise<boolean>
@@ -51,7 +53,10 @@ export function timetable(work: PeriodicWork): Job[] {
     { name: 'backfill-states', role: 'primary', idleMs: SECOND_MS, run: work.backfillStates },
     { name: 'reverify', role: 'primary', idleMs: MINUTE_MS, run: work.reverify },
 
+    { name: 'prune-events', role: 'primary', idleMs: 5 * MINUTE_MS, run: work.pruneEvents },
+
     { name: 'events', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.followEvents },
+    { name: 'report-position', role: 'secondary', idleMs: 10 * SECOND_MS, run: work.reportPosition },
     { name: 'reconcile', role: 'secondary', idleMs: SECOND_MS, run: work.reconcile },
     { name: 'sync-timeouts', role: 'secondary', idleMs: 10 * MINUTE_MS, run: work.failTimedOutSyncs },
     { name: 'sync', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.sync },

@@ -2,22 +2,25 @@ import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
 import type { CurrentSelection } from './blob/selective-sync.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
-import type { Clock } from './clock.ts'
+import { type Clock, unlessAborted } from './clock.ts'
 import type { Databases } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { followEvents } from './event/follow.ts'
+import { pruneEvents } from './event/prune.ts'
 import { eventLedger } from './event/untold.ts'
 import type { JobLoops } from './job-loop.ts'
 import { KeyPass } from './key-pass.ts'
 import { sweepTimedOut } from './last-net.ts'
 import { type EndLease, endDeadLeases, type Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
+import { PositionReport } from './position-report.ts'
 import { reverifyOldestCopies } from './registry/copies-interval.ts'
 import { Reconciliation, workOf } from './registry/reconciliation.ts'
 import { Singleton } from './singleton.ts'
 import type { SiteDirectory } from './site.ts'
 import type { StartCheck } from './start-check.ts'
 import type { PeriodicWork } from './timetable.ts'
+import type { StatusReport } from './transfer/status.ts'
 import { backfillStates, reverifyDue } from './verification/maintain-states.ts'
 
 export interface WorkContext {
@@ -28,6 +31,7 @@ export interface WorkContext {
   readonly clock: Clock
   readonly logger: LoggerLike
   readonly syncTimeoutMs: number
+  readonly eventRetentionMs: number
   readonly verificationTimeoutMs: number
   readonly replicables: ReadonlyMap<string, Replicable>
   readonly dispatchers: Readonly<Record<'hash' | 'sync' | 'remove' | 'verify', Pick<Dispatcher<unknown>, 'fill'>>>
@@ -37,6 +41,7 @@ export interface WorkContext {
   readonly endDied: EndLease
   readonly selection: CurrentSelection
   enabled(): readonly Replicable[]
+  sendReport(report: StatusReport): Promise<void>
   /** Transfers that run keep to what the operator allows now. */
   followLimit(): void
 }
@@ -45,13 +50,15 @@ export interface WorkContext {
 const PASS_EVERY_MS = 60_000
 
 /** The pieces of periodic work, each bounded, and what they tell each other. */
-export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyEvents(): number } {
+export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const { databases, sites, leases, clock, logger, loops, dispatchers, bulk, enabled, selection } = context
   const { main } = databases
   const tracking = databases.tracking ?? main
   const onPrimary = () => sites.role === 'primary'
   const following = new Singleton('events', leases, clock)
   const reconciling = new Singleton('reconcile', leases, clock)
+  const pruning = new Singleton('prune-events', leases, clock)
+  const reporting = new Singleton('report-position', leases, clock)
   const backfilling = new Singleton('backfill-states', leases, clock)
   const reverifying = new Singleton('reverify', leases, clock)
   const bulking = new Singleton('bulk', leases, clock)
@@ -71,8 +78,8 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
       if (work.verify) loops.wake('verify')
     },
   })
+  const report = new PositionReport({ tracking, sites, clock, send: context.sendReport })
   const statePass = new KeyPass(PASS_EVERY_MS)
-  let early = 0
 
   /** Runs what only one process of the site does. */
   async function alone(job: Singleton, db: Knex, run: () => Promise<boolean>): Promise<boolean> {
@@ -147,6 +154,16 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
         for (const replicable of enabled()) more = (await reverifyDue(main, replicable, days)) || more
         return more
       }),
+    pruneEvents: () =>
+      alone(pruning, main, async () => {
+        await pruneEvents(main, context.eventRetentionMs)
+        return false
+      }),
+    reportPosition: (signal) =>
+      alone(reporting, tracking, async () => {
+        await unlessAborted(report.run(), signal)
+        return false
+      }),
     followEvents: () =>
       alone(following, tracking, async () => {
         const followed = await followEvents({
@@ -157,7 +174,6 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
           logger,
           selection,
         })
-        early = followed.early
         if (followed.consumed.sync) loops.wake('sync')
         if (followed.consumed.verify) loops.wake('verify')
         if (followed.consumed.remove) loops.wake('remove')
@@ -177,5 +193,5 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork; earlyE
         return false
       }),
   }
-  return { jobs: Object.freeze(jobs), earlyEvents: () => early }
+  return { jobs: Object.freeze(jobs) }
 }

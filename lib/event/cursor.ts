@@ -70,6 +70,16 @@ export async function earlyIds(trx: Knex): Promise<string[]> {
   return rows.map((row) => row.id)
 }
 
+/** The first event that was handled early, in the order of the log; it may have come to its turn by now. */
+export async function firstEarly(db: Knex): Promise<EventPosition | null> {
+  const { rows } = await run<{ rows: EventPosition[] }>(
+    db,
+    `select xact_id::text as "xactId", event_id::text as "eventId" from geo_early_events e
+     order by e.xact_id, e.event_id limit 1`,
+  )
+  return rows[0] ?? null
+}
+
 /** Forgets early events up to a position that has passed them. */
 export async function forgetEarly(trx: Knex, passed: EventPosition): Promise<void> {
   await run(trx, 'delete from geo_early_events where (xact_id, event_id) <= (?::xid8, ?::bigint)', [

@@ -79,6 +79,24 @@ export async function readEarlyEvents(db: Knex, excludeIds: readonly string[], l
   return rows
 }
 
+/**
+ * The open transaction that keeps an event from its turn, in whichever database of the cluster, and how long it has at least
+ * been open: since before that event. Null where it has ended.
+ */
+export async function holderOfHorizon(
+  db: Knex,
+  { xactId, eventId }: EventPosition,
+): Promise<{ xactId: string; ageSeconds: number } | null> {
+  const { rows } = await run<{ rows: { xactId: string; ageSeconds: number }[] }>(
+    db,
+    `select pg_snapshot_xmin(pg_current_snapshot())::text as "xactId",
+       greatest(0, extract(epoch from clock_timestamp() - created_at))::int as "ageSeconds"
+     from geo_events where id = ?::bigint and xact_id = ?::xid8 and xact_id >= pg_snapshot_xmin(pg_current_snapshot())`,
+    [eventId, xactId],
+  )
+  return rows[0] ?? null
+}
+
 /** The first position that is not settled yet on this server. */
 export async function horizonOf(db: Knex): Promise<EventPosition> {
   const { rows } = await run<{ rows: { xactId: string }[] }>(

@@ -13,6 +13,7 @@ import {
   saveCursor,
 } from './cursor.ts'
 import { type EventPosition, type GeoEvent, horizonOf, readEarlyEvents, readSettledEvents } from './event-log.ts'
+import { prunedBeyond } from './prune.ts'
 
 const EVENTS_PER_BATCH = 500
 /** Early events are remembered by id; beyond this many they wait for their turn. */
@@ -22,6 +23,9 @@ export interface FollowContext extends ConsumeContext {
   readonly siteName: string
   readonly tracking: Knex
 }
+
+const BEGINNING: EventPosition = Object.freeze({ xactId: '0', eventId: '0' })
+const NOTHING: Consumed = Object.freeze({ sync: false, verify: false, remove: false })
 
 export interface Followed {
   readonly consumed: Consumed
@@ -38,13 +42,20 @@ export interface Followed {
 export async function followEvents(context: FollowContext): Promise<Followed> {
   const { tracking, replica } = context
   const cursor = await currentCursor(context)
-  const settled = await bounded(replica, (trx) => readSettledEvents(trx, cursor, EVENTS_PER_BATCH))
+  const { settled, pruned } = await bounded(replica, async (trx) => ({
+    settled: await readSettledEvents(trx, cursor, EVENTS_PER_BATCH),
+    pruned: await prunedBeyond(trx, cursor.systemIdentifier, cursor),
+  }))
+  if (pruned) {
+    await passPruned(context, cursor, pruned)
+    return { consumed: NOTHING, more: true, early: 0 }
+  }
   if (settled.length > 0) {
     const consumed = await applySettled(context, cursor, settled)
     return { consumed, more: true, early: 0 }
   }
   const known = await earlyIds(tracking)
-  const nothing = { consumed: { sync: false, verify: false, remove: false }, more: false, early: known.length }
+  const nothing = { consumed: NOTHING, more: false, early: known.length }
   if (known.length >= LONGEST_EARLY_LIST) return nothing
   const early = await bounded(replica, (trx) => readEarlyEvents(trx, known, EVENTS_PER_BATCH))
   if (early.length === 0) return nothing
@@ -53,6 +64,20 @@ export async function followEvents(context: FollowContext): Promise<Followed> {
     return consumeEvents(trx, context, early)
   })
   return { consumed, more: early.length === EVENTS_PER_BATCH, early: known.length + early.length }
+}
+
+/** Events were pruned before this site had read them: it goes on after them, and compares everything anew. */
+async function passPruned(context: FollowContext, cursor: StoredCursor, pruned: EventPosition): Promise<void> {
+  const { tracking, siteName, replicables, logger } = context
+  logger.warn(
+    { code: 'CURSOR_PRUNED', cursor, pruned },
+    'Events were pruned before this site had read them: everything is reconciled',
+  )
+  await tracking.transaction(async (trx) => {
+    await forgetEarly(trx, pruned)
+    await saveCursor(trx, siteName, { ...cursor, ...pruned }, null)
+    await askReconciliation(trx, [...replicables.keys()], 'CURSOR_PRUNED')
+  })
 }
 
 async function applySettled(
@@ -81,7 +106,9 @@ async function currentCursor(context: FollowContext): Promise<StoredCursor> {
   const [stored, identity] = await Promise.all([loadCursor(tracking, siteName), clusterIdentity(replica)])
   const same = stored?.systemIdentifier === identity.systemIdentifier && stored.timeline === identity.timeline
   if (stored && same) return stored
-  const fresh = { ...(stored ? { xactId: '0', eventId: '0' } : await horizonOf(replica)), ...identity }
+  // What was pruned cannot be read again, and the reconciliation makes up for it.
+  const kept = await prunedBeyond(replica, identity.systemIdentifier, BEGINNING)
+  const fresh = { ...(stored ? (kept ?? BEGINNING) : await horizonOf(replica)), ...identity }
   if (stored)
     logger.warn(
       { stored, identity },

@@ -58,7 +58,7 @@ export function splitUrl(url: string): { origin: string; path: string } | null {
 }
 
 /** Sends a request; resolves when the head of the answer is there. Rejects where none came. */
-export function exchange(asked: Asked, idleTimeoutMs: number, line: Line): Promise<Answer> {
+export function exchange(asked: Asked, idleTimeoutMs: number, line: Pick<Line, 'signal' | 'spend'>): Promise<Answer> {
   const { method, url, headers, body } = asked
   const split = splitUrl(url)
   if (!split) return Promise.reject(new TypeError('Not an absolute http or https URL'))
@@ -70,14 +70,18 @@ export function exchange(asked: Asked, idleTimeoutMs: number, line: Line): Promi
 }
 
 class AnswerHandler implements Dispatcher.DispatchHandler {
-  readonly #line: Line
+  readonly #line: Pick<Line, 'signal' | 'spend'>
   readonly #answered: (answer: Answer) => void
   readonly #failed: (reason: unknown) => void
   readonly #ended = Promise.withResolvers<void>()
   #take: ((chunk: Buffer) => void) | null = null
   #stopListening = (): void => undefined
 
-  constructor(line: Line, answered: (answer: Answer) => void, failed: (reason: unknown) => void) {
+  constructor(
+    line: Pick<Line, 'signal' | 'spend'>,
+    answered: (answer: Answer) => void,
+    failed: (reason: unknown) => void,
+  ) {
     this.#line = line
     this.#answered = answered
     this.#failed = failed

@@ -71,7 +71,8 @@ function requireScope(
 ): Replicable {
   const { scope } = response.locals['geo'] as { scope: TokenScope }
   const name = String(request.params['name'])
-  if (scope.replicable_name !== name || !fits(scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
+  if (!('replicable_name' in scope) || scope.replicable_name !== name || !fits(scope))
+    throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   const replicable = replicables.get(name)
   if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `Cannot find a Geo replicator for ${name}`)
   return replicable

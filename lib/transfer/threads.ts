@@ -8,7 +8,9 @@ import type { ThreadData } from './exchange.ts'
 import type { LineMessage, LineQuestion } from './line.ts'
 import type { PackItem, PackResult } from './pack.ts'
 import type { Placed, PlaceTask } from './place.ts'
+import type { PostTask } from './post.ts'
 import type { PresentTask } from './present.ts'
+import type { Refusal } from './refusal.ts'
 
 /** A thread waits for the network most of the time, so it has several transfers open at once. */
 const TRANSFERS_PER_THREAD = 16
@@ -95,6 +97,11 @@ export class TransferThreads {
 
   async pack(items: readonly PackItem[], framesBefore: number): Promise<PackResult> {
     return (await this.#pool.run({ items, framesBefore }, { name: 'packBlobs' })) as PackResult
+  }
+
+  /** Sends a few bytes to the primary. Returns why they were not taken, or null. */
+  async post(task: PostTask): Promise<Refusal | null> {
+    return (await this.#pool.run(task, { name: 'postJson' })) as Refusal | null
   }
 
   async close(): Promise<void> {

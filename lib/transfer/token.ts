@@ -6,10 +6,11 @@ import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
 
-/** Which blobs a token is good for: exactly one, or exactly one list. */
+/** What a token is good for: exactly one blob, exactly one list of them, or the site's own word about itself. */
 export type TokenScope =
   | { readonly replicable_name: string; readonly replicable_id: string }
   | { readonly replicable_name: string; readonly replicable_ids_sha256: string }
+  | { readonly scope: 'geo_api' }
 
 const SCHEME = 'GL-Geo'
 // GB.E.1
@@ -37,6 +38,7 @@ export async function signRequest(site: Site, secret: string, scope: TokenScope,
 const scopeShape = z.union([
   z.strictObject({ replicable_name: z.string(), replicable_id: z.coerce.string() }),
   z.strictObject({ replicable_name: z.string(), replicable_ids_sha256: z.string() }),
+  z.strictObject({ scope: z.literal('geo_api') }),
 ])
 
 /**

@@ -1,6 +1,7 @@
 /** What the transfer threads can do, by name. */
 export { packBlobs } from './pack.ts'
 export { discardBlobs, placeBlobs } from './place.ts'
+export { postJson } from './post.ts'
 export { findPresent } from './present.ts'
 export { receiveMany } from './receive-many.ts'
 export { receiveOne } from './receive-one.ts'

@@ -2,17 +2,12 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import { run } from '../databases.ts'
-import { ERROR_CODES, type ErrorCode, GeoError, messageOf } from '../errors.ts'
+import { ERROR_CODES, GeoError, messageOf } from '../errors.ts'
 import type { JobFailure } from '../job-loop.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Refusal } from '../transfer/refusal.ts'
-
-/** One thing an operator should know. */
-export interface Finding {
-  readonly code: ErrorCode
-  readonly message: string
-  readonly advice: string
-}
+import { checkCursor } from './cursor-health.ts'
+import { type Finding, finding } from './finding.ts'
 
 /** `unhealthy` where something keeps blobs from being replicated or verified; findings of a healthy site are hints. */
 export interface Health {
@@ -28,12 +23,6 @@ export interface HealthSources {
   readonly replicables: readonly Replicable[]
   jobFailures(): readonly JobFailure[]
   transferRefusal(): Refusal | null
-  /** Events handled before their turn, for a transaction on the primary stays open. */
-  earlyEvents(): number
-}
-
-function finding(code: ErrorCode, message: string): Finding {
-  return { code, message, advice: ERROR_CODES[code][1] }
 }
 
 /** What is wrong with this site now. Never counts rows, never throws. */
@@ -44,14 +33,14 @@ export async function checkHealth(sources: HealthSources): Promise<Health> {
     if (!sources.sites.me) findings.push(finding('SITE_UNKNOWN', `No site is named "${sources.sites.siteName}"`))
     else if (!sources.sites.me.enabled) findings.push(finding('SITE_DISABLED', 'This site is disabled'))
     if (sources.sites.role === 'secondary') findings.push(...(await checkReplica(sources)))
+    if (sources.sites.role === 'secondary' && sources.tracking)
+      findings.push(...(await checkCursor(sources.main, sources.tracking)))
     findings.push(...(await checkStores(sources)))
   } catch (reason) {
     findings.push(finding(reason instanceof GeoError ? reason.code : 'DATABASE_UNAVAILABLE', messageOf(reason)))
   }
   const refusal = sources.transferRefusal()
   if (refusal) findings.push(finding(refusal.code, refusal.message))
-  const early = sources.earlyEvents()
-  if (early > 0) findings.push(finding('CURSOR_HELD', `${early} events were handled before their turn`))
   for (const { job, error } of sources.jobFailures()) {
     const code = error instanceof GeoError ? error.code : 'JOB_FAILING'
     findings.push(finding(code, `${job}: ${messageOf(error)}`))

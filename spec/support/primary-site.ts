@@ -22,6 +22,8 @@ export interface PrimarySite {
   readonly tokyo: Site
   readonly paris: Site
   readonly clock: ShiftedClock
+  /** As hex: a secondary of this site needs the same. */
+  readonly encryptionKey: string
   /** The codes of what was logged as wrong since the last call, in that order. */
   takeLoggedCodes(): unknown[]
   /** A row with a file path; the file too where bytes are given. Returns the row's key. */
@@ -76,6 +78,7 @@ export async function createPrimarySite(): Promise<PrimarySite> {
     port,
     tokyo,
     paris,
+    encryptionKey: key.toString('hex'),
     takeLoggedCodes: () => loggedCodes.splice(0),
     clock,
     async addWidget(filePath, bytes) {

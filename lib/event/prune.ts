@@ -1,0 +1,80 @@
+import type { Knex } from 'knex'
+import { bounded, run } from '../databases.ts'
+import { clusterIdentity } from './cursor.ts'
+import type { EventPosition } from './event-log.ts'
+import { leastPosition } from './node-positions.ts'
+
+const EVENTS_PER_BATCH = 5000
+const MOST_PER_RUN = 50_000
+
+/**
+ * Deletes events that every secondary has read, and those that are older than the retention whoever has not; with no secondary,
+ * all. In the order of the log, so that one position says what is gone; a transaction that is still open keeps what it wrote
+ * and whatever comes after it. Up to 50,000 in one run. Returns how many.
+ */
+export async function pruneEvents(main: Knex, retentionMs: number): Promise<number> {
+  let pruned = 0
+  for (let batch = EVENTS_PER_BATCH; batch === EVENTS_PER_BATCH && pruned < MOST_PER_RUN; pruned += batch) {
+    batch = await bounded(main, (trx) => pruneBatch(trx, retentionMs))
+  }
+  return pruned
+}
+
+async function pruneBatch(trx: Knex.Transaction, retentionMs: number): Promise<number> {
+  const identity = await clusterIdentity(trx)
+  const read = await leastPosition(trx, identity)
+  const readByAll = read ? '(xact_id, id) <= (?::xid8, ?::bigint)' : 'true'
+  const { rows } = await run<{ rows: (EventPosition & { count: number })[] }>(
+    trx,
+    `with settled as materialized (
+       select id, xact_id, ${readByAll} or created_at < clock_timestamp() - ? * interval '1 ms' as done
+       from geo_events where xact_id < pg_snapshot_xmin(pg_current_snapshot())
+       order by xact_id, id limit ${EVENTS_PER_BATCH}
+     ), first_kept as (
+       select xact_id, id from settled where not done order by xact_id, id limit 1
+     ), pruned as (
+       delete from geo_events e using settled s
+       where e.id = s.id and not exists (select from first_kept k where (s.xact_id, s.id) >= (k.xact_id, k.id))
+       returning e.xact_id, e.id
+     )
+     select xact_id::text as "xactId", id::text as "eventId", (count(*) over ())::int as count
+     from pruned order by pruned.xact_id desc, pruned.id desc limit 1`,
+    [...(read ? [read.xactId, read.eventId] : []), retentionMs],
+  )
+  const [last] = rows
+  if (!last) return 0
+  await notePruned(trx, identity.systemIdentifier, last)
+  return last.count
+}
+
+/** In the transaction that deletes: a standby shows both or neither. */
+async function notePruned(trx: Knex.Transaction, systemIdentifier: string, upTo: EventPosition): Promise<void> {
+  await run(
+    trx,
+    `insert into geo_event_prunes as p (system_identifier, xact_id, event_id, pruned_at)
+     values (?, ?::xid8, ?::bigint, clock_timestamp())
+     on conflict (system_identifier) do update
+     set xact_id = excluded.xact_id, event_id = excluded.event_id, pruned_at = excluded.pruned_at
+     where (p.xact_id, p.event_id) < (excluded.xact_id, excluded.event_id)`,
+    [systemIdentifier, upTo.xactId, upTo.eventId],
+  )
+}
+
+/**
+ * Up to where events were pruned, if that is after the given position: then some may never have been read. To be asked after
+ * the events themselves: what was pruned between the two questions is noticed, not skipped.
+ */
+export async function prunedBeyond(
+  db: Knex,
+  systemIdentifier: string,
+  position: EventPosition,
+): Promise<EventPosition | null> {
+  const { rows } = await run<{ rows: EventPosition[] }>(
+    db,
+    `select xact_id::text as "xactId", event_id::text as "eventId" from geo_event_prunes
+     where system_identifier = ? and (xact_id, event_id) > (?::xid8, ?::bigint)
+       and xact_id < pg_snapshot_xmin(pg_current_snapshot())`,
+    [systemIdentifier, position.xactId, position.eventId],
+  )
+  return rows[0] ?? null
+}

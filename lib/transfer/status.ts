@@ -1,0 +1,66 @@
+import express, { type Request, type Response, type Router } from 'express'
+import { z } from 'zod'
+import type { Clock } from '../clock.ts'
+import { GeoError } from '../errors.ts'
+import type { LoggerLike } from '../log.ts'
+import type { SiteDirectory } from '../site.ts'
+import { answerErrors } from './answer-errors.ts'
+import { authenticate } from './token.ts'
+
+export const STATUS_PATH = '/api/v4/geo/status'
+
+const LONGEST_BODY = '256kb'
+
+const position = z.string().regex(/^\d{1,20}$/)
+const reportShape = z.looseObject({
+  cursor_xact_id: position,
+  cursor_last_event_id: position,
+  system_identifier: z.string().min(1).max(64),
+  timeline: z.int().min(0),
+  /** Fields per type, by name. */
+  status: z.record(z.string(), z.unknown()).default({}),
+})
+
+/** What a secondary tells of itself (GB.G.2). Numbers of events and transactions as texts. */
+export type StatusReport = z.input<typeof reportShape>
+
+export interface StatusContext {
+  readonly sites: SiteDirectory
+  readonly clock: Clock
+  readonly logger: LoggerLike
+  store(siteId: string, report: z.output<typeof reportShape>): Promise<void>
+}
+
+/** Where secondaries post how far they are; on the primary, signed with the scope `geo_api`. */
+export function statusRouter(context: StatusContext): Router {
+  const router = express.Router()
+  // Signatures first: no body is read for strangers.
+  const authenticated = (request: Request, response: Response) => requireSecondary(context, request, response)
+  router.post(
+    STATUS_PATH,
+    (request, response, next) => void authenticated(request, response).then(() => next(), next),
+    express.json({ limit: LONGEST_BODY }),
+    (request, response, next) => void take(context, request, response).catch(next),
+  )
+  router.use(STATUS_PATH, answerErrors(context.logger))
+  return router
+}
+
+async function requireSecondary({ sites, clock }: StatusContext, request: Request, response: Response): Promise<void> {
+  await sites.ensureFresh()
+  const { site, scope } = await authenticate(request.get('authorization'), sites, clock)
+  if (!('scope' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
+  if (sites.role !== 'primary') throw new GeoError('NOT_PRIMARY', `"${sites.siteName}" is not the primary site`)
+  if (site.primary) throw new GeoError('INVALID_REQUEST', 'Only a secondary has a status to post')
+  response.locals['geoSiteId'] = site.id
+}
+
+async function take({ store }: StatusContext, request: Request, response: Response): Promise<void> {
+  const parsed = reportShape.safeParse(request.body)
+  if (!parsed.success) {
+    const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
+    throw new GeoError('INVALID_REQUEST', problems.join('; '))
+  }
+  await store(String(response.locals['geoSiteId']), parsed.data)
+  response.status(201).json({})
+}
