@@ -27,6 +27,11 @@ export interface LeaseRequest {
   readonly capacity: number
 }
 
+/** Whether the lease lives for certain: also right after the whole process was stopped for a while, before its timers run. */
+export function isLive({ signal, endsAt }: Lease): boolean {
+  return !signal.aborted && process.hrtime.bigint() < Atomics.load(endsAt, 0)
+}
+
 interface Held {
   readonly controller: AbortController
   readonly endsAt: BigInt64Array
@@ -41,6 +46,7 @@ export class Leases {
   readonly #clock: Clock
   readonly #holder: string
   readonly #held = new Map<string, Held>()
+  #stopped = false
 
   constructor(holder: string, clock: Clock) {
     this.#holder = holder
@@ -95,6 +101,8 @@ export class Leases {
     const held = { controller, endsAt, endsAtMs: 0 }
     this.#extend(held, acquiredAtMs)
     this.#held.set(id, held)
+    // What was claimed while the process was told to stop is given back with the rest.
+    if (this.#stopped) this.cutAll()
     return { id, signal: controller.signal, endsAt }
   }
 
@@ -110,7 +118,7 @@ export class Leases {
    * one batch that is long in committing must not cost its process the leases of all others.
    */
   async hold(trx: Knex.Transaction, lease: Lease): Promise<boolean> {
-    if (lease.signal.aborted) return false
+    if (!isLive(lease)) return false
     const { rows } = await run<{ rows: unknown[] }>(
       trx,
       'select 1 from geo_leases where id = ? and expires_at > clock_timestamp() for key share',
@@ -164,8 +172,9 @@ export class Leases {
     held.controller.abort(new GeoError('LEASE_LOST', `Lease ${id} ${why}`))
   }
 
-  /** Cuts everything that runs under a lease of this process: for stop. */
+  /** Cuts everything that runs, and will run, under a lease of this process: for stop. */
   cutAll(): void {
+    this.#stopped = true
     for (const [id, held] of this.#held) this.#cut(id, held, 'is given back: this process stops')
   }
 

@@ -22,7 +22,9 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
   const { replicable, lease, rows } = batch
   const mine = await tracking.transaction(async (trx) => {
     if (!(await leases.hold(trx, lease))) return false
-    const { synced, failed } = await place(context, batch, findings)
+    const outcome = await place(context, batch, findings)
+    if (!outcome) return false
+    const { synced, failed } = outcome
     const succeeded = await markSynced(trx, replicable, lease.id, synced)
     logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
     const marked = new Set(succeeded.map((row) => row.id))
@@ -48,14 +50,16 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
   else logDownloads(context, batch, findings, mine)
 }
 
-/** Renames what has arrived. What is marked afterwards, besides what failed before. */
+/** Renames what has arrived. What is marked afterwards, besides what failed before; null where the lease has ended meanwhile. */
 async function place(
   { threads }: DownloadContext,
-  { replicable }: SyncBatch,
+  { replicable, lease }: SyncBatch,
   findings: Findings,
-): Promise<{ synced: SyncedRow[]; failed: FailedBlob[] }> {
+): Promise<{ synced: SyncedRow[]; failed: FailedBlob[] } | null> {
   const { root, durable } = replicable.store
-  const placed = findings.received.length ? await threads.place({ root, durable, blobs: findings.received }) : []
+  const task = { root, durable, blobs: findings.received, endsAt: lease.endsAt }
+  const placed = findings.received.length > 0 ? await threads.place(task) : []
+  if (!placed) return null
   const failed = [...findings.failed]
   const there = [...findings.present]
   findings.received.forEach((blob, position) => {

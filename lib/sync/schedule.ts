@@ -3,6 +3,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { scopeProblem } from '../blob/scope.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
+import { isLive } from '../lease.ts'
 import { type ClaimedRow, claimRows, typesToSync } from '../registry/claims.ts'
 import { BLOBS_PER_REQUEST, RESPONSE_BYTES } from '../transfer/frame.ts'
 import type { Refusal } from '../transfer/refusal.ts'
@@ -90,7 +91,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
     try {
       const refusal = await downloadBatch(this.#context, batch)
       // A transfer that was cut with its lease says nothing of the primary.
-      if (!batch.lease.signal.aborted) this.#settle(refusal)
+      if (isLive(batch.lease)) this.#settle(refusal)
     } finally {
       this.#context.leases.forget(batch.lease)
     }

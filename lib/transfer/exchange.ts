@@ -92,7 +92,8 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   onRequestStart(controller: Dispatcher.DispatchController): void {
     const { signal } = this.#line
     const cut = (): void => controller.abort(new Error('The transfer was cut from this side'))
-    if (signal.aborted) cut()
+    // The last moment before it is sent: the process may have been stopped since it was decided to send it.
+    if (!this.#line.live) cut()
     else signal.addEventListener('abort', cut, { once: true })
     this.#stopListening = () => signal.removeEventListener('abort', cut)
   }

@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
-import { MessageChannel } from 'node:worker_threads'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
+import { GeoError } from '../errors.ts'
 import type { Lease } from '../lease.ts'
 import type { Bandwidth } from './bandwidth.ts'
 import type { ReceivedBlob, ReceiveResult, ReceiveTask } from './blob-order.ts'
@@ -25,6 +26,7 @@ export interface TransferLine {
 /** Threads that move bytes between the network and the disk. The main thread keeps rows and decisions. */
 export class TransferThreads {
   readonly #pool: Piscina
+  #closed = false
 
   /** `ca`: certificates in PEM that are trusted beside Node's own. */
   constructor(threads: number, ca: readonly string[] = []) {
@@ -68,10 +70,7 @@ export class TransferThreads {
     try {
       const name = how === 'one' ? 'receiveOne' : 'receiveMany'
       const line = { port: there, endsAt, rate: main.bandwidth.rate }
-      const result = (await this.#pool.run(
-        { ...task, authorization, line },
-        { name, transferList: [there] },
-      )) as ReceiveResult
+      const result = await this.#run<ReceiveResult>(name, { ...task, authorization, line }, [there])
       main.bandwidth.giveBack(result.unspent)
       return result
     } finally {
@@ -80,8 +79,8 @@ export class TransferThreads {
     }
   }
 
-  async place(task: PlaceTask): Promise<Placed[]> {
-    return (await this.#pool.run(task, { name: 'placeBlobs' })) as Placed[]
+  async place(task: PlaceTask): Promise<Placed[] | null> {
+    return this.#run('placeBlobs', task)
   }
 
   /** Sizes of those blobs that lie in their places already and are what is expected; null for the others. */
@@ -92,11 +91,11 @@ export class TransferThreads {
   /** Removes what has arrived and is not wanted any more; parts stay, for another process may be at them. */
   async discard(blobs: readonly ReceivedBlob[]): Promise<void> {
     const paths = blobs.filter((blob) => blob.notePath === null).map((blob) => blob.temporaryPath)
-    if (paths.length > 0) await this.#pool.run(paths, { name: 'discardBlobs' })
+    if (paths.length > 0) await this.#run('discardBlobs', paths)
   }
 
   async pack(items: readonly PackItem[], framesBefore: number): Promise<PackResult> {
-    return (await this.#pool.run({ items, framesBefore }, { name: 'packBlobs' })) as PackResult
+    return this.#run('packBlobs', { items, framesBefore })
   }
 
   /** Sends a few bytes to the primary. Returns why they were not taken, or null. */
@@ -104,7 +103,18 @@ export class TransferThreads {
     return (await this.#pool.run(task, { name: 'postJson' })) as Refusal | null
   }
 
+  /** Ends the threads. What they are at, and what they are asked for later, rejects with `STOPPED`. */
   async close(): Promise<void> {
+    this.#closed = true
     await this.#pool.destroy()
+  }
+
+  async #run<Result>(name: string, task: unknown, transferList: MessagePort[] = []): Promise<Result> {
+    try {
+      return (await this.#pool.run(task, { name, transferList })) as Result
+    } catch (reason) {
+      if (this.#closed) throw new GeoError('STOPPED', 'This process of the site has stopped', { cause: reason })
+      throw reason
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { extname } from 'node:path'
 import { Piscina } from 'piscina'
 import type { Digest } from '../blob/digest.ts'
-import type { ErrorCode } from '../errors.ts'
+import { type ErrorCode, GeoError } from '../errors.ts'
 
 /** A file to be hashed. */
 export interface ChecksumTask {
@@ -18,6 +18,7 @@ export type ChecksumResult =
 /** Threads that hash what is stored. The main thread only sees digests. */
 export class ChecksumPool {
   readonly #pool: Piscina
+  #closed = false
   readonly threads: number
 
   constructor(threads: number) {
@@ -35,11 +36,18 @@ export class ChecksumPool {
    * what it has, of the first tasks at least one: what is known of many large files is not lost with the last of them.
    */
   async checksumSome(tasks: readonly ChecksumTask[]): Promise<ChecksumResult[]> {
-    return tasks.length === 0 ? [] : ((await this.#pool.run(tasks)) as ChecksumResult[])
+    if (tasks.length === 0) return []
+    try {
+      return (await this.#pool.run(tasks)) as ChecksumResult[]
+    } catch (reason) {
+      if (this.#closed) throw new GeoError('STOPPED', 'This process of the site has stopped', { cause: reason })
+      throw reason
+    }
   }
 
-  /** Ends the threads; what they are at is lost. */
+  /** Ends the threads. What they are at, and what they are asked for later, rejects with `STOPPED`. */
   async close(): Promise<void> {
+    this.#closed = true
     await this.#pool.destroy()
   }
 }

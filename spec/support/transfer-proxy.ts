@@ -11,7 +11,7 @@ export interface TransferProxy {
   /** The most that were open at any one time. */
   readonly mostOpen: number
   /** How often each record was asked for. */
-  readonly askedFor: ReadonlyMap<string, number>
+  readonly askedFor: Map<string, number>
   /** Answers that begin from now on wait for `release`. */
   hold(): void
   release(): void
