@@ -4,6 +4,7 @@ import { Command } from 'commander'
 import { GeoError, messageOf } from '../errors.ts'
 import { siteCommand } from './site.ts'
 import { verifyCommand } from './verify.ts'
+import { workCommand } from './work.ts'
 
 async function version(): Promise<string> {
   // From lib in the repository, from dist/lib in the package.
@@ -19,6 +20,7 @@ const program = new Command('geo')
   .version(await version())
   .addCommand(siteCommand())
   .addCommand(verifyCommand())
+  .addCommand(workCommand())
 
 try {
   await program.parseAsync()

@@ -17,7 +17,8 @@ export class ForkedSite {
   readonly name: string
   readonly url: string
   readonly blobsDir: string
-  readonly #environment: Readonly<Record<string, string>>
+  /** What its process finds in its environment. */
+  readonly environment: Readonly<Record<string, string>>
   #child: ChildProcess | null = null
   #output = ''
 
@@ -25,13 +26,13 @@ export class ForkedSite {
     this.name = name
     this.url = url
     this.blobsDir = blobsDir
-    this.#environment = environment
+    this.environment = environment
   }
 
   /** Resolves when it serves. */
   async start(): Promise<void> {
     const child = fork(SERVER, {
-      env: { ...process.env, ...this.#environment },
+      env: { ...process.env, ...this.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: [],
     })

@@ -27,6 +27,8 @@ export interface TwoSitesOptions {
   readonly secondaryMain?: 'standby' | 'primary'
   /** Whether the secondary passes writes on. Default: it answers 409. */
   readonly forwardsWrites?: boolean
+  /** More environment variables of the secondary's process. */
+  readonly secondaryEnvironment?: Readonly<Record<string, string>>
   /** Puts something between the sites: given the primary's URL, it returns the one that the secondary is to ask. */
   readonly between?: (primaryUrl: string) => Promise<string>
 }
@@ -77,6 +79,7 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
     MAIN_DATABASE_URL: options.secondaryMain === 'primary' ? databases.mainUrl : databases.standbyUrl,
     TRACKING_DATABASE_URL: databases.trackingUrl,
     FORWARD_WRITES: String(options.forwardsWrites ?? false),
+    ...options.secondaryEnvironment,
   })
 
   const stop = async (): Promise<void> => {
