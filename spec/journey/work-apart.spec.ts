@@ -1,20 +1,16 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
-import { fileURLToPath } from 'node:url'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { proxyTransfers, type TransferProxy } from '../support/transfer-proxy.ts'
 import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
+import { killWorkers, startWorker, type WorkerProcess } from '../support/worker-processes.ts'
 
-const PROGRAM = fileURLToPath(new URL('../../lib/cli/geo.ts', import.meta.url))
-const CONFIG = fileURLToPath(new URL('../../fixtures/widget-app/geo.config.ts', import.meta.url))
 // A machine under load takes long to begin a process.
 const TIMEOUT_MS = 40_000
 
 describe('A site whose web process says work: false', { timeout: 120_000 }, () => {
   let sites: TwoSites
   let proxy: TransferProxy
-  const workers: ChildProcess[] = []
+  const workers: WorkerProcess[] = []
 
   beforeAll(async () => {
     sites = await startTwoSites({
@@ -30,35 +26,17 @@ describe('A site whose web process says work: false', { timeout: 120_000 }, () =
     await sites?.stop()
     await proxy?.close()
   })
-  afterEach(() => {
+  afterEach(async () => {
     proxy.release()
-    for (const worker of workers.splice(0)) worker.kill('SIGKILL')
+    await killWorkers(workers.splice(0))
   })
 
   const leases = () => sites.databases.tracking('geo_leases')
 
-  /** `geo work`, as soon as it works. */
-  async function startWorker(): Promise<{ worker: ChildProcess; said: () => string; ended: Promise<unknown[]> }> {
-    const { environment } = sites.secondary
-    const env = { ...process.env, ...environment }
-    const worker = spawn(process.execPath, [PROGRAM, 'work', '--config', CONFIG], {
-      env,
-      stdio: ['ignore', 'pipe', 'pipe'],
-    })
-    workers.push(worker)
-    let said = ''
-    for (const output of [worker.stdout, worker.stderr]) {
-      output.on('data', (chunk: Buffer) => {
-        said += chunk.toString()
-      })
-    }
-    const ended = once(worker, 'exit')
-    await until(
-      () => said.includes('works for'),
-      TIMEOUT_MS,
-      () => `the worker to begin: ${said}`,
-    )
-    return { worker, said: () => said, ended }
+  async function worker(): Promise<WorkerProcess> {
+    const started = await startWorker(sites.secondary)
+    workers.push(started)
+    return started
   }
 
   it('serves and does no work, and geo work does it', async () => {
@@ -72,29 +50,29 @@ describe('A site whose web process says work: false', { timeout: 120_000 }, () =
     })
     expect((await sites.health(sites.secondary)).status).toBe('healthy')
 
-    const { worker, ended } = await startWorker()
+    const { child, ended } = await worker()
     await sites.untilVerified({ widgets: 1, gadgets: 0 })
-    worker.kill('SIGTERM')
+    child.kill('SIGTERM')
     expect(await ended).toEqual([0, null])
     expect(await leases()).toEqual([])
   })
 
   it('geo work drains on the first signal, and on a second one stops at once and gives back what it had claimed', async () => {
-    const { worker, said, ended } = await startWorker()
+    const { child, said, ended } = await worker()
     proxy.hold()
     await sites.upload('widgets', 'b.txt', 'more bytes')
     await until(() => proxy.open === 1, TIMEOUT_MS)
-    worker.kill('SIGINT')
+    child.kill('SIGINT')
     await until(() => said().includes('waits for what runs'), TIMEOUT_MS)
     expect(proxy.open).toBe(1)
-    expect(worker.exitCode).toBeNull()
+    expect(child.exitCode).toBeNull()
     // The same signal twice in a moment, as npx passes it on, is one.
-    worker.kill('SIGINT')
+    child.kill('SIGINT')
     const endMs = performance.now() + 700
     await until(() => performance.now() > endMs)
-    expect(worker.exitCode).toBeNull()
+    expect(child.exitCode).toBeNull()
 
-    worker.kill('SIGINT')
+    child.kill('SIGINT')
     expect(await ended).toEqual([0, null])
     expect(await leases()).toEqual([])
     expect(await sites.databases.tracking('widget_registry').where({ retry_count: 0 })).toHaveLength(2)
