@@ -58,7 +58,11 @@ export function splitUrl(url: string): { origin: string; path: string } | null {
 }
 
 /** Sends a request; resolves when the head of the answer is there. Rejects where none came. */
-export function exchange(asked: Asked, idleTimeoutMs: number, line: Pick<Line, 'signal' | 'spend'>): Promise<Answer> {
+export function exchange(
+  asked: Asked,
+  idleTimeoutMs: number,
+  line: Pick<Line, 'signal' | 'live' | 'spend'>,
+): Promise<Answer> {
   const { method, url, headers, body } = asked
   const split = splitUrl(url)
   if (!split) return Promise.reject(new TypeError('Not an absolute http or https URL'))
@@ -70,7 +74,7 @@ export function exchange(asked: Asked, idleTimeoutMs: number, line: Pick<Line, '
 }
 
 class AnswerHandler implements Dispatcher.DispatchHandler {
-  readonly #line: Pick<Line, 'signal' | 'spend'>
+  readonly #line: Pick<Line, 'signal' | 'live' | 'spend'>
   readonly #answered: (answer: Answer) => void
   readonly #failed: (reason: unknown) => void
   readonly #ended = Promise.withResolvers<void>()
@@ -78,7 +82,7 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   #stopListening = (): void => undefined
 
   constructor(
-    line: Pick<Line, 'signal' | 'spend'>,
+    line: Pick<Line, 'signal' | 'live' | 'spend'>,
     answered: (answer: Answer) => void,
     failed: (reason: unknown) => void,
   ) {

@@ -13,7 +13,8 @@ export interface PostTask {
 export async function postJson({ url, authorization, body, timeoutMs }: PostTask): Promise<Refusal | null> {
   const asked: Asked = { method: 'POST', url, headers: { authorization, 'content-type': 'application/json' }, body }
   try {
-    const answer = await exchange(asked, timeoutMs, { signal: AbortSignal.timeout(timeoutMs), spend: () => null })
+    const line = { signal: AbortSignal.timeout(timeoutMs), live: true, spend: () => null }
+    const answer = await exchange(asked, timeoutMs, line)
     if (answer.status >= 300) return await readRefusal(answer)
     await readShort(answer)
     return null

@@ -85,7 +85,7 @@ export class TransferThreads {
 
   /** Sizes of those blobs that lie in their places already and are what is expected; null for the others. */
   async findPresent(task: PresentTask): Promise<(number | null)[]> {
-    return (await this.#pool.run(task, { name: 'findPresent' })) as (number | null)[]
+    return this.#run('findPresent', task)
   }
 
   /** Removes what has arrived and is not wanted any more; parts stay, for another process may be at them. */
@@ -100,7 +100,7 @@ export class TransferThreads {
 
   /** Sends a few bytes to the primary. Returns why they were not taken, or null. */
   async post(task: PostTask): Promise<Refusal | null> {
-    return (await this.#pool.run(task, { name: 'postJson' })) as Refusal | null
+    return this.#run('postJson', task)
   }
 
   /** Ends the threads. What they are at, and what they are asked for later, rejects with `STOPPED`. */
