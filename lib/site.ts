@@ -16,6 +16,7 @@ export class SiteDirectory {
   readonly #clock: Clock
   #sites: readonly Site[] = []
   #loadedAtMs = Number.NEGATIVE_INFINITY
+  #refreshing: Promise<void> | null = null
 
   constructor(siteName: string, db: Knex, encryptionKey: Buffer, clock: Clock) {
     this.siteName = siteName
@@ -33,7 +34,12 @@ export class SiteDirectory {
 
   /** Reads the table again where the copy is older than five seconds. */
   async ensureFresh(): Promise<void> {
-    if (this.#clock.monotonicMs() - this.#loadedAtMs >= REFRESH_EVERY_MS) await this.refresh()
+    if (this.#clock.monotonicMs() - this.#loadedAtMs < REFRESH_EVERY_MS) return
+    // Many requests at once ask the table once.
+    this.#refreshing ??= this.refresh().finally(() => {
+      this.#refreshing = null
+    })
+    await this.#refreshing
   }
 
   get me(): Site | null {
