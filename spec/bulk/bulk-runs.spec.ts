@@ -8,6 +8,7 @@ import { insertPending } from '../../lib/registry/registry.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { type BulkSite, openBulkSite } from '../support/bulk-site.ts'
+import { databaseUrl, withClient } from '../support/database-server.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import {
   addRegistryRow,
@@ -17,6 +18,7 @@ import {
   secondsFromNow,
   untyped,
 } from '../support/fixture-rows.ts'
+import { until } from '../support/until.ts'
 
 const declared = declareReplicables('unused')
 const widgets = untyped(declared.widgets)
@@ -165,8 +167,8 @@ describe('Bulk resync', () => {
     const { tracking } = databases
     await addKinds()
     await resync()
-    const copy = { id: '2', key: 'a/b', bytes: 3, verifiable: true }
-    await tracking.transaction((trx) => markSynced(trx, widgets, '9', [copy as never]))
+    const copy = { id: '2', key: 'a/b', bytes: 3, verifiable: true, rowVersion: '1' }
+    await tracking.transaction((trx) => markSynced(trx, widgets, '9', [copy]))
     expect(await registryRow(tracking, widgets, '2')).toMatchObject({ state: SYNC_STATE.pending, lease_id: '9' })
   })
 })
@@ -311,6 +313,24 @@ describe('A page of a bulk run', () => {
     const other = openBulkSite(databases, 'paris')
     await other.work()
     expect(await other.bulk.get(run.id)).toMatchObject({ state: 'finished', examined: MANY, changed: MANY })
+  })
+
+  it('stops with its database and goes on with it', async () => {
+    const { tracking, trackingUrl } = databases
+    await addSynced(MANY)
+    const run = await paris.bulk.start({ action: 'resync', type: 'widget' })
+    await paris.page()
+    const { rows } = await tracking.raw('select current_database() as name')
+    const { name } = rows[0]
+    await withClient(databaseUrl(trackingUrl, 'postgres'), async (client) => {
+      await client.query(`alter database ${name} with allow_connections false`)
+      await client.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name])
+      for (let attempt = 1; attempt <= 3; attempt += 1) await expect(paris.page()).rejects.toThrow()
+      await client.query(`alter database ${name} with allow_connections true`)
+    })
+    await until(() => paris.page().catch(() => false))
+    await paris.work()
+    expect(await paris.bulk.get(run.id)).toMatchObject({ state: 'finished', examined: MANY, changed: MANY })
   })
 
   it('is done by one of several processes at once, and counted once', async () => {
