@@ -16,6 +16,7 @@ import type { GeoOptions } from '../options.ts'
 import { parseOptions } from '../options.ts'
 import { type Factories, factoriesFor, type InsertRow } from './factories.ts'
 import { type KeptLog, keptLog } from './kept-log.ts'
+import { step } from './settle.ts'
 
 export interface BenchOptions {
   /** The host's declaration. Its own store is never touched: each site of the bench has a folder instead. */
@@ -116,9 +117,7 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
     },
     async runJob({ parts }, name) {
       await bench.caughtUp()
-      const job = parts.jobs.find((known) => known.name === name)
-      if (!job) throw new Error(`No job is named ${name}`)
-      while (await job.run(new AbortController().signal));
+      while (await step(parts, name));
     },
     events: () =>
       main('geo_events').where({ replicable_name: primary.type.name }).orderBy('id').select('event_name', 'payload'),

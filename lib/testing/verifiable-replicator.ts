@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
 import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import { EVENT_NAMES } from '../event/event-log.ts'
-import { countRegistry } from '../registry/counts.ts'
 import { SYNC_STATE as S } from '../registry/sync-state.ts'
-import { countPrimary } from '../verification/counts.ts'
-import { VERIFICATION_STATE as V, VERIFICATION, type VerificationState } from '../verification/verification-state.ts'
+import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
 import { registryRow, stateRow } from './rows.ts'
 import type { TestRunner } from './runner.ts'
 import { assertColumns, registryOf, type Subject, stateOf } from './subject.ts'
+import { verificationCounters } from './verification-counters.ts'
 
 /*
  * GB.M.4. Left out, or another way here:
@@ -28,7 +27,10 @@ import { assertColumns, registryOf, type Subject, stateOf } from './subject.ts'
  */
 
 /** The suite 'a verifiable replicator'. */
-export function aVerifiableReplicator({ describe, it, beforeEach }: TestRunner, { replicable, bench }: Subject): void {
+export function aVerifiableReplicator(runner: TestRunner, subject: Subject): void {
+  const { describe, it, beforeEach } = runner
+  const { replicable, bench } = subject
+
   describe('a verifiable replicator', () => {
     beforeEach(() => bench().reset())
 
@@ -40,81 +42,19 @@ export function aVerifiableReplicator({ describe, it, beforeEach }: TestRunner, 
       for (const where of ['primary', 'secondary'] as const) {
         for (const on of [true, false]) {
           it(`is ${on} on the ${where} with the replication flag ${on ? 'on' : 'off'}`, async () => {
-            const { make, primary, secondary, caughtUp } = bench()
+            const { make, caughtUp } = bench()
             await make.registry({ sync: 'synced', of: await make.row({ state: { verification_state: V.pending } }) })
             await caughtUp()
             bench().switchFlag(on)
             const { hash, verify } = bench()[where].parts.sources
             const batch = await (where === 'primary' ? hash : verify).claim()
             assert.equal(batch !== null, on)
-            for (const { parts } of [primary, secondary]) await parts.leases.cutAll()
           })
         }
       }
     })
 
-    describe('checksummed_count and checksum_failed_count', () => {
-      const expected: Record<VerificationState, [checksummed: number, failed: number]> = {
-        pending: [0, 0],
-        started: [0, 0],
-        succeeded: [1, 0],
-        failed: [0, 1],
-        disabled: [0, 0],
-      }
-      for (const state of VERIFICATION.states) {
-        it(`are ${expected[state].join(' and ')} of a record that is ${state}`, async () => {
-          const { main, primary, make } = bench()
-          await make.row({ state: { verification_state: V[state] } })
-          const { checksummed, checksumFailed } = await countPrimary(main, primary.type, { enabled: true })
-          assert.deepEqual([checksummed, checksumFailed], expected[state])
-        })
-      }
-
-      it('are 0 without records, and null while verification is disabled', async () => {
-        const { main, primary } = bench()
-        const none = { total: 0, checksummed: 0, checksumFailed: 0 }
-        assert.deepEqual(await countPrimary(main, primary.type, { enabled: true }), none)
-        const unknown = { total: null, checksummed: null, checksumFailed: null }
-        assert.deepEqual(await countPrimary(main, primary.type, { enabled: false }), unknown)
-      })
-
-      it('checksum_total_count follows the records', async () => {
-        const { main, primary, make } = bench()
-        const record = await make.row({ verification: 'succeeded' })
-        assert.equal((await countPrimary(main, primary.type, { enabled: true })).total, 1)
-        await main(primary.type.table)
-          .where({ [primary.type.keyColumn]: record.id })
-          .delete()
-        assert.equal((await countPrimary(main, primary.type, { enabled: true })).total, 0)
-      })
-    })
-
-    describe('verified_count, verification_failed_count and verification_total_count', () => {
-      const expected: Record<VerificationState, [verified: number, failed: number, total: number]> = {
-        pending: [0, 0, 1],
-        started: [0, 0, 1],
-        succeeded: [1, 0, 1],
-        failed: [0, 1, 1],
-        disabled: [0, 0, 0],
-      }
-      for (const state of VERIFICATION.states) {
-        it(`are ${expected[state].join(', ')} of a synced copy that is ${state}`, async () => {
-          const { tracking, secondary, make } = bench()
-          await make.registry({ sync: 'synced', columns: { verification_state: V[state] } })
-          const counts = await countRegistry(tracking, secondary.type, { enabled: true })
-          assert.deepEqual([counts.verified, counts.verificationFailed, counts.verificationTotal], expected[state])
-        })
-      }
-
-      it('count nothing of a row that is not synced, and are null while verification is disabled', async () => {
-        const { tracking, secondary, make } = bench()
-        await make.registry({ verification: 'succeeded' })
-        const counts = await countRegistry(tracking, secondary.type, { enabled: true })
-        assert.deepEqual([counts.verified, counts.verificationFailed, counts.verificationTotal], [0, 0, 0])
-        const unknown = await countRegistry(tracking, secondary.type, { enabled: false })
-        assert.deepEqual([unknown.verified, unknown.verificationFailed, unknown.verificationTotal], [null, null, null])
-      })
-    })
+    verificationCounters(runner, subject)
 
     it('trigger_background_verification: which jobs run on which role', async () => {
       const { jobs } = bench().primary.parts

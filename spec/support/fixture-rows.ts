@@ -1,6 +1,9 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import { insertSite } from '../../lib/site-table.ts'
+import { type Columns, secondsFromNow } from '../../lib/testing/rows.ts'
+
+export { addRegistryRow, type Columns as RegistryColumns, registryRow, secondsFromNow } from '../../lib/testing/rows.ts'
 
 /** Rows of the fixture host's tables and of what the SDK keeps about them, written directly. */
 
@@ -30,31 +33,8 @@ export async function addHostRow(
   return String(row.id)
 }
 
-export type RegistryColumns = Record<string, unknown>
-
-/** Inserts a registry row; columns that are not given keep their defaults. */
-export async function addRegistryRow(
-  tracking: Knex,
-  { names }: Replicable,
-  id: string,
-  columns: RegistryColumns = {},
-): Promise<void> {
-  await tracking(names.registryTable).insert({ [names.foreignKey]: id, created_at: tracking.fn.now(), ...columns })
-}
-
-/** The registry row of a record, or undefined. */
-export async function registryRow(
-  tracking: Knex,
-  { names }: Replicable,
-  id: string,
-): Promise<RegistryColumns | undefined> {
-  return tracking(names.registryTable)
-    .where({ [names.foreignKey]: id })
-    .first()
-}
-
 /** Every registry row of a type, in order. */
-export async function registryRows(tracking: Knex, { names }: Replicable): Promise<RegistryColumns[]> {
+export async function registryRows(tracking: Knex, { names }: Replicable): Promise<Columns[]> {
   return tracking(names.registryTable).orderBy('id')
 }
 
@@ -64,11 +44,6 @@ export async function registeredIds(tracking: Knex, { names }: Replicable): Prom
     .orderBy(names.foreignKey)
     .select(tracking.raw('??::text as id', [names.foreignKey]))
   return rows.map((row) => row.id)
-}
-
-/** A moment so many seconds from now on the database's clock; negative is past. */
-export function secondsFromNow(db: Knex, seconds: number): Knex.Raw {
-  return db.raw("clock_timestamp() + ? * interval '1 second'", [seconds])
 }
 
 /** A lease of somebody's on records of widgets; with seconds below zero, one that has ended and is not taken over yet. */

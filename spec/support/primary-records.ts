@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { stateTableOf } from '../../lib/blob/primary-checksum.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
+import { writeState } from '../../lib/testing/rows.ts'
 import { addHostRow } from './fixture-rows.ts'
 
 /** A row of the host's with the given columns of verification state, wherever its type keeps them. Returns its key. */
@@ -11,12 +12,7 @@ export async function addRecord(
   state: object = {},
 ): Promise<string> {
   const id = await addHostRow(main, replicable, { filePath })
-  const { table, key } = stateTableOf(replicable)
-  if (replicable.verificationState === 'separate') await main(table).insert({ [key]: id, ...state })
-  else if (Object.keys(state).length > 0)
-    await main(table)
-      .where({ [key]: id })
-      .update(state)
+  await changeState(main, replicable, id, state)
   return id
 }
 
@@ -27,9 +23,6 @@ export async function stateOf(main: Knex, replicable: Replicable, id: string) {
     .first()
 }
 
-export async function changeState(main: Knex, replicable: Replicable, id: string, change: object): Promise<void> {
-  const { table, key } = stateTableOf(replicable)
-  await main(table)
-    .where({ [key]: id })
-    .update(change)
+export function changeState(main: Knex, replicable: Replicable, id: string, change: object): Promise<void> {
+  return writeState(main, replicable, id, { ...change })
 }

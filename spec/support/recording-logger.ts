@@ -1,14 +1,9 @@
-import type { LoggerLike } from '../../lib/log.ts'
+import { type KeptLog, keptLog, type KeptLine as LogLine } from '../../lib/testing/kept-log.ts'
 
-export interface LogLine {
-  readonly level: 'debug' | 'info' | 'warn' | 'error'
-  readonly fields: Readonly<Record<string, unknown>>
-  readonly message: string
-}
+export type { KeptLine as LogLine } from '../../lib/testing/kept-log.ts'
 
-/** A logger that keeps its lines. */
-export interface RecordingLogger extends LoggerLike {
-  readonly lines: LogLine[]
+/** A logger that keeps its lines, and answers for them. */
+export interface RecordingLogger extends KeptLog {
   /** The lines that carry a code: all but those that tell of states. */
   coded(): LogLine[]
   /** The codes of the lines that say that something is wrong, in their order. */
@@ -17,22 +12,16 @@ export interface RecordingLogger extends LoggerLike {
 }
 
 export function recordingLogger(): RecordingLogger {
-  const lines: LogLine[] = []
-  const keep = (level: LogLine['level']) => (fields: object, message: string) => {
-    lines.push({ level, fields: fields as LogLine['fields'], message })
-  }
+  const log = keptLog()
+  const { lines } = log
   const coded = () => lines.filter(({ fields }) => fields['code'] !== undefined)
   return {
-    lines,
+    ...log,
     coded,
     codes: () =>
       coded()
         .filter(({ level }) => level === 'warn' || level === 'error')
         .map(({ fields }) => fields['code']),
     clear: () => void lines.splice(0),
-    debug: keep('debug'),
-    info: keep('info'),
-    warn: keep('warn'),
-    error: keep('error'),
   }
 }
