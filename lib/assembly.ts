@@ -5,6 +5,7 @@ import type { StoreIdentities } from './blob/store-identity.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
 import type { Databases } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import type { RepairContext } from './failover/repair.ts'
 import type { FeatureGate } from './feature.ts'
 import type { Job, JobLoops } from './job-loop.ts'
 import type { Leases } from './lease.ts'
@@ -49,8 +50,10 @@ export interface Assembly {
   readonly bulk: BulkRuns
   /** All periodic work, as `start` runs it in loops. */
   readonly jobs: readonly Job[]
+  readonly repairContext: RepairContext
   readonly retrieve: Router
   readonly status: Router
+  readonly copies: Router
   readonly router: Router
   readonly reading: Reading
   /** Once the caller's transaction has ended, new files are hashed at once. */

@@ -28,6 +28,10 @@ export const ERROR_CODES = Object.freeze({
   FILE_NOT_FOUND: [404, 'Restore the file on the primary, or delete its row there.'],
   CHECKSUM_CHANGED: [404, 'The blob changed meanwhile; it is fetched again by itself.'],
   CORRUPT_ON_PRIMARY: [409, 'Restore the file on the primary from a backup or from a verified secondary.'],
+  COPY_NOT_VERIFIED: [
+    409,
+    'Ask another secondary; this one heals its copy by itself once the primary has the file again.',
+  ],
   INTERNAL: [500, 'See the log of this process; if it persists, report it with the log line.'],
   // reading and writing on a secondary
   READ_ONLY_SITE: [409, 'Send the request to the primary, whose address is in the answer.'],
@@ -74,6 +78,8 @@ export const ERROR_CODES = Object.freeze({
   SCOPE_FAILED: [503, 'Correct `scope` in the declaration of this type; nothing is removed meanwhile.'],
   TIMED_OUT: [500, 'Nothing: it is tried again. If it persists, look for processes that lose the tracking database.'],
   STOPPED: [503, 'Nothing: this process is going away. Ask another one of the site, or again in a moment.'],
+  REPAIR_RUNNING: [409, 'Wait for the repair that another process of this site does.'],
+  SITE_UNREACHABLE: [503, 'Check the network and the URL of that site, and repair again.'],
   // health
   NOT_IN_RECOVERY: [503, 'Point `mainDb` of this secondary at a streaming replica of the primary database.'],
   LOGICAL_REPLICA: [503, 'Use a physical (streaming) replica; logical ones have transaction ids of their own.'],

@@ -7,6 +7,7 @@ import { type Replicator, replicatorOf } from './event/publish.ts'
 import type { ReadOnlyOptions } from './read/read-only.ts'
 import type { ServeOptions } from './read/serve-blob.ts'
 import { type DriftCount, listDrift } from './registry/drift.ts'
+import { type RepairRequest, type RepairResult, repair } from './repairing.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
 import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
@@ -19,7 +20,7 @@ export interface Geo {
   /** All routes; mount it anywhere in the app. */
   readonly router: Router
   /** The same routes, part by part. */
-  readonly routers: { readonly retrieve: Router; readonly status: Router }
+  readonly routers: { readonly retrieve: Router; readonly copies: Router; readonly status: Router }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
   /**
@@ -60,6 +61,12 @@ export interface Geo {
    * `STORE_NOT_MOUNTED`, and the reason of the request's signal.
    */
   verifySample(request: SampleRequest): Promise<SampleResult[]>
+  /**
+   * On the primary: brings back files that are missing or corrupt, from secondaries whose verified copies still have the recorded
+   * checksum. A good file is never replaced. Throws GeoError `NOT_PRIMARY`, `REPAIR_RUNNING`, `INVALID_REQUEST`,
+   * `UNKNOWN_REPLICABLE`, `TYPE_OFF`, `INVALID_RECORD_ID`, `SITE_UNKNOWN`, `STORE_NOT_MOUNTED`.
+   */
+  repair(request?: RepairRequest): Promise<RepairResult[]>
   /** Work on all rows of a type or those that a filter names, done page by page by whichever process of the site works. */
   readonly bulk: {
     /**
@@ -91,7 +98,7 @@ export function facadeOf(assembly: Assembly): Geo {
 
   return Object.freeze({
     router,
-    routers: Object.freeze({ retrieve, status }),
+    routers: Object.freeze({ retrieve, copies: assembly.copies, status }),
     start: assembly.start,
     drain: assembly.drain,
     stop: assembly.stop,
@@ -113,6 +120,7 @@ export function facadeOf(assembly: Assembly): Geo {
         jobFailures: () => loops.failures,
         transferRefusal: () => assembly.sources.sync.refusal,
       }),
+    repair: (request: RepairRequest = {}) => repair(assembly, request),
     verifySample: (request: SampleRequest) => verifySample(assembly, request),
     bulk: Object.freeze({
       start: (request: BulkRequest) => bulk.start(request),

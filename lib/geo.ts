@@ -14,6 +14,7 @@ import { facadeOf, type Geo } from './facade.ts'
 import { FeatureGate } from './feature.ts'
 import { JobLoops } from './job-loop.ts'
 import { Leases } from './lease.ts'
+import { lendingOf } from './lending.ts'
 import { lifecycleOf } from './lifecycle.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
 import { openReading } from './read/reading.ts'
@@ -101,6 +102,9 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
         report.status,
       ),
   })
+  // Where the primary's own file is damaged, a secondary lends its copy.
+  const copies = lendingOf({ main, tracking, sites, replicables: byName, stores, checksums, clock, logger })
+  const repairContext = { main, sites, stores, pool: checksums, threads: transferThreads, clock, idleTimeoutMs }
 
   // The primary hashes its files and announces each checksum; a secondary fetches, hashes and compares.
   const onPrimary = primaryVerification(main, (trx, replicable, ids) =>
@@ -181,6 +185,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const router = express.Router()
   router.use(retrieve)
   router.use(status)
+  router.use(copies)
 
   return Object.freeze({
     settings,
@@ -195,8 +200,10 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     dispatchers,
     bulk,
     jobs,
+    repairContext,
     retrieve,
     status,
+    copies,
     router,
     reading,
     hashAfter,

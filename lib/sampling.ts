@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Assembly } from './assembly.ts'
 import type { Replicable } from './blob/replicable.ts'
+import { chosenTypes } from './chosen-types.ts'
 import { GeoError } from './errors.ts'
 import { whileRenewing } from './renewal.ts'
 import { parseSampleSize } from './verification/draw.ts'
@@ -58,20 +59,5 @@ export async function verifySample(
       results.push(await sampleVerified(work, replicable, { size, seed }, { clock, signal, onProgress }))
     }
     return results
-  })
-}
-
-function chosenTypes(
-  { settings, byName, gate }: Pick<Assembly, 'settings' | 'byName' | 'gate'>,
-  names: readonly string[] | undefined,
-): Replicable[] {
-  if (!names) return settings.replicables.filter((replicable) => gate.replicationEnabled(replicable))
-  return names.map((name) => {
-    const replicable = byName.get(name)
-    if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `No type is named ${JSON.stringify(name)}`)
-    if (!gate.replicationEnabled(replicable)) {
-      throw new GeoError('TYPE_OFF', `The flag ${replicable.names.flag} is off for this site`)
-    }
-    return replicable
   })
 }

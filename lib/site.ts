@@ -51,6 +51,11 @@ export class SiteDirectory {
     return this.me.primary ? 'primary' : 'secondary'
   }
 
+  /** All sites, the primary first, then by name. */
+  get all(): readonly Site[] {
+    return this.#sites
+  }
+
   get primary(): Site | null {
     return this.#sites.find((site) => site.primary) ?? null
   }

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import { Command } from 'commander'
 import { GeoError, messageOf } from '../errors.ts'
+import { repairCommand } from './repair.ts'
 import { siteCommand } from './site.ts'
 import { verifyCommand } from './verify.ts'
 import { workCommand } from './work.ts'
@@ -20,6 +21,7 @@ const program = new Command('geo')
   .version(await version())
   .addCommand(siteCommand())
   .addCommand(verifyCommand())
+  .addCommand(repairCommand())
   .addCommand(workCommand())
 
 try {

@@ -45,6 +45,12 @@ export class ChecksumPool {
     }
   }
 
+  /** The digest of one stored file; null where it cannot be read. */
+  async digestOf(root: string, key: string, algorithm: Digest['algorithm']): Promise<Digest | null> {
+    const [result] = await this.checksumSome([{ root, key, algorithms: [algorithm] }])
+    return result?.ok ? (result.digests[0] ?? null) : null
+  }
+
   /** Ends the threads. What they are at, and what they are asked for later, rejects with `STOPPED`. */
   async close(): Promise<void> {
     this.#closed = true

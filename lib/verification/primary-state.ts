@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { decodeDigest, encodeDigest } from '../blob/digest.ts'
 import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import { wantedRows } from '../blob/scope.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
@@ -21,12 +22,13 @@ const DUE = Object.freeze({
   },
 })
 
-// A state row is there only for an available record; in columns on the host's table, availability has to be asked.
-function candidates(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
-  const { table } = stateTableOf(replicable)
-  const query = db(table)
-  const inScope = replicable.verificationState === 'columns' ? replicable.available(query) : query
-  return inScope.whereRaw(condition)
+// A state row is there only for an available record; in columns on the host's table, availability has to be asked. In a subquery,
+// so that an `or` of the host's stays closed off.
+export function candidates(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
+  const { table, key } = stateTableOf(replicable)
+  const query = db(table).whereRaw(condition)
+  if (replicable.verificationState === 'separate') return query
+  return query.whereRaw('?? in (?)', [key, wantedRows(db, replicable, null).select(db.raw('??', [key]))])
 }
 
 /** Which of the types have a record that waits for its checksum. One statement however many types there are. */
@@ -75,9 +77,11 @@ export function claimVerifiedPrimary(
 
 /** The records of one page, and whether they are verified. */
 export function drawPrimary(main: Knex, replicable: Replicable, request: DrawRequest): Promise<DrawnPage> {
-  const { key } = stateTableOf(replicable)
-  const rows = (db: Knex) =>
-    candidates(db, replicable, 'true').select(db.raw(`?? as key, ??::text as id, ${SUCCEEDED} as verified`, [key, key]))
+  const { table, key } = stateTableOf(replicable)
+  const rows = (db: Knex) => {
+    const states = replicable.verificationState === 'separate' ? db(table) : wantedRows(db, replicable, null)
+    return states.select(db.raw(`?? as key, ??::text as id, ${SUCCEEDED} as verified`, [key, key]))
+  }
   return drawPage(main, rows, replicable.keyType, request)
 }
 

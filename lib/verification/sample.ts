@@ -1,6 +1,7 @@
 import type { Replicable } from '../blob/replicable.ts'
 import type { Clock } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
+import { inParallel } from '../in-parallel.ts'
 import { type Draw, drawRecords, type SampleSize } from './draw.ts'
 import type { VerificationWork } from './verify.ts'
 import { CONFIDENCE, worstShare } from './worst-share.ts'
@@ -59,30 +60,24 @@ export async function sampleVerified(
   let examined = 0
   let bad = 0
 
-  async function examineBatches(): Promise<void> {
-    for await (const ids of { [Symbol.asyncIterator]: () => batches }) {
-      let verdicts = await work.examine(replicable, ids)
-      while (verdicts === null) {
-        await clock.sleep(WAIT_FOR_CAPACITY_MS, signal)
-        signal.throwIfAborted()
-        verdicts = await work.examine(replicable, ids)
-      }
-      for (const verdict of verdicts) {
-        if (verdict.outcome === 'disabled') continue
-        examined += 1
-        if (verdict.outcome === 'succeeded') continue
-        bad += 1
-        const { id, code, message } = verdict
-        if (badRecords.length < MOST_BAD_NAMED) badRecords.push({ id, code, message })
-      }
-      onProgress({ type: replicable.name, seen: draw.total, examined, bad })
+  await inParallel(batches, work.limit(), async (ids) => {
+    signal.throwIfAborted()
+    let verdicts = await work.examine(replicable, ids)
+    while (verdicts === null) {
+      await clock.sleep(WAIT_FOR_CAPACITY_MS, signal)
       signal.throwIfAborted()
+      verdicts = await work.examine(replicable, ids)
     }
-  }
-
-  // All of them end before an error is told: nothing goes on behind the caller's back.
-  const ended = await Promise.allSettled(Array.from({ length: work.limit() }, examineBatches))
-  for (const end of ended) if (end.status === 'rejected') throw end.reason
+    for (const verdict of verdicts) {
+      if (verdict.outcome === 'disabled') continue
+      examined += 1
+      if (verdict.outcome === 'succeeded') continue
+      bad += 1
+      const { id, code, message } = verdict
+      if (badRecords.length < MOST_BAD_NAMED) badRecords.push({ id, code, message })
+    }
+    onProgress({ type: replicable.name, seen: draw.total, examined, bad })
+  })
   const { total } = draw
   const bound = worstShare({ examined, bad, total })
   return { type: replicable.name, seed, total, examined, bad, confidence: CONFIDENCE, worstShare: bound, badRecords }

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
+import { candidates } from './primary-state.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The statements that keep the primary's verification state in step with the host's rows and with time. */
@@ -86,15 +87,10 @@ const LOOK_AGAIN_AFTER_S = 3600
  */
 export async function wakeDisabled(db: Knex, replicable: Replicable, limit: number): Promise<number> {
   const { table, key } = stateTableOf(replicable)
-  const states = db(table)
+  const condition = `${WOKEN.where} and coalesce(verification_started_at, '-infinity') < clock_timestamp() - interval '${LOOK_AGAIN_AFTER_S} s'`
   // In a table of its own, states of records without a file are deleted by the backfill.
-  const inScope = replicable.verificationState === 'columns' ? replicable.available(states) : states
-  const due = inScope
+  const due = candidates(db, replicable, condition)
     .select(db.raw('??', [key]))
-    .whereRaw(
-      `${WOKEN.where} and coalesce(verification_started_at, '-infinity') < clock_timestamp() - ? * interval '1 second'`,
-      [LOOK_AGAIN_AFTER_S],
-    )
     .limit(limit)
     .forUpdate()
     .skipLocked()

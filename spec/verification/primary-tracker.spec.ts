@@ -9,7 +9,7 @@ import { requestChecksum } from '../../lib/verification/await-checksum.ts'
 import { type AnnounceChecksums, primaryVerification } from '../../lib/verification/primary-tracker.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
-import { addSites, secondsFromNow, untyped } from '../support/fixture-rows.ts'
+import { addHostRow, addSites, secondsFromNow, untyped } from '../support/fixture-rows.ts'
 import * as records from '../support/primary-records.ts'
 import { createVerifyingSite, digestOf, type VerifyingSite } from '../support/verifying-site.ts'
 
@@ -213,4 +213,19 @@ it('A record without a file is not claimed where the state is in columns', async
   const id = await addRecord(types.columns, null)
   expect(await verify(types.columns)).toBe(0)
   expect(await stateOf(types.columns, id)).toMatchObject({ verification_state: V.pending })
+})
+
+it('An "or" among the host’s conditions of availability lets no other record in', async () => {
+  const { main } = databases
+  const orNamed = (query: Knex.QueryBuilder) => query.whereNotNull('file_path').orWhere('name', 'fixture')
+  const type = Object.freeze({ ...types.columns, available: orNamed })
+  await addRecord(type, 'a', { verification_state: V.succeeded })
+  const pending = await addRecord(type, 'a')
+  const claimed = await main.transaction((trx) => tracker().claim(trx, type, 10))
+  expect(claimed.map(({ id }) => id)).toEqual([pending])
+  const separate = Object.freeze({ ...types.separate, available: orNamed })
+  await addHostRow(main, separate)
+  const asked = await addHostRow(main, separate)
+  await main.transaction((trx) => requestChecksum(trx, separate, asked, 'created'))
+  expect((await main('widget_states')).map((row) => String(row.widget_id))).toEqual([asked])
 })
