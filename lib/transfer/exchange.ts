@@ -123,7 +123,11 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     const waiting = this.#line.spend(chunk.length)
     if (!waiting) return
     controller.pause()
-    void waiting.then(() => controller.resume())
+    // Where it is cut the whole request is aborted, and so is whoever reads.
+    waiting.then(
+      () => controller.resume(),
+      () => undefined,
+    )
   }
 
   onResponseEnd(): void {

@@ -21,14 +21,15 @@ export interface LineEnds {
 export class Line {
   readonly #ends: LineEnds
   readonly #cut = new AbortController()
-  readonly #answered: ((message: LineMessage) => void)[] = []
+  readonly #waiting: PromiseWithResolvers<LineMessage>[] = []
   #allowance = 0
 
   constructor(ends: LineEnds) {
     this.#ends = ends
     ends.port.on('message', (message: LineMessage) => {
-      if (message.say === 'cut') this.#cut.abort()
-      else this.#answered.shift()?.(message)
+      if (message.say !== 'cut') return this.#waiting.shift()?.resolve(message)
+      this.#cut.abort(new Error('The transfer was cut from this side'))
+      for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#cut.signal.reason)
     })
   }
 
@@ -49,7 +50,7 @@ export class Line {
     return answer.authorization
   }
 
-  /** Charges bytes that have come. Null where more may come at once; else to be waited for before more is read. */
+  /** Charges bytes that have come. Null where more may come at once; else to be waited for, and rejected once it is cut. */
   spend(bytes: number): Promise<void> | null {
     if (this.#ends.rate[0] === 0) return null
     this.#allowance -= bytes
@@ -68,10 +69,12 @@ export class Line {
     this.#ends.port.close()
   }
 
-  #ask(question: LineQuestion): Promise<LineMessage> {
-    return new Promise((resolve) => {
-      this.#answered.push(resolve)
-      this.#ends.port.postMessage(question)
-    })
+  /** Rejects once the transfer is cut: then no answer may come any more. */
+  async #ask(question: LineQuestion): Promise<LineMessage> {
+    this.#cut.signal.throwIfAborted()
+    const answer = Promise.withResolvers<LineMessage>()
+    this.#waiting.push(answer)
+    this.#ends.port.postMessage(question)
+    return answer.promise
   }
 }

@@ -70,7 +70,8 @@ export class PartFiles {
       const etag = readFileSync(this.notePath, 'utf8')
       return isStrongEtag(etag) ? etag : null
     } catch (reason) {
-      if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return null
+      // Where a file lies in place of the folder, who makes the folder says so.
+      if (['ENOENT', 'ENOTDIR'].includes((reason as NodeJS.ErrnoException).code ?? '')) return null
       throw reason
     }
   }

@@ -77,12 +77,14 @@ class Reception {
       return this.#line.live ? unreachable(reason) : this.#cutFromHere()
     }
     if (answer === START_AGAIN) {
+      if (!this.#line.live) return this.#cutFromHere()
       this.#arrival.abandon('BODY_TRUNCATED', START_AGAIN)
       this.#etag = null
       return this.#afterCut(false, 'The part that is here does not fit what the primary has')
     }
     if ('kind' in answer) return answer
-    if (answer.start === 0) await this.#begin(answer.etag)
+    // Without the lease the part and its note may be another's by now. Reading ends with the first chunk then.
+    if (answer.start === 0 && this.#line.live) await this.#begin(answer.etag)
     const why = await this.#read(answer)
     if (!this.#line.live) return this.#cutFromHere()
     if (why === null) return this.#arrival.finish(this.#task.durable)

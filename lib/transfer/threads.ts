@@ -38,6 +38,8 @@ export class TransferThreads {
       maxThreads: threads,
       concurrentTasksPerWorker: TRANSFERS_PER_THREAD,
       idleTimeout: 30_000,
+      // What comes and goes are buffers outside the heap; a small nursery has them collected before there are many.
+      resourceLimits: { maxYoungGenerationSizeMb: 2 },
       // Waiting on Atomics would stop the thread's own loop, and with it the timers that close idle connections in time.
       atomics: 'disabled',
     })

@@ -285,6 +285,54 @@ describe('a process that was stopped for longer than its lease', () => {
   })
 })
 
+describe('a transfer that is over', () => {
+  it('touches no part that another process has begun meanwhile', async () => {
+    const line = transferLine()
+    let goOn = (): void => undefined
+    primary.answer((request, response) => {
+      goOn = () => rangedAnswer(() => blob).listener(request, response)
+    })
+    const stopped = receive({ line })
+    const noted = goOn
+    await until(() => goOn !== noted)
+    line.lease.endsAt[0] = 0n
+    const answerLate = goOn
+    const later = { bytes: BYTES, etag: '"later"' }
+    primary.answer(
+      rangedAnswer(
+        () => later,
+        (response, rest) => void response.write(rest.subarray(0, 100_000)),
+      ).listener,
+    )
+    const cut = new AbortController()
+    const other = receive({ line: transferLine(cut.signal), by: others })
+    await until(async () => (await partBytes()) === 100_000)
+    cut.abort()
+    await other
+    const before = await readdir(root)
+    answerLate()
+    expect(await stopped).toMatchObject({ outcomes: [], refusal: { code: 'LEASE_LOST' } })
+    expect(await readdir(root)).toEqual(before)
+  })
+
+  it('ends also where the main thread cannot sign any more', async () => {
+    let signed = 0
+    const authorization = async () => {
+      signed += 1
+      if (signed > 1) throw new Error('The secret is gone')
+      return 'GL-Geo x:y'
+    }
+    const { listener } = rangedAnswer(
+      () => blob,
+      (response, rest) => sendThenBreak(response, rest, 1000),
+    )
+    primary.answer(listener)
+    const ended = await receive({ line: { ...transferLine(), authorization } })
+    expect(ended).toMatchObject({ outcomes: [], refusal: { kind: 'pause', code: 'LEASE_LOST' } })
+    expect(await partBytes()).toBe(1000)
+  })
+})
+
 it('Files on their way are told from those of the host by their names', async () => {
   await leavePart(1000)
   const names = await readdir(root)
