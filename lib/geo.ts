@@ -116,7 +116,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     ),
   )
   const onSecondary = registryVerification(main)
-  const selection = () => sites.me?.selectiveSync ?? null
+  const selection = () => (sites.role === 'secondary' ? (sites.me?.selectiveSync ?? null) : null)
   const common = { siteName, leases, stores, clock, logger, enabled, selection }
   const verifying = { ...common, pool: checksums, capacity: () => sites.me?.verificationMaxCapacity ?? 0 }
   const hashing = new VerificationWork({ ...verifying, db: main, tracker: onPrimary })
@@ -148,6 +148,9 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     syncTimeoutMs: settings.syncTimeoutMs,
     verificationTimeoutMs: settings.verificationTimeoutMs,
     eventRetentionMs: settings.eventRetentionMs,
+    orphanAgeMs: settings.orphanAgeMs,
+    sweepIntervalMs: settings.sweepIntervalMs,
+    orphans: settings.orphans,
     sendReport: (report) => reportStatus({ sites, threads: transferThreads, clock }, report),
     databases,
     sites,

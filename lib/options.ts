@@ -40,6 +40,12 @@ export interface GeoOptions {
   verificationTimeoutMs?: number
   /** How long events are kept for secondaries that have not read them, in milliseconds. Default 7 days; at least an hour. */
   eventRetentionMs?: number
+  /** A file that no row names counts as nobody's when it is older than this, in milliseconds. Default 24 h; at least an hour. */
+  orphanAgeMs?: number
+  /** Rest between two searches for files that no row names, in milliseconds. Default 24 h; at least a minute. */
+  sweepIntervalMs?: number
+  /** What a secondary does with such files: the folder of a store holds nothing else. Default `remove`; `report` keeps them. */
+  orphans?: 'remove' | 'report'
   /** Worker threads for checksums, and as many again for transfers. Default: the number of cores, at most 4. */
   threads?: number
   /** Time and chance, for specs. Default: the system's. */
@@ -68,6 +74,8 @@ const certificate = z
   .refine((pem) => pem.includes('-----BEGIN CERTIFICATE-----'), 'must be a certificate in PEM')
 
 const EIGHT_HOURS_MS = 8 * 60 * 60_000
+
+const DAY_MS = 24 * 3_600_000
 
 const optionsShape = z.strictObject({
   siteName: z.string().trim().min(1).max(255),
@@ -102,7 +110,10 @@ const optionsShape = z.strictObject({
   eventRetentionMs: z
     .int()
     .min(3_600_000)
-    .default(7 * 24 * 3_600_000),
+    .default(7 * DAY_MS),
+  orphanAgeMs: z.int().min(3_600_000).default(DAY_MS),
+  sweepIntervalMs: z.int().min(60_000).default(DAY_MS),
+  orphans: z.enum(['remove', 'report']).default('remove'),
   threads: z.int().min(1).max(64).optional(),
   clock: z.custom<Clock>((value) => typeof (value as Clock | null)?.sleep === 'function').default(systemClock),
 })

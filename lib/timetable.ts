@@ -8,6 +8,7 @@ export interface PeriodicWork {
   cutExpiring(): Promise<boolean>
   endDeadLeases(): Promise<boolean>
   bulk(): Promise<boolean>
+  sweep(signal: AbortSignal): Promise<boolean>
   hashPrimary(): Promise<boolean>
   backfillStates(): Promise<boolean>
   reverify(): Promise<boolean>
@@ -48,6 +49,7 @@ export function timetable(work: PeriodicWork): Job[] {
     { name: 'end-dead-leases', role: 'any', idleMs: HEARTBEAT_EVERY_MS, run: work.endDeadLeases },
     { name: 'verification-timeouts', role: 'any', idleMs: MINUTE_MS, run: work.failTimedOutVerifications },
     { name: 'bulk', role: 'any', idleMs: SECOND_MS, run: work.bulk },
+    { name: 'sweep', role: 'any', idleMs: MINUTE_MS, run: work.sweep },
 
     { name: 'verify-primary', role: 'primary', idleMs: LOOK_EVERY_MS, run: work.hashPrimary },
     { name: 'backfill-states', role: 'primary', idleMs: SECOND_MS, run: work.backfillStates },

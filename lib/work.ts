@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
 import type { CurrentSelection } from './blob/selective-sync.ts'
+import type { StoreIdentities } from './blob/store-identity.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
 import { type Clock, unlessAborted } from './clock.ts'
 import type { Databases } from './databases.ts'
@@ -19,6 +20,7 @@ import { Reconciliation, workOf } from './registry/reconciliation.ts'
 import { Singleton } from './singleton.ts'
 import type { SiteDirectory } from './site.ts'
 import type { StartCheck } from './start-check.ts'
+import { Sweep } from './sweep/sweep.ts'
 import type { PeriodicWork } from './timetable.ts'
 import type { StatusReport } from './transfer/status.ts'
 import { backfillStates, reverifyDue } from './verification/maintain-states.ts'
@@ -28,10 +30,14 @@ export interface WorkContext {
   readonly databases: Databases
   readonly sites: SiteDirectory
   readonly leases: Leases
+  readonly stores: StoreIdentities
   readonly clock: Clock
   readonly logger: LoggerLike
   readonly syncTimeoutMs: number
   readonly eventRetentionMs: number
+  readonly orphanAgeMs: number
+  readonly sweepIntervalMs: number
+  readonly orphans: 'remove' | 'report'
   readonly verificationTimeoutMs: number
   readonly replicables: ReadonlyMap<string, Replicable>
   readonly dispatchers: Readonly<Record<'hash' | 'sync' | 'remove' | 'verify', Pick<Dispatcher<unknown>, 'fill'>>>
@@ -61,6 +67,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const reporting = new Singleton('report-position', leases, clock)
   const backfilling = new Singleton('backfill-states', leases, clock)
   const reverifying = new Singleton('reverify', leases, clock)
+  const sweeping = new Singleton('sweep', leases, clock)
   const bulking = new Singleton('bulk', leases, clock)
   const reverifyingCopies = new Singleton('reverify-copies', leases, clock)
   const reconciliation = new Reconciliation({
@@ -79,6 +86,15 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
   })
   const report = new PositionReport({ tracking, sites, clock, send: context.sendReport })
+  const sweep = new Sweep({
+    ...context,
+    main,
+    writable: () => (onPrimary() ? main : tracking),
+    role: () => sites.role,
+    replicables: [...context.replicables.values()],
+    everyMs: context.sweepIntervalMs,
+    removes: context.orphans === 'remove',
+  })
   const statePass = new KeyPass(PASS_EVERY_MS)
 
   /** Runs what only one process of the site does. */
@@ -136,6 +152,10 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
       return onPrimary()
         ? sweepTimedOut(main, 'hashing', enabled(), context.verificationTimeoutMs, context)
         : sweepTimedOut(tracking, 'verification', enabled(), context.verificationTimeoutMs, context)
+    },
+    async sweep(signal) {
+      if (sites.role === 'unknown') return false
+      return alone(sweeping, onPrimary() ? main : tracking, () => sweep.step(signal))
     },
     hashPrimary: () => fill('hash', 'verify-primary'),
     backfillStates: () =>

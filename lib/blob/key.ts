@@ -22,6 +22,11 @@ function problemOf(key: string): string | null {
   return null
 }
 
+/** Whether any row could name a file by this key. */
+export function isLegalKey(key: string): boolean {
+  return problemOf(key) === null
+}
+
 /**
  * The key as it is, if it is a relative path that stays below any root: legal segments joined by `/`.
  * @throws GeoError `INVALID_KEY`

@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { Replicable } from './replicable.ts'
+import { recordedStore, recordStore } from './store-table.ts'
 
 const CHECK_EVERY_MS = 1000
 
@@ -50,20 +51,4 @@ async function identify(replicable: Replicable, db: Knex, siteName: string): Pro
     if (reason instanceof GeoError) return reason
     throw reason
   }
-}
-
-async function recordedStore(db: Knex, replicableName: string, siteName: string): Promise<string | null> {
-  const row = await db('geo_stores')
-    .where({ replicable_name: replicableName, site_name: siteName })
-    .first<{ store_id: string } | undefined>('store_id')
-  return row?.store_id ?? null
-}
-
-/** False where another process recorded a different store at the same moment. */
-async function recordStore(db: Knex, replicableName: string, siteName: string, storeId: string): Promise<boolean> {
-  await db('geo_stores')
-    .insert({ replicable_name: replicableName, site_name: siteName, store_id: storeId })
-    .onConflict()
-    .ignore()
-  return (await recordedStore(db, replicableName, siteName)) === storeId
 }

@@ -1,0 +1,30 @@
+import type { Knex } from 'knex'
+import { bounded } from '../databases.ts'
+import type { Replicable } from './replicable.ts'
+import { wantedRows } from './scope.ts'
+import type { SelectiveSync } from './selective-sync.ts'
+
+/** The keys of files that the next rows name, in key order of the rows. */
+export interface NamedKeys {
+  readonly keys: readonly string[]
+  /** The row's key after which the next page begins; null at the end. */
+  readonly next: string | null
+}
+
+/** Only the host's function can say the key of a row, so whoever wants all of them has to read all rows; a few at a time. */
+export async function namedKeys(
+  db: Knex,
+  replicable: Replicable,
+  after: string | null,
+  limit: number,
+  selection: SelectiveSync | null,
+): Promise<NamedKeys> {
+  return bounded(db, async (trx) => {
+    const { keyColumn, keyType } = replicable
+    const query = wantedRows(trx, replicable, selection).select('*', trx.raw('??::text as geo_record_id', [keyColumn]))
+    if (after !== null) query.whereRaw(`?? > ?::${keyType}`, [keyColumn, after])
+    const rows: { geo_record_id: string }[] = await query.orderBy(keyColumn).limit(limit)
+    const keys = rows.map((row) => replicable.blob(row)).filter((key) => key !== null && key !== undefined)
+    return { keys, next: rows.length === limit ? (rows.at(-1)?.geo_record_id ?? null) : null }
+  })
+}

@@ -1,0 +1,43 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import type { SelectiveSync } from '../blob/selective-sync.ts'
+import { loadSource } from '../blob/source.ts'
+import { bounded } from '../databases.ts'
+import { holdRegistries, keysInRegistries, unsettledIds } from '../registry/orphans.ts'
+
+/** With more rows than this on their way, a file may be any of theirs. */
+const MOST_UNSETTLED = 1000
+
+export interface OrphanCheck {
+  readonly replica: Knex
+  readonly tracking: Knex
+  readonly selection: SelectiveSync | null
+  /** False: what would be removed is only told. */
+  readonly removes: boolean
+}
+
+/**
+ * Removes those of the files that no registry row of the types in this store names, nor a row whose file is on its way. While
+ * that is looked at the registries stand still, so no file becomes somebody's in between. Returns the keys, or null where it
+ * cannot be said now.
+ */
+export function removeOrphans(
+  { replica, tracking, selection, removes }: OrphanCheck,
+  sharing: readonly Replicable[],
+  candidates: readonly string[],
+): Promise<string[] | null> {
+  return bounded(tracking, async (trx) => {
+    if (!(await holdRegistries(trx, sharing))) return null
+    const known = await keysInRegistries(trx, sharing, candidates)
+    for (const replicable of sharing) {
+      const ids = await unsettledIds(trx, replicable, MOST_UNSETTLED)
+      if (ids.length === MOST_UNSETTLED) return null
+      if (ids.length === 0) continue
+      for (const { key } of (await loadSource(replica, replicable, ids, selection)).values()) if (key) known.add(key)
+    }
+    const orphans = candidates.filter((key) => !known.has(key))
+    const store = sharing[0]?.store
+    if (removes && store) for (const key of orphans) await store.remove(key)
+    return orphans
+  })
+}

@@ -1,0 +1,169 @@
+import type { Knex } from 'knex'
+import { namedKeys } from '../blob/named-keys.ts'
+import type { Replicable } from '../blob/replicable.ts'
+import type { CurrentSelection } from '../blob/selective-sync.ts'
+import type { StoreIdentities } from '../blob/store-identity.ts'
+import { noteSwept, storesToSweep, typesInStoreOf } from '../blob/store-table.ts'
+import type { Clock } from '../clock.ts'
+import type { LoggerLike } from '../log.ts'
+import { addDrift } from '../registry/drift.ts'
+import type { Role } from '../site.ts'
+import { removeOrphans } from './remove-orphans.ts'
+import { StoreWalk } from './store-walk.ts'
+
+/** Only the host can say the keys of its rows; so few at once that it is not held up. */
+const ROWS_AT_ONCE = 200
+const KEYS_IN_LOG = 10
+
+export interface SweepContext {
+  readonly siteName: string
+  /** Where the host's rows are: on a secondary the replica. */
+  readonly main: Knex
+  /** The site's writable database. */
+  writable(): Knex
+  role(): Role
+  readonly replicables: readonly Replicable[]
+  readonly stores: StoreIdentities
+  readonly clock: Clock
+  readonly logger: LoggerLike
+  readonly selection: CurrentSelection
+  readonly orphanAgeMs: number
+  readonly everyMs: number
+  readonly removes: boolean
+}
+
+/** A sweep that is under way. */
+interface Under {
+  readonly sharing: readonly Replicable[]
+  readonly walk: StoreWalk
+  /** The types whose rows are still to be read, and the key after which. */
+  readonly unread: { readonly replicable: Replicable; after: string | null }[]
+  /** Found in the store and looked at next. */
+  candidates: readonly string[]
+  ended: boolean
+  found: number
+  readonly examples: string[]
+}
+
+/**
+ * Finds files that neither a row nor a registry row names, store by store, a bounded piece at a time. All rows are read first,
+ * then the folder is walked; a file counts only if it is older than a day in content and name, for it may be there before its
+ * row: an upload on the primary, or a secondary that is filled by other means. On a secondary such files are removed and counted
+ * as drift of the first type in that store; on the primary they are only reported. Temporary and part files of that age go on
+ * both.
+ */
+export class Sweep {
+  readonly #context: SweepContext
+  #under: Under | null = null
+
+  constructor(context: SweepContext) {
+    this.#context = context
+  }
+
+  /** Does the next piece, if a store is due. True: call again at once. Once the signal aborts nothing is left running. */
+  async step(signal: AbortSignal): Promise<boolean> {
+    this.#under ??= await this.#begin(signal)
+    if (!this.#under) return false
+    try {
+      return await this.#go(this.#under)
+    } catch (reason) {
+      await this.#end(this.#under)
+      throw reason
+    }
+  }
+
+  async #begin(signal: AbortSignal): Promise<Under | null> {
+    const { siteName, replicables, clock, orphanAgeMs, everyMs, writable, logger } = this.#context
+    const due = await storesToSweep(writable(), siteName, everyMs)
+    for (const first of replicables.filter(({ name }) => due.includes(name))) {
+      const { root } = first.store
+      const sharing = replicables.filter(({ store }) => store.root === root)
+      if (!(await this.#areMounted(sharing))) continue
+      const names = sharing.map(({ name }) => name)
+      const strangers = (await typesInStoreOf(writable(), siteName, first.name)).filter((name) => !names.includes(name))
+      if (strangers.length > 0) {
+        logger.info(
+          { root, strangers },
+          'A store is not swept: files of types lie there that are not declared any more',
+        )
+        await noteSwept(writable(), siteName, names)
+        continue
+      }
+      if (signal.aborted) return null
+      const walk = new StoreWalk({ root, olderThanMs: clock.nowMs() - orphanAgeMs })
+      signal.addEventListener('abort', () => void walk.close(), { once: true })
+      const unread = sharing.map((replicable) => ({ replicable, after: null }))
+      return { sharing, walk, unread, candidates: [], ended: false, found: 0, examples: [] }
+    }
+    return null
+  }
+
+  async #go(under: Under): Promise<boolean> {
+    const { main, selection } = this.#context
+    const [reading] = under.unread
+    if (reading) {
+      const { keys, next } = await namedKeys(main, reading.replicable, reading.after, ROWS_AT_ONCE, selection())
+      await under.walk.name(keys)
+      reading.after = next
+      if (next === null) under.unread.shift()
+      return true
+    }
+    if (under.candidates.length > 0) return this.#settle(under)
+    if (!under.ended) {
+      const { keys, ended } = await under.walk.next()
+      under.candidates = keys
+      under.ended = ended
+      return true
+    }
+    await this.#finish(under)
+    return true
+  }
+
+  /** What becomes of the candidates. False: not now. */
+  async #settle(under: Under): Promise<boolean> {
+    const { main, writable, role, selection, removes } = this.#context
+    const { sharing, candidates } = under
+    if (role() === 'primary') {
+      this.#note(under, candidates)
+      under.candidates = []
+      return true
+    }
+    if (!(await this.#areMounted(sharing))) throw new Error(`${sharing[0]?.store.root} is not mounted any more`)
+    const how = { replica: main, tracking: writable(), selection: selection(), removes }
+    const orphans = await removeOrphans(how, sharing, candidates)
+    if (!orphans) return false
+    this.#note(under, orphans)
+    under.candidates = []
+    const [first] = sharing
+    if (first && orphans.length > 0) await addDrift(writable(), first.name, 'file_without_either', orphans.length)
+    return true
+  }
+
+  #note(under: Under, keys: readonly string[]): void {
+    under.found += keys.length
+    under.examples.push(...keys.slice(0, KEYS_IN_LOG - under.examples.length))
+  }
+
+  async #finish(under: Under): Promise<void> {
+    const { siteName, writable, role, removes, logger } = this.#context
+    const names = under.sharing.map(({ name }) => name)
+    if (under.found > 0) {
+      const done = role() === 'secondary' && removes ? 'they were removed' : 'they stay'
+      const fields = { code: 'ORPHANED_FILES', root: under.sharing[0]?.store.root, files: under.found }
+      logger.warn({ ...fields, examples: under.examples }, `Files that no row names were found; ${done}`)
+    }
+    await noteSwept(writable(), siteName, names)
+    await this.#end(under)
+  }
+
+  async #end(under: Under): Promise<void> {
+    this.#under = null
+    await under.walk.close()
+  }
+
+  async #areMounted(sharing: readonly Replicable[]): Promise<boolean> {
+    const { stores, writable, siteName } = this.#context
+    for (const replicable of sharing) if (await stores.problem(replicable, writable(), siteName)) return false
+    return true
+  }
+}
