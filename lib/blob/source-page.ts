@@ -4,46 +4,120 @@ import { judgingChecksum, stateTableOf } from './primary-checksum.ts'
 import type { Replicable } from './replicable.ts'
 import { wantedRows } from './scope.ts'
 import type { SelectiveSync } from './selective-sync.ts'
-import type { KeyPage } from './source.ts'
 
-/** A page of rows as a secondary compares them with its registry: three arrays, element by element of one row. */
-export interface SourcePage extends KeyPage {
-  /** The version of each row: another whenever the row has changed. A literal as well. */
+/** Keys in (after, upTo]; a null bound is open. */
+export interface KeyRange {
+  readonly after: string | null
+  readonly upTo: string | null
+}
+
+/** Rows as a secondary compares them with its registry: three arrays, element by element of one row, never parsed here. */
+export interface SourcePage {
+  /** `{1,2,3}`: parsing ten thousand keys would hold up the host. */
+  readonly keys: string
+  /** The version of each row: another whenever the row has changed. */
   readonly versions: string
-  /** The checksum that copies are judged by; null while the primary has none. A literal as well. */
+  /** The checksum that copies are judged by; null while the primary has none. */
   readonly checksums: string
 }
 
-const EMPTY: SourcePage = Object.freeze({ literal: '{}', versions: '{}', checksums: '{}', count: 0, last: null })
+/** How many rows there are in a range, and one number of their keys, versions and checksums. */
+export interface Summary {
+  readonly count: number
+  readonly hash: string | null
+}
 
-/** The next `limit` rows that this site holds files of, after the key `after`, in key order. */
-export async function pageOfSource(
+/**
+ * The number of a row in a summary. Two servers of different versions might hash otherwise; then nothing ever agrees, and every
+ * page is compared row by row.
+ */
+export function rowHash(key: string, version: string, checksum: string): string {
+  return `hash_record_extended(row(${key}, ${version}, ${checksum}), 0)`
+}
+
+/** The key at which a page of `limit` rows that this site holds files of ends; null where fewer are left. */
+export function endOfPage(
   db: Knex,
   replicable: Replicable,
   after: string | null,
   limit: number,
   selection: SelectiveSync | null,
+): Promise<string | null> {
+  return bounded(db, async (trx) => {
+    const { keyColumn } = replicable
+    const rows = within(wantedRows(trx, replicable, selection), replicable, keyColumn, { after, upTo: null })
+    // Under another name than the column's, or the order would be that of the texts.
+    const last: { geo_record_id: string }[] = await rows
+      .select(trx.raw('??::text as geo_record_id', [keyColumn]))
+      .orderBy(keyColumn)
+      .offset(limit - 1)
+      .limit(1)
+    return last[0]?.geo_record_id ?? null
+  })
+}
+
+export function summaryOfSource(
+  db: Knex,
+  replicable: Replicable,
+  range: KeyRange,
+  selection: SelectiveSync | null,
+): Promise<Summary> {
+  return bounded(db, async (trx) => {
+    const { rows } = await run<{ rows: Summary[] }>(
+      trx,
+      `select count(*)::int as count, bit_xor(${rowHash(`p.id::${replicable.keyType}`, 'p.version', 'p.checksum')})::text as hash
+       from (?) as p`,
+      [comparedRows(trx, replicable, range, selection)],
+    )
+    return rows[0] ?? { count: 0, hash: null }
+  })
+}
+
+export function pageOfSource(
+  db: Knex,
+  replicable: Replicable,
+  range: KeyRange,
+  selection: SelectiveSync | null,
 ): Promise<SourcePage> {
   return bounded(db, async (trx) => {
-    const { keyColumn, keyType, verificationState } = replicable
-    const inTable = verificationState === 'columns'
-    const rows = wantedRows(trx, replicable, selection).select(
-      trx.raw('?? as id, geo_row_version as version', [keyColumn]),
-    )
-    if (inTable) rows.select('verification_state', 'verification_checksum')
-    if (after !== null) rows.whereRaw(`?? > ?::${keyType}`, [keyColumn, after])
-    rows.orderBy(keyColumn).limit(limit)
-    const state = stateTableOf(replicable)
-    const { rows: pages } = await run<{ rows: SourcePage[] }>(
+    const { rows } = await run<{ rows: SourcePage[] }>(
       trx,
-      `select array_agg(id)::text as literal, array_agg(version)::text as versions, array_agg(checksum)::text as checksums,
-         count(*)::int as count, (array_agg(id))[count(*)]::text as last
-       from (
-         select p.id, p.version, ${judgingChecksum(replicable, inTable ? 'p' : 's')} as checksum
-         from (?) as p ${inTable ? '' : 'left join ?? as s on s.?? = p.id'} order by p.id
-       ) as page having count(*) > 0`,
-      [rows, ...(inTable ? [] : [state.table, state.key])],
+      `select array_agg(id)::text as keys, array_agg(version)::text as versions, array_agg(checksum)::text as checksums
+       from (?) as p having count(*) > 0`,
+      [comparedRows(trx, replicable, range, selection)],
     )
-    return pages[0] ?? EMPTY
+    return rows[0] ?? { keys: '{}', versions: '{}', checksums: '{}' }
   })
+}
+
+/** The rows of a range with their versions and checksums. Both tables are bounded, or the planner might read one of them whole. */
+function comparedRows(
+  trx: Knex,
+  replicable: Replicable,
+  range: KeyRange,
+  selection: SelectiveSync | null,
+): Knex.QueryBuilder {
+  const { keyColumn, verificationState } = replicable
+  const rows = within(wantedRows(trx, replicable, selection), replicable, keyColumn, range)
+  const columns = trx.raw('?? as id, geo_row_version as version', [keyColumn])
+  if (verificationState === 'columns') {
+    return rows.select(columns, trx.raw(`${judgingChecksum(replicable, 'wanted')} as checksum`))
+  }
+  const { table, key } = stateTableOf(replicable)
+  const states = within(trx(table), replicable, key, range).as('s')
+  return trx
+    .select('w.id', 'w.version', trx.raw(`${judgingChecksum(replicable, 's')} as checksum`))
+    .from(rows.select(columns).as('w'))
+    .leftJoin(states, `s.${key}`, 'w.id')
+}
+
+function within(
+  query: Knex.QueryBuilder,
+  { keyType }: Replicable,
+  column: string,
+  { after, upTo }: KeyRange,
+): Knex.QueryBuilder {
+  if (after !== null) query.whereRaw(`?? > ?::${keyType}`, [column, after])
+  if (upTo !== null) query.whereRaw(`?? <= ?::${keyType}`, [column, upTo])
+  return query
 }

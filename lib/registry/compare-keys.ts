@@ -7,7 +7,7 @@ import { CHANGED, type ComparedPage, partOfRegistry } from './compare.ts'
 import { type Mended, noteVersions, type ReadRow, resyncMoved } from './mend.ts'
 
 /** How many rows of the host are loaded at once: only the host's function can say their keys. */
-const ROWS_AT_ONCE = 500
+const ROWS_AT_ONCE = 200
 
 /** Looks at the rows of a page that have changed since their key was read, and has those fetched again that name another file. */
 export async function compareKeys(
@@ -47,16 +47,17 @@ export async function compareKeys(
 async function changedRows(
   db: Knex,
   replicable: Replicable,
-  { page, after }: ComparedPage,
+  compared: ComparedPage,
 ): Promise<{ id: string; storedKey: string | null }[]> {
-  // Both bounds, or the planner might walk the registry from its beginning.
-  const part = partOfRegistry(replicable, { after, upTo: page.last })
+  const { page } = compared
+  // Within the range, or the planner might walk the registry from its beginning.
+  const part = partOfRegistry(replicable, compared)
   const { rows } = await run<{ rows: { id: string; storedKey: string | null }[] }>(
     db,
     `select p.id::text as id, r.blob_key as "storedKey"
      from unnest(?::${replicable.keyType}[], ?::bigint[]) as p(id, version) join (select r.* ${part.sql}) as r on r.?? = p.id
      where ${CHANGED} order by p.id limit ${ROWS_AT_ONCE}`,
-    [page.literal, page.versions, ...part.bindings, replicable.names.foreignKey],
+    [page.keys, page.versions, ...part.bindings, replicable.names.foreignKey],
   )
   return rows
 }

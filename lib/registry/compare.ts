@@ -1,16 +1,13 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import type { SourcePage } from '../blob/source-page.ts'
+import { type KeyRange, rowHash, type SourcePage, type Summary } from '../blob/source-page.ts'
 import { run } from '../databases.ts'
 import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
 import { SYNC_STATE } from './sync-state.ts'
 
 /** A page of the host's rows beside the part of the registry that it covers. */
-export interface ComparedPage {
+export interface ComparedPage extends KeyRange {
   readonly page: SourcePage
-  /** Registry keys in (after, upTo] belong to the page; a null bound is open. */
-  readonly after: string | null
-  readonly upTo: string | null
   /** The moment before the page was read: a registry row that is younger says nothing. Of the database. */
   readonly asOf: string
 }
@@ -41,7 +38,7 @@ export const UNUSED = `p.id is null and r.removal_requested_at is null and r.cre
 /** The registry rows that belong to a page, as `from ?? r where …`, and what is bound. */
 export function partOfRegistry(
   { names, keyType }: Replicable,
-  { after, upTo }: Pick<ComparedPage, 'after' | 'upTo'>,
+  { after, upTo }: KeyRange,
 ): { sql: string; bindings: (string | null)[] } {
   const bounds = [
     { bound: after, sql: `r.?? > ?::${keyType}` },
@@ -53,7 +50,23 @@ export function partOfRegistry(
   }
 }
 
-/** One statement that changes nothing: a page in step costs no more. */
+/**
+ * The summary that the host's rows have too if every one of them has its copy, of that version, and verified by that checksum
+ * where there is one. What differs is found by differencesOf.
+ */
+export async function summaryOfRegistry(db: Knex, replicable: Replicable, range: KeyRange): Promise<Summary> {
+  const part = partOfRegistry(replicable, range)
+  const verifiedBy = `case when r.verification_state = ${V.succeeded} then r.verification_checksum end`
+  const { rows } = await run<{ rows: Summary[] }>(
+    db,
+    `select count(*)::int as count, bit_xor(${rowHash('r.??', 'r.row_version', verifiedBy)})
+       filter (where r.state = ${SYNC_STATE.synced} and r.removal_requested_at is null)::text as hash ${part.sql}`,
+    [replicable.names.foreignKey, ...part.bindings],
+  )
+  return rows[0] ?? { count: 0, hash: null }
+}
+
+/** One statement that changes nothing. */
 export async function differencesOf(db: Knex, replicable: Replicable, compared: ComparedPage): Promise<Differences> {
   const { page, asOf } = compared
   const part = partOfRegistry(replicable, compared)
@@ -65,7 +78,7 @@ export async function differencesOf(db: Knex, replicable: Replicable, compared: 
        ${count(UNVERIFIED, 'unverified')}, ${count(`p.id is not null and ${CHANGED}`, 'changed')}
      from unnest(?::${replicable.keyType}[], ?::bigint[], ?::bytea[]) as p(id, version, checksum)
      full join (select r.* ${part.sql}) as r on r.?? = p.id`,
-    [asOf, page.literal, page.versions, page.checksums, ...part.bindings, replicable.names.foreignKey],
+    [asOf, page.keys, page.versions, page.checksums, ...part.bindings, replicable.names.foreignKey],
   )
   const [differences] = rows
   if (!differences) throw new Error('An aggregate returned no row')

@@ -40,7 +40,7 @@ export function insertMissing(
     [
       names.registryTable,
       names.foreignKey,
-      page.literal,
+      page.keys,
       names.registryTable,
       names.foreignKey,
       names.foreignKey,
@@ -66,7 +66,7 @@ export function removeUnused(db: Knex, replicable: Replicable, compared: Compare
        from unused where r.id = unused.id and r.removal_requested_at is null returning r.?? as id
      ) select ${SUMMARY} from asked`,
     [
-      compared.page.literal,
+      compared.page.keys,
       ...part.bindings,
       names.foreignKey,
       compared.asOf,
@@ -90,7 +90,7 @@ export function wakeUnverified(
        update ?? as r set ${verificationPending()} from unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum)
        where r.?? = p.id and ${UNVERIFIED} and r.verification_state = ${V[was]} returning r.?? as id
      ) select ${SUMMARY} from woken`,
-    [names.registryTable, page.literal, page.checksums, names.foreignKey, names.foreignKey],
+    [names.registryTable, page.keys, page.checksums, names.foreignKey, names.foreignKey],
   )
 }
 

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { SelectiveSync } from '../blob/selective-sync.ts'
-import { pageOfSource } from '../blob/source-page.ts'
-import { type ComparedPage, differencesOf } from './compare.ts'
+import { endOfPage, type KeyRange, pageOfSource, summaryOfSource } from '../blob/source-page.ts'
+import { type ComparedPage, differencesOf, summaryOfRegistry } from './compare.ts'
 import { compareKeys } from './compare-keys.ts'
 import type { DriftKind } from './drift.ts'
 import { insertMissing, type Mended, removeUnused, wakeUnverified } from './mend.ts'
@@ -40,14 +40,16 @@ export async function reconcilePage(
   { after, selection, asOf }: PageQuery,
 ): Promise<PageOutcome> {
   const { replica, tracking } = databases
-  const page = await pageOfSource(replica, replicable, after, KEYS_PER_PAGE, selection)
-  // A page that is not full reaches to the end of the table: whatever the registry has beyond is unused.
-  const upTo = page.count < KEYS_PER_PAGE ? null : page.last
-  const compared: ComparedPage = { page, after, upTo, asOf }
-  const differences = await differencesOf(tracking, replicable, compared)
+  // The last page reaches to the end of the key space: whatever the registry has beyond its last row is unused.
+  const upTo = await endOfPage(replica, replicable, after, KEYS_PER_PAGE, selection)
+  const range: KeyRange = { after, upTo }
   const found = new Map<DriftKind, readonly Mended[]>()
+  if (await isInStep(databases, replicable, range, selection)) return { next: upTo, found }
+  const page = await pageOfSource(replica, replicable, range, selection)
+  const compared: ComparedPage = { page, ...range, asOf }
+  const differences = await differencesOf(tracking, replicable, compared)
   if (differences.missing > 0) found.set('row_without_registry', [await insertMissing(tracking, replicable, compared)])
-  if (differences.returned > 0) await cancelRemovals(tracking, replicable, page.literal)
+  if (differences.returned > 0) await cancelRemovals(tracking, replicable, page.keys)
   if (differences.unused > 0) found.set('registry_without_row', await removeAllUnused(tracking, replicable, compared))
   if (differences.unverified > 0) {
     found.set('checksum_unknown', [await wakeUnverified(tracking, replicable, compared, 'disabled')])
@@ -55,6 +57,20 @@ export async function reconcilePage(
   }
   if (differences.changed > 0) found.set('key_changed', await compareKeys(databases, replicable, compared, selection))
   return { next: upTo, found }
+}
+
+/** Two servers add up the same at the same time: a page in step costs no more, and no row of it comes here. */
+async function isInStep(
+  { replica, tracking }: { readonly replica: Knex; readonly tracking: Knex },
+  replicable: Replicable,
+  range: KeyRange,
+  selection: SelectiveSync | null,
+): Promise<boolean> {
+  const [theirs, ours] = await Promise.all([
+    summaryOfSource(replica, replicable, range, selection),
+    summaryOfRegistry(tracking, replicable, range),
+  ])
+  return theirs.count === ours.count && theirs.hash === ours.hash
 }
 
 async function removeAllUnused(tracking: Knex, replicable: Replicable, compared: ComparedPage): Promise<Mended[]> {
