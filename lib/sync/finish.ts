@@ -1,4 +1,6 @@
+import type { Replicable } from '../blob/replicable.ts'
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
+import { lockForPlacing } from '../registry/file-lock.ts'
 import {
   type FailedRow,
   giveBackRows,
@@ -11,10 +13,10 @@ import {
 import { requestRemoval } from '../registry/removal.ts'
 import { logSyncMove } from '../transition-log.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
-import type { FailedBlob, Findings } from './findings.ts'
+import type { FailedBlob, Findings, PresentBlob } from './findings.ts'
 
 /**
- * Gives the files their names and writes how each row ended. The lease is locked from before the first rename until the
+ * Gives the files their names and writes how each row ended. No file is removed meanwhile. The lease is locked from before the first rename until the
  * marks are committed: no one can take the rows over in between, and a process whose lease has ended marks nothing.
  */
 export async function finish(context: DownloadContext, batch: SyncBatch, findings: Findings): Promise<void> {
@@ -22,6 +24,7 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
   const { replicable, lease, rows } = batch
   const mine = await tracking.transaction(async (trx) => {
     if (!(await leases.hold(trx, lease))) return false
+    await lockForPlacing(trx)
     const outcome = await place(context, batch, findings)
     if (!outcome) return false
     const { synced, failed } = outcome
@@ -61,7 +64,7 @@ async function place(
   const placed = findings.received.length > 0 ? await threads.place(task) : []
   if (!placed) return null
   const failed = [...findings.failed]
-  const there = [...findings.present]
+  const there = await stillPresent(replicable, findings.present)
   findings.received.forEach((blob, position) => {
     const failure = placed[position]
     if (failure) failed.push({ id: blob.id, ...failure })
@@ -72,6 +75,12 @@ async function place(
     return facts ? [{ id, key, bytes, ...facts }] : []
   })
   return { synced, failed }
+}
+
+/** Those of the files that lay in their places already that no removal has taken since: the others are fetched after all. */
+async function stillPresent({ store }: Replicable, present: readonly PresentBlob[]): Promise<PresentBlob[]> {
+  const found = await Promise.all(present.map(({ key }) => store.stat(key)))
+  return present.filter((_, position) => found[position])
 }
 
 function withRetries({ rows }: SyncBatch, failed: readonly FailedBlob[], clock: Clock): FailedRow[] {

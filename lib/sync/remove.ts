@@ -8,6 +8,7 @@ import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
+import { lockForRemoving } from '../registry/file-lock.ts'
 import { cancelRemovals } from '../registry/registry.ts'
 import {
   claimRemovals,
@@ -84,6 +85,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     try {
       await tracking.transaction(async (trx) => {
         if (!(await leases.hold(trx, lease))) return
+        await lockForRemoving(trx)
         const done: string[] = []
         const going = await this.#withoutReturned(trx, replicable, rows)
         const inUse = await keysInUse(trx, this.#sharing(replicable), keysOf(going), lease.id)
