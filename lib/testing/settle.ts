@@ -23,7 +23,18 @@ export async function step({ jobs, dispatchers, sites }: Steppable, jobName: str
   return more || all.some((dispatcher, position) => dispatcher.begun !== begunBefore[position])
 }
 
-// These say exactly whether they found work; the others may find none and yet have made some for these.
+// What these do goes by time alone, which stands still while a site settles.
+const FIRST = [
+  'sites',
+  'heartbeat',
+  'cut-expiring',
+  'end-dead-leases',
+  'sync-timeouts',
+  'verification-timeouts',
+  'reverify',
+  'reverify-copies',
+]
+// These say exactly whether they found work; others may say no and yet have made some for these.
 const LAST = ['verify-primary', 'sync', 'remove', 'verify']
 
 /**
@@ -34,14 +45,18 @@ export async function settle(
   site: Steppable,
   jobNames: readonly string[] = site.jobs.map(({ name }) => name),
 ): Promise<void> {
-  const inOrder = [
-    ...jobNames.filter((name) => !LAST.includes(name)),
-    ...LAST.filter((name) => jobNames.includes(name)),
-  ]
-  for (let turn = 0; turn < MOST_TURNS; turn += 1) {
+  const among = (names: readonly string[]) => names.filter((name) => jobNames.includes(name))
+  const between = jobNames.filter((name) => !FIRST.includes(name) && !LAST.includes(name))
+  for (const name of among(FIRST)) await untilIdle(() => step(site, name))
+  await untilIdle(async () => {
     let worked = false
-    for (const name of inOrder) worked = (await step(site, name)) || worked
-    if (!worked) return
+    for (const name of [...between, ...among(LAST)]) worked = (await step(site, name)) || worked
+    return worked
+  })
+}
+
+async function untilIdle(turn: () => Promise<boolean>): Promise<void> {
+  for (let turns = 0; await turn(); turns += 1) {
+    if (turns === MOST_TURNS) throw new Error(`The site still finds work after ${MOST_TURNS} turns of its jobs`)
   }
-  throw new Error(`The site still finds work after ${MOST_TURNS} turns of its jobs`)
 }

@@ -28,10 +28,14 @@ export function commandOf<Params>(action: Action<Params>): { weight: number; arb
   return { weight: action.weight, arbitrary }
 }
 
-function describe(params: unknown): string {
-  if (params === undefined) return '()'
-  const text = JSON.stringify(params)
-  return text.startsWith('{') ? `(${text.slice(1, -1).replaceAll('"', '').replaceAll(',', ', ')})` : `(${text})`
+/** As a person would write it: `{which:3, at:serve, what:[remove{which:0}]}`. */
+export function describe(params: unknown): string {
+  if (Array.isArray(params)) return `[${params.map(describe).join(', ')}]`
+  if (typeof params !== 'object' || params === null) return String(params)
+  if (Object.hasOwn(params, 'toString')) return params.toString()
+  return `{${Object.entries(params)
+    .map(([name, value]) => `${name}:${describe(value)}`)
+    .join(', ')}}`
 }
 
 /** One of a list, chosen by a number that stays meaningful while the list shrinks. */

@@ -86,6 +86,7 @@ export async function checkByEvents(model: Model, world: World): Promise<void> {
   await checkAtAnyTime(model, world)
   const now = model.seen
   if (!now) return
+  checkNothingStarted(now)
   for (const type of TYPE_NAMES) {
     const wanted = model.wanted(type)
     checkRegistered(now, type, wanted)
@@ -104,6 +105,17 @@ export async function checkByEvents(model: Model, world: World): Promise<void> {
       const verified = found.verificationState === VERIFICATION_STATE.succeeded
       mustHold(verified, 'no event is lost: the copy is verified', situation)
     }
+  }
+}
+
+/** Promise 5: what a dead process had in hand has been taken up, long before any timeout. */
+function checkNothingStarted({ registered, recorded }: Observation): void {
+  for (const row of registered.values()) {
+    const started = row.state === SYNC_STATE.started || row.verificationState === VERIFICATION_STATE.started
+    mustHold(!started && row.leaseId === null, 'work of a dead process is taken up', () => JSON.stringify(row))
+  }
+  for (const row of recorded.values()) {
+    mustHold(row.state !== VERIFICATION_STATE.started, 'work of a dead process is taken up', () => JSON.stringify(row))
   }
 }
 

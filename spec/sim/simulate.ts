@@ -56,7 +56,10 @@ export async function simulate(world: World, options: SimOptions): Promise<SimRe
     sequences,
     failure: {
       violated: String(details.errorInstance),
-      commands: text.replace(/\/\*.*\*\/$/, '').split(/,(?=[a-zA-Z]+\()/),
+      commands: text
+        .replace(/\/\*.*\*\/$/, '')
+        .split(/,(?=[a-zA-Z]+\{)/)
+        .map((command) => command.trim()),
       path: details.counterexamplePath ?? '',
       replay: /replayPath="([^"]*)"/.exec(text)?.[1] ?? '',
     },
