@@ -33,24 +33,26 @@ const FIRST = [
   'verification-timeouts',
   'reverify',
   'reverify-copies',
+  'prune-events',
 ]
 // These say exactly whether they found work; others may say no and yet have made some for these.
 const LAST = ['verify-primary', 'sync', 'remove', 'verify']
 
 /**
  * Runs the jobs of a site that was not started, over and over, until none of them finds anything to do now. What waits for a
- * retry or for its interval stays as it is. `jobNames`: only these; default all.
+ * retry or for its interval stays as it is. `jobNames`: only these; default all. `stepOnce`: how one of them is run.
  */
 export async function settle(
   site: Steppable,
   jobNames: readonly string[] = site.jobs.map(({ name }) => name),
+  stepOnce = (jobName: string) => step(site, jobName),
 ): Promise<void> {
   const among = (names: readonly string[]) => names.filter((name) => jobNames.includes(name))
   const between = jobNames.filter((name) => !FIRST.includes(name) && !LAST.includes(name))
-  for (const name of among(FIRST)) await untilIdle(() => step(site, name))
+  for (const name of among(FIRST)) await untilIdle(() => stepOnce(name))
   await untilIdle(async () => {
     let worked = false
-    for (const name of [...between, ...among(LAST)]) worked = (await step(site, name)) || worked
+    for (const name of [...between, ...among(LAST)]) worked = (await stepOnce(name)) || worked
     return worked
   })
 }

@@ -1,7 +1,9 @@
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { RESERVED_PREFIX } from '../../lib/blob/key.ts'
 import { type Blob, blobOf } from './blob.ts'
+
+const MARKER_NAME = '.geo-store.json'
 
 /** The folder of a site, looked at and written from outside. */
 
@@ -25,9 +27,17 @@ export function writeFile(root: string, key: string, blob: Blob | null): void {
   writeFileSync(path, blob.bytes)
 }
 
+/** What transfers have left that did not end. */
+export function unfinishedFiles(root: string): string[] {
+  return readdirSync(root, { recursive: true, encoding: 'utf8' }).filter((path) => {
+    const name = basename(path)
+    return name.startsWith(RESERVED_PREFIX) && name !== MARKER_NAME
+  })
+}
+
 /** All but the marker, so that the folder stays the store that the site knows. */
 export function emptyFolder(root: string): void {
   for (const name of readdirSync(root)) {
-    if (name !== '.geo-store.json') rmSync(join(root, name), { recursive: true })
+    if (name !== MARKER_NAME) rmSync(join(root, name), { recursive: true })
   }
 }

@@ -35,8 +35,8 @@ export class Model {
   scope: readonly string[] | null = null
   /** A row whose transaction is still open. */
   held: ModelRow | null = null
-  /** A process was killed at some time: what it had in hand may lie about. */
-  crashed = false
+  /** How much time has gone by. */
+  daysPassed = 0
   /** Whether something happened that events do not tell, or that was told in vain. */
   untold = false
   /** How the sites looked after the last command. */

@@ -3,8 +3,9 @@ import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { checkAtAnyTime, fits, isContested } from './at-any-time.ts'
 import { startRun } from './commands/operator.ts'
+import { unfinishedFiles } from './disk.ts'
 import type { Model, ModelRow } from './model.ts'
-import type { Observation } from './observe.ts'
+import { type Observation, observe } from './observe.ts'
 import { nameOf, TYPE_NAMES, type TypeName } from './types.ts'
 import { mustHold } from './violation.ts'
 import type { World } from './world.ts'
@@ -135,7 +136,7 @@ export async function checkSettled(model: Model, world: World): Promise<void> {
       if (before) checkKept(model, before, now, row)
     }
   }
-  checkOrphans(model, now)
+  await checkOrphans(world)
   await checkLeases(world)
 }
 
@@ -198,10 +199,19 @@ function checkKept(model: Model, before: Observation, now: Observation, row: Mod
   if (was && fits(was, digest)) mustHold(is === was, 'a good copy is kept', () => `${nameOf(row)}: ${row.key}`)
 }
 
-function checkOrphans(model: Model, { registered, copies }: Observation): void {
+/** What no row names is swept away, and so is what unfinished transfers left. */
+async function checkOrphans(world: World): Promise<void> {
+  if ((await orphansOf(world)).length === 0) return
+  await world.tracking('geo_stores').update({ swept_at: world.tracking.raw("now() - interval '1 year'") })
+  await world.secondary.settle(['sweep'])
+  const left = await orphansOf(world)
+  mustHold(left.length === 0, 'no file without a row', () => left.join(', '))
+}
+
+async function orphansOf(world: World): Promise<string[]> {
+  const { registered, copies } = await observe(world)
   const used = new Set([...registered.values()].map(({ key }) => key))
-  const unused = [...copies.keys()].filter((key) => !used.has(key))
-  mustHold(unused.length === 0 || model.crashed, 'no file without a row', () => unused.join(', '))
+  return [...[...copies.keys()].filter((key) => !used.has(key)), ...unfinishedFiles(world.secondary.root)]
 }
 
 async function checkLeases({ main, tracking }: World): Promise<void> {

@@ -39,7 +39,7 @@ describe('running the jobs of a site by hand', () => {
     const gadgets = untyped(site.replicables.gadgets)
     const id = await addHostRow(databases.main, gadgets)
     site.clock.advance(60_000)
-    await settle(site.parts)
+    await settle(site.parts, ['reconcile', 'sync', 'remove', 'verify'])
     expect(await registryRow(databases.tracking, gadgets, id)).toMatchObject({ state: 0, lease_id: null })
   })
 })

@@ -83,7 +83,8 @@ export const passTime: Action<{ seconds: number }> = {
   possible: () => true,
   async act(model, world, { seconds }) {
     await world.pass(seconds)
-    if (seconds > DAYS_EVENTS_ARE_KEPT * DAY_S) model.untold = true
+    model.daysPassed += seconds / DAY_S
+    if (model.daysPassed >= DAYS_EVENTS_ARE_KEPT) model.untold = true
   },
 }
 

@@ -7,7 +7,14 @@ import type { World } from '../world.ts'
 
 /** Processes that work, die, stop and come back. */
 
-const PRIMARY_JOBS = ['verify-primary', 'verify-primary', 'backfill-states', 'reverify', 'bulk'] as const
+const PRIMARY_JOBS = [
+  'verify-primary',
+  'verify-primary',
+  'backfill-states',
+  'reverify',
+  'bulk',
+  'prune-events',
+] as const
 const SECONDARY_JOBS = [
   'events',
   'events',
@@ -17,7 +24,9 @@ const SECONDARY_JOBS = [
   'verify',
   'remove',
   'reconcile',
+  'bulk',
   'end-dead-leases',
+  'report-position',
 ] as const
 const site = fc.constantFrom('primary' as const, 'secondary' as const)
 type Which = 'primary' | 'secondary'
@@ -65,13 +74,12 @@ export const crash: Action<{ site: Which; job: string; statements: number }> = {
   weight: 5,
   params: fc.tuple(work, fc.nat({ max: 24 })).map(([what, statements]) => ({ ...what, statements })),
   possible: () => true,
-  async act(model, world, { site, job, statements }) {
+  async act(_, world, { site, job, statements }) {
     const victim = world[site]
     victim.lifeline.endAfter(statements)
     await victim.step(job).catch(() => undefined)
     const holder = victim.assembly.leases.holder
     victim.lifeline.revive()
-    model.crashed = true
     await victim.begin()
     await expireLeases(world, site, holder)
   },
