@@ -45,8 +45,8 @@ const FAILED = `${SYNC.step('failed', 'started').where} and ${FREE}`
 const DUE: Readonly<Record<SyncClass, readonly Due[]>> = Object.freeze({
   new: [{ condition: `${PENDING} and not backfill`, order: 'id' }],
   retry: [
-    { condition: `${FAILED} and retry_at is null`, order: 'id' },
-    { condition: `${FAILED} and retry_at <= statement_timestamp()`, order: 'retry_at' },
+    { condition: `${FAILED} and retry_at is null`, order: 'retry_at nulls first' },
+    { condition: `${FAILED} and retry_at <= statement_timestamp()`, order: 'retry_at nulls first' },
   ],
   backfill: [{ condition: `${PENDING} and backfill`, order: 'id' }],
 })

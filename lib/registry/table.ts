@@ -46,7 +46,7 @@ function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames):
       name: `${table}_backfill_sync`,
       definition: '(id) where state = 0 and backfill and removal_requested_at is null',
     },
-    // Claim of due retries: `state = 3 and removal_requested_at is null and retry_at <= … order by retry_at`.
+    // Claim of due retries: `state = 3 and removal_requested_at is null and retry_at <= … order by retry_at nulls first`.
     {
       name: `${table}_failed_sync`,
       definition: '(retry_at nulls first) where state = 3 and removal_requested_at is null',

@@ -15,6 +15,7 @@ export interface ManyWorkers {
   readonly proxy: TransferProxy
   /** Rows of widgets with a small file each, found by reconciliation. Returns their keys. */
   addRows(count: number): Promise<string[]>
+  /** More processes; resolves when they work. */
   start(count: number): Promise<readonly WorkerProcess[]>
   untilSynced(count: number, timeoutMs: number): Promise<void>
   /** What has come of it: how often rows became synced, and the most leases at once. */
@@ -35,6 +36,7 @@ export async function createManyWorkers({ capacity }: { capacity: number }): Pro
   if (!proxy) throw new Error('The sites were started without the proxy between them')
   const { main, tracking } = sites.databases
   const workers: WorkerProcess[] = []
+  let added = 0
   await main('geo_nodes').where({ name: SECONDARY }).update({ files_max_capacity: capacity })
   await recordDeliveries(tracking)
   let leases: LeaseSamples | null = null
@@ -48,7 +50,7 @@ export async function createManyWorkers({ capacity }: { capacity: number }): Pro
       await mkdir(folder, { recursive: true })
       const ids: string[] = []
       for (let from = 0; from < count; from += ROWS_PER_INSERT) {
-        const names = Array.from({ length: Math.min(ROWS_PER_INSERT, count - from) }, (_, n) => `${from + n}`)
+        const names = Array.from({ length: Math.min(ROWS_PER_INSERT, count - from) }, () => `${added++}`)
         await Promise.all(names.map((name) => writeFile(join(folder, name), `number ${name}\n`)))
         const rows = names.map((name) => ({ name, file_path: `small/${name}` }))
         const inserted: { id: string }[] = await main('widgets').insert(rows).returning('id')
@@ -57,8 +59,9 @@ export async function createManyWorkers({ capacity }: { capacity: number }): Pro
       return ids
     },
     async start(count) {
-      workers.push(...(await Promise.all(Array.from({ length: count }, () => startWorker(sites.secondary)))))
-      return workers
+      const started = await Promise.all(Array.from({ length: count }, () => startWorker(sites.secondary)))
+      workers.push(...started)
+      return started
     },
     async untilSynced(count, timeoutMs) {
       const synced = async () =>
