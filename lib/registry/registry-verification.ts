@@ -4,7 +4,7 @@ import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
-import { claimInShares } from '../verification/claim-shares.ts'
+import { claimInShares, HASH_WAITING } from '../verification/claim-shares.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from '../verification/draw-page.ts'
 import {
   type ClaimedRecord,
@@ -28,18 +28,6 @@ import { verificationPending } from './verification-reset.ts'
 /** Verification of a secondary's copies, kept in the registry. Only rows that are synced are ever looked at. */
 
 const HERE = `state = ${SYNC_STATE.synced} and removal_requested_at is null`
-const DUE = Object.freeze({
-  pending: {
-    condition: `${HERE} and ${VERIFICATION.step('pending', 'started').where}`,
-    order: 'verified_at nulls first',
-  },
-  failed: {
-    condition: `${HERE} and ${VERIFICATION.step('failed', 'started').where}
-      and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`,
-    order: 'verification_retry_at nulls first',
-  },
-})
-
 const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}`
 
 /**
@@ -69,15 +57,13 @@ export function registryVerification(replica: Knex): VerificationTracker {
       typesWhere(
         db,
         replicables,
-        `(exists (select from ?? where ${DUE.pending.condition}) or exists (select from ?? where ${DUE.failed.condition}))`,
-        2,
+        `(${HASH_WAITING.map((condition) => `exists (select from ?? where ${HERE} and ${condition})`).join(' or ')})`,
+        HASH_WAITING.length,
       ),
 
     claim: (trx: Knex.Transaction, replicable: Replicable, limit: number) =>
-      claimInShares(
-        limit,
-        (upTo) => claimDue(trx, replicable, 'pending', upTo),
-        (upTo) => claimDue(trx, replicable, 'failed', upTo),
+      claimInShares(limit, (from, { condition, order }, upTo) =>
+        claimFound(trx, replicable, from, `${HERE} and ${condition} order by ${order} limit ?`, [upTo]),
       ),
 
     claimVerified: (trx: Knex.Transaction, replicable: Replicable, ids: readonly string[]) =>
@@ -156,16 +142,6 @@ export function registryVerification(replica: Knex): VerificationTracker {
 
 const LOST = VERIFICATION.step('started', 'failed')
 const GIVEN_BACK = VERIFICATION.step('started', 'pending')
-
-function claimDue(
-  trx: Knex.Transaction,
-  replicable: Replicable,
-  from: keyof typeof DUE,
-  limit: number,
-): Promise<ClaimedRecord[]> {
-  const { condition, order } = DUE[from]
-  return claimFound(trx, replicable, from, `${condition} order by ${order} limit ?`, [limit])
-}
 
 async function claimFound(
   trx: Knex.Transaction,

@@ -6,21 +6,12 @@ import { wantedRows } from '../blob/scope.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
-import { claimInShares } from './claim-shares.ts'
+import { claimInShares, HASH_WAITING } from './claim-shares.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from './draw-page.ts'
 import { type ClaimedRecord, requireComplete, type Verdict } from './tracker.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The door to the primary's verification state, in `<name>_states` or in columns of the host's table. */
-
-const DUE = Object.freeze({
-  pending: { condition: VERIFICATION.step('pending', 'started').where, order: 'verified_at nulls first' },
-  failed: {
-    condition: `${VERIFICATION.step('failed', 'started').where}
-      and (verification_retry_at is null or verification_retry_at <= clock_timestamp())`,
-    order: 'verification_retry_at nulls first',
-  },
-})
 
 // A state row is there only for an available record; in columns on the host's table, availability has to be asked. In a subquery,
 // so that an `or` of the host's stays closed off.
@@ -36,31 +27,17 @@ export async function typesToHash(db: Knex, replicables: readonly Replicable[]):
   if (replicables.length === 0) return []
   const bindings: Knex.QueryBuilder[] = []
   const probes = replicables.map((replicable, position) => {
-    for (const { condition } of Object.values(DUE)) {
-      bindings.push(candidates(db, replicable, condition).select(db.raw('1')))
-    }
-    return `select ${position} as position where (exists (?) or exists (?))`
+    bindings.push(...HASH_WAITING.map((condition) => candidates(db, replicable, condition).select(db.raw('1'))))
+    return `select ${position} as position where (${HASH_WAITING.map(() => 'exists (?)').join(' or ')})`
   })
   const { rows } = await run<{ rows: { position: number }[] }>(db, probes.join(' union all '), bindings)
   return rows.flatMap((row) => replicables[row.position] ?? [])
 }
 
 export function claimPrimary(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]> {
-  return claimInShares(
-    limit,
-    (upTo) => claimDue(trx, replicable, 'pending', upTo),
-    (upTo) => claimDue(trx, replicable, 'failed', upTo),
+  return claimInShares(limit, (from, { condition, order }, upTo) =>
+    claimFound(trx, replicable, from, candidates(trx, replicable, condition).orderByRaw(order).limit(upTo)),
   )
-}
-
-async function claimDue(
-  trx: Knex.Transaction,
-  replicable: Replicable,
-  from: keyof typeof DUE,
-  limit: number,
-): Promise<ClaimedRecord[]> {
-  const { condition, order } = DUE[from]
-  return claimFound(trx, replicable, from, candidates(trx, replicable, condition).orderByRaw(order).limit(limit))
 }
 
 const SUCCEEDED = VERIFICATION.step('succeeded', 'started').where
