@@ -16,11 +16,11 @@ export interface Mended {
 }
 
 const SUMMARY = `count(*)::int as count, coalesce(array_agg(id)::text, '{}') as literal`
-const NOTHING: Mended = Object.freeze({ count: 0, literal: '{}' })
+export const NOTHING_MENDED: Mended = Object.freeze({ count: 0, literal: '{}' })
 
 async function mend(db: Knex, sql: string, bindings: readonly unknown[]): Promise<Mended> {
   const { rows } = await run<{ rows: Mended[] }>(db, sql, bindings)
-  return rows[0] ?? NOTHING
+  return rows[0] ?? NOTHING_MENDED
 }
 
 /** Adds pending rows, as backfill, for those rows of the page that have none. */

@@ -5,7 +5,7 @@ import { isDatabaseFailure } from '../databases.ts'
 import { type ErrorCode, GeoError, messageOf } from '../errors.ts'
 import type { WantedBlob } from '../transfer/blob-order.ts'
 import { SMALL_BLOB_BYTES } from '../transfer/frame.ts'
-import type { Refusal } from '../transfer/refusal.ts'
+import { MISSING_ON_PRIMARY, type Refusal } from '../transfer/refusal.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
 import { collect, type Findings, noFindings } from './findings.ts'
 import { finish } from './finish.ts'
@@ -87,8 +87,13 @@ async function decide(
   const wanted: WantedBlob[] = []
   for (const id of ids) {
     const record = source.get(id)
-    if (!record?.wanted || record.key === null) {
+    if (!record?.wanted) {
       findings.gone.push(id)
+      continue
+    }
+    if (record.key === null) {
+      // The row stays wanted, so its registry would only come back.
+      findings.failed.push({ id, code: 'FILE_NOT_FOUND', message: MISSING_ON_PRIMARY })
       continue
     }
     const expected = checksums.get(id)?.digest ?? null
