@@ -13,7 +13,8 @@ export interface LocalDiskOptions {
   durable?: boolean
 }
 
-const MARKER_NAME = '.geo-store.json'
+/** In the root of every store. */
+export const MARKER_NAME = '.geo-store.json'
 
 /** A store in a folder of a local or mounted disk. The folder itself is made by the host or at the first start. */
 export function localDisk(options: LocalDiskOptions): BlobStore {

@@ -135,7 +135,9 @@ export class Sweep {
     this.#note(under, orphans)
     under.candidates = []
     const [first] = sharing
-    if (first && orphans.length > 0) await addDrift(writable(), first.name, 'file_without_either', orphans.length)
+    // What stays would be counted again each day.
+    if (first && removes && orphans.length > 0)
+      await addDrift(writable(), first.name, 'file_without_either', orphans.length)
     return true
   }
 

@@ -1,9 +1,10 @@
-import { type Dir, lstatSync, rmSync } from 'node:fs'
+import { type Dir, existsSync, lstatSync, rmSync } from 'node:fs'
 import { opendir } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import xxhash from 'xxhash-wasm'
 import { isLegalKey, RESERVED_PREFIX } from '../blob/key.ts'
+import { MARKER_NAME } from '../blob/local-disk.ts'
 import { isUnfinished } from '../transfer/part.ts'
 import type { WalkAnswer, WalkOrder, WalkTask } from './store-walk.ts'
 
@@ -72,7 +73,8 @@ async function* unnamedFiles(folder: string, named: NamedKeys): AsyncGenerator<s
   if (!opened) return
   for await (const entry of opened) {
     const path = join(folder, entry.name)
-    if (entry.isDirectory()) yield* unnamedFiles(path, named)
+    // A folder with a marker of its own is another store, whose rows are not read here.
+    if (entry.isDirectory() && !existsSync(join(path, MARKER_NAME))) yield* unnamedFiles(path, named)
     else if (!entry.isFile()) continue
     else if (entry.name.toLowerCase().startsWith(RESERVED_PREFIX)) {
       if (isUnfinished(entry.name) && isOld(path)) rmSync(path, { force: true })

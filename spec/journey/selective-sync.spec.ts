@@ -52,4 +52,13 @@ describe('a scope that is set, changed and cleared while both sites run', { time
     )
     expect(rows[0].checksummed).toBe(4)
   })
+
+  it('leave the primary informed of how far the secondary has read', async () => {
+    const { main, tracking } = sites.databases
+    await until(async () => {
+      const told = await main('geo_node_statuses').first()
+      const read = await tracking('geo_event_cursors').first()
+      return told !== undefined && told.cursor_xact_id === read.xact_id && told.cursor_event_id === read.event_id
+    }, FOLLOWED_MS)
+  })
 })
