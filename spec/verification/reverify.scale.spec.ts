@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { reverifyOldestCopies } from '../../lib/registry/copies-interval.ts'
 import { reverifyDue } from '../../lib/verification/maintain-states.ts'
+import { primaryVerification } from '../../lib/verification/primary-tracker.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { explained } from '../support/explained.ts'
@@ -68,4 +69,17 @@ it('Of a million copies, those verified longest ago are found by an index, and t
   const days = (ROWS * 0.75) / atOnce / 1440
   expect(days).toBeGreaterThan(2)
   expect(days).toBeLessThan(3)
+})
+
+it('Of a million records a batch is claimed by an index, also where the state is in columns of the host’s table', async () => {
+  const { main } = databases
+  const tracker = primaryVerification(main, async () => undefined)
+  const gadgets = untyped(declared.gadgets)
+  await main.raw('analyze gadgets')
+  const claim = (db: Knex) => db.transaction((trx) => tracker.claim(trx, gadgets, 100))
+  expect(await timed(() => claim(main))).toBeLessThan(LONGEST_MS)
+  const plan = await explained(main, 'with due as', claim)
+  expect(plan).toMatch(/Index (Only )?Scan using index_gadgets_pending_verification/)
+  expect(plan).not.toMatch(/Seq Scan on gadgets/)
+  expect(await timed(() => tracker.waiting(main, [gadgets]))).toBeLessThan(LONGEST_MS)
 })
