@@ -195,6 +195,22 @@ describe('A secondary', () => {
     expect(await codes()).not.toContain('CURSOR_PRUNED')
   })
 
+  it('whose database went to another timeline reads again what is kept, and misses nothing that was pruned', async () => {
+    const { tracking } = site.databases
+    await site.hear()
+    await age(await publish())
+    expect(await prune()).toBe(1)
+    const id = await addHostRow(main, site.widgets)
+    await publish(id)
+    await tracking('geo_event_cursors').update({ timeline: 99 })
+    await site.hear()
+    expect(await registeredIds(tracking, site.widgets)).toEqual([id])
+    expect(await codes()).not.toContain('CURSOR_PRUNED')
+    expect(await tracking('geo_reconciliations').distinct('asked_because')).toEqual([
+      { asked_because: 'ANOTHER_TIMELINE' },
+    ])
+  })
+
   it('skips nothing whatever the order in which it sees an event, its position and the prune', async () => {
     const { tracking, standby } = site.databases
     await site.hear()
