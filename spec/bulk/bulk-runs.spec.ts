@@ -3,6 +3,7 @@ import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import type { BulkRun } from '../../lib/bulk/bulk-run.ts'
 import type { BulkFilter } from '../../lib/bulk/request.ts'
+import { workPage } from '../../lib/bulk/work-page.ts'
 import { markSynced } from '../../lib/registry/marks.ts'
 import { insertPending } from '../../lib/registry/registry.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
@@ -244,6 +245,8 @@ describe('A bulk run', () => {
     await paris.page()
     expect(await paris.bulk.cancel(run.id)).toMatchObject({ state: 'cancelled', examined: 500, finishedAt: null })
     await paris.work()
+    // Also where a process has chosen the run just before.
+    expect(await workPage(databases.tracking, run.id, 'secondary', widgets)).toBeNull()
     const cancelled = await paris.bulk.cancel(run.id)
     expect(cancelled).toMatchObject({ state: 'cancelled', examined: 500, changed: 500 })
     expect(cancelled.cancelledAt).toBeInstanceOf(Date)
@@ -377,6 +380,7 @@ describe('A page of a bulk run', () => {
     const run = await paris.bulk.start({ action: 'resync', type: 'widget' })
     await tracking('geo_bulk_runs').update({ page_size: 50 })
     await paris.page()
+    expect(await paris.bulk.get(run.id)).toMatchObject({ state: 'waiting', examined: 0 })
     const { page_size } = await tracking('geo_bulk_runs').where('id', run.id).first('page_size')
     expect(page_size).toBe(25)
     await paris.work()

@@ -82,10 +82,12 @@ describe('geo.readOnly', () => {
 
 describe('geo.readOnly({ forward })', () => {
   let paris: ServedSite
+  let slow: ServedSite
 
   beforeAll(async () => {
     await sites.tokyo.geo.sites.update('tokyo', { internalUrl: primary.url })
     paris = await sites.serveAlso('paris', { readOnly: { forward: { firstByteTimeoutMs: 1000 } }, routes: echo })
+    slow = await sites.serveAlso('paris', { readOnly: { forward: true } })
   })
   afterEach(() => paris.logger.clear())
 
@@ -232,6 +234,25 @@ describe('geo.readOnly({ forward })', () => {
     outgoing.on('error', () => undefined)
     outgoing.write('only the beginning')
     await until(() => begun)
+    outgoing.destroy()
+    await until(() => ended)
+  })
+
+  it('ends it too while the primary works on its answer', async () => {
+    let working = false
+    let ended = false
+    primary.answer((incoming, response) => {
+      incoming.resume().once('end', () => {
+        working = true
+      })
+      response.once('close', () => {
+        ended = true
+      })
+    })
+    const outgoing = send(`${slow.url}/echo`, { method: 'POST' })
+    outgoing.on('error', () => undefined)
+    outgoing.end('the whole')
+    await until(() => working)
     outgoing.destroy()
     await until(() => ended)
   })
