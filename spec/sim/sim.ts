@@ -19,6 +19,7 @@ interface Options {
   size: number
   path?: string
   replay?: string
+  shrink: boolean
 }
 
 const whole = (text: string): number => {
@@ -34,6 +35,7 @@ const options = new Command('npm run sim --')
   .option('--size <count>', 'the longest sequence', whole, 25)
   .option('--path <path>', 'begin with the case that an earlier failure printed')
   .option('--replay <path>', 'the commands of that case that were run')
+  .option('--no-shrink', 'show the first failing sequence as it is')
   .parse()
   .opts<Options>()
 

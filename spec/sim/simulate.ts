@@ -14,6 +14,8 @@ export interface SimOptions {
   /** Where in the tree of cases to begin, as an earlier failure printed it. */
   readonly path?: string
   readonly replay?: string
+  /** Whether a failing sequence is made as short as can be. Default true. */
+  readonly shrink?: boolean
   onSequence?(done: number): void
 }
 
@@ -47,6 +49,7 @@ export async function simulate(world: World, options: SimOptions): Promise<SimRe
   const details = await fc.check(property, {
     seed: options.seed,
     numRuns: options.runs,
+    endOnFailure: options.shrink === false,
     ...(options.path !== undefined && { path: options.path }),
   })
   const [commands] = details.counterexample ?? []
