@@ -20,10 +20,11 @@ export class Lifeline {
     this.#left = Number.POSITIVE_INFINITY
   }
 
-  /** @throws Error where the process is dead */
-  spend(): void {
-    if (this.dead) throw new Error('The process is dead')
+  /** One statement more. False: the process is dead. */
+  spend(): boolean {
+    if (this.dead) return false
     this.#left -= 1
+    return true
   }
 }
 
@@ -40,15 +41,9 @@ export function mortalKnex(connection: string, lifeline: Lifeline): Knex {
       afterCreate(client: Client, done: (error: Error | null, client: Client) => void) {
         const query = client.query.bind(client) as (...given: unknown[]) => unknown
         const guarded = (config: { text?: string }, ...rest: unknown[]): unknown => {
-          if (!/^rollback/i.test(config.text ?? '')) {
-            try {
-              lifeline.spend()
-            } catch (reason) {
-              const answer = rest.at(-1) as Callback
-              return setImmediate(() => answer(reason as Error))
-            }
-          }
-          return query(config, ...rest)
+          if (/^rollback/i.test(config.text ?? '') || lifeline.spend()) return query(config, ...rest)
+          const answer = rest.at(-1) as Callback
+          return query('rollback', () => answer(new Error('The process is dead')))
         }
         Object.assign(client, { query: guarded })
         done(null, client)

@@ -7,9 +7,9 @@ import type { Databases } from '../../lib/databases.ts'
 import { ChecksumPool } from '../../lib/verification/checksum.ts'
 import { emptyFolder } from './disk.ts'
 import { Lifeline, type Moment, MortalThreads, mortalKnex } from './lifeline.ts'
-import { PrimaryServer } from './primary-server.ts'
 import { SimClock } from './sim-clock.ts'
 import { SimSite } from './site-process.ts'
+import { SiteServer } from './site-server.ts'
 import { createSketches, declareTypes, type TypeName } from './types.ts'
 
 const ENCRYPTION_KEY = 'ab'.repeat(32)
@@ -21,7 +21,7 @@ const SESSION = '-c synchronous_commit=off -c lock_timeout=1000'
 export interface World {
   readonly primary: SimSite
   readonly secondary: SimSite
-  readonly server: PrimaryServer
+  readonly server: SiteServer
   /** For looking and for what the simulation does behind the sites' backs. */
   readonly main: Knex
   readonly tracking: Knex
@@ -56,7 +56,8 @@ export async function openWorld(urls: { mainUrl: string; trackingUrl: string }):
   }
   const flags = new Map<TypeName, boolean>()
   const features = { isEnabled: (flag: string) => flags.get(flag.split('_')[1] as TypeName) ?? true }
-  const server = new PrimaryServer(reach)
+  const server = new SiteServer(reach)
+  const servers = { tokyo: server, paris: new SiteServer(async () => undefined) }
   const url = await server.listen()
 
   const lives = { primary: new Lifeline(), secondary: new Lifeline() }
@@ -95,7 +96,7 @@ export async function openWorld(urls: { mainUrl: string; trackingUrl: string }):
   const primary = await siteOf('primary', 'tokyo', primaryMain, null)
   const secondary = await siteOf('secondary', 'paris', replica, ownTracking)
   await primary.geo.sites.add({ name: 'tokyo', url, primary: true })
-  await primary.geo.sites.add({ name: 'paris', url: 'http://paris.test/' })
+  await primary.geo.sites.add({ name: 'paris', url: await servers.paris.listen() })
   await primary.geo.sites.update('tokyo', { minimumReverificationIntervalDays: REVERIFICATION_DAYS })
 
   const clearing = await Promise.all([main, tracking].map(clearingOf))
@@ -115,7 +116,7 @@ export async function openWorld(urls: { mainUrl: string; trackingUrl: string }):
     held: null,
     settingsChanged: false,
     async pass(seconds) {
-      for (const site of [primary, secondary]) site.clock.pass(seconds * 1000)
+      for (const site of [primary, secondary]) site.clock.advance(seconds * 1000)
       await both(passing.map((sql) => sql.replaceAll('$1', String(seconds))))
     },
     async reset() {
@@ -130,18 +131,22 @@ export async function openWorld(urls: { mainUrl: string; trackingUrl: string }):
         site.lifeline.revive()
         site.clock.setWall(0)
         // A copy of the sites' settings that is older than this is not believed.
-        site.clock.pass(60_000)
+        site.clock.advance(60_000)
         emptyFolder(site.root)
       }
       await primary.begin()
       if (world.settingsChanged) await primary.geo.sites.update('paris', { enabled: true, selectiveSync: null })
       world.settingsChanged = false
       await secondary.begin()
-      server.serveBy(express().use((request, response, next) => primary.geo.router(request, response, next)))
+      for (const site of [primary, secondary]) {
+        servers[site.name as keyof typeof servers].serveBy(
+          express().use((request, response, next) => site.geo.router(request, response, next)),
+        )
+      }
     },
     async close() {
       await world.held?.rollback()
-      await server.close()
+      await Promise.all([servers.tokyo.close(), servers.paris.close()])
       await Promise.all([threads.primary.closeForGood(), threads.secondary.closeForGood(), checksums.closeForGood()])
       await Promise.all([...pools, main, tracking].map((pool) => pool.destroy()))
       await rm(folder, { recursive: true, force: true })

@@ -40,6 +40,7 @@ const untold = [
   commandOf(misfortune.loseEvents),
   commandOf(operator.flipFlag),
   commandOf(operator.changeScope),
+  commandOf(operator.repair),
 ]
 
 /** Sequences of what can happen to two sites: half of them such that events alone must bring the sites together. */

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { type Action, pick, whichArbitrary as which } from '../action.ts'
 import { type Spoiling, spoil } from '../blob.ts'
 import { writeFile } from '../disk.ts'
-import type { Fault } from '../primary-server.ts'
+import type { Fault } from '../site-server.ts'
 
 /** What goes wrong with disks, events and the network. */
 

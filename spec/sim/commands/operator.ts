@@ -1,7 +1,10 @@
 import fc from 'fast-check'
 import type { BulkAction, GeoError } from '../../../lib/index.ts'
 import type { Action } from '../action.ts'
-import { OWNERS, TYPE_NAMES, type TypeName } from '../types.ts'
+import { fits } from '../at-any-time.ts'
+import { observe } from '../observe.ts'
+import { nameOf, OWNERS, TYPE_NAMES, type TypeName } from '../types.ts'
+import { mustHold } from '../violation.ts'
 import type { World } from '../world.ts'
 
 /** What people do who run the sites, and the time that goes by. */
@@ -67,6 +70,27 @@ export const bulkRun: Action<Run> = {
   ),
   possible: () => true,
   act: (_, world, run) => startRun(world, run),
+}
+
+/** What is brought back from the secondary fits what was recorded, or it is not brought back. */
+export const repair: Action<object> = {
+  name: 'repair',
+  weight: 2,
+  params: fc.constant({}),
+  possible: () => true,
+  async act(model, world) {
+    const results = await world.primary.geo.repair()
+    const { recorded, primaryFiles } = await observe(world)
+    for (const { type, records } of results) {
+      for (const { id, key, outcome } of records) {
+        if (outcome !== 'repaired' || key === null) continue
+        const file = primaryFiles.get(key)
+        const right = file && fits(file, recorded.get(nameOf({ type: type as TypeName, id }))?.digest)
+        mustHold(right === true, 'what is repaired is right', () => `${type} ${id}: ${key}`)
+        model.put(key, file ?? null)
+      }
+    }
+  },
 }
 
 const MINUTE_S = 60

@@ -9,8 +9,8 @@ export type Fault =
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void
 
-/** The primary's server, whose network may fail for one request, and which notes who asked for what. */
-export class PrimaryServer {
+/** The server of a site, whose network may fail for one request, and which notes what types were asked for. */
+export class SiteServer {
   readonly #server: Server
   readonly #reach: (moment: Moment) => Promise<void>
   #handler: Handler = (_, response) => void response.writeHead(503).end()
