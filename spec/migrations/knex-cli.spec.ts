@@ -20,16 +20,40 @@ const SQL_MIGRATION_LISTS = `select relname as name from pg_class where relnames
 const ENVIRONMENTS = {
   main: {
     list: 'knex_migrations_main',
-    tables: ['gadgets', 'geo_events', 'geo_leases', 'geo_nodes', 'geo_stores', 'widget_states', 'widgets'],
+    tables: [
+      'gadgets',
+      'geo_bulk_runs',
+      'geo_event_prunes',
+      'geo_events',
+      'geo_leases',
+      'geo_node_statuses',
+      'geo_nodes',
+      'geo_stores',
+      'widget_states',
+      'widgets',
+    ],
     fill: `insert into widgets (name, file_path) select 'w' || n, 'w/' || n from generate_series(1, 300) n;
       insert into gadgets (name, file_path) select 'g' || n, 'g/' || n from generate_series(1, 300) n;
       insert into widget_states (widget_id) select id from widgets;
+      insert into geo_nodes (name, url, access_key, encrypted_secret_access_key, encrypted_secret_access_key_iv,
+        selective_sync_type, selective_sync_shards) values ('paris', 'http://paris.test/', 'k', '', '', 'shards', '{a,b}');
       insert into geo_events (replicable_name, event_name) values ('widget', 'created');
       insert into geo_leases (kind, holder, expires_at) values ('sync', gen_random_uuid(), now())`,
   },
   tracking: {
     list: 'geo_tracking_migrations',
-    tables: ['gadget_registry', 'geo_early_events', 'geo_event_cursors', 'geo_leases', 'geo_stores', 'widget_registry'],
+    tables: [
+      'gadget_registry',
+      'geo_bandwidth',
+      'geo_bulk_runs',
+      'geo_drift_counts',
+      'geo_early_events',
+      'geo_event_cursors',
+      'geo_leases',
+      'geo_reconciliations',
+      'geo_stores',
+      'widget_registry',
+    ],
     fill: `insert into widget_registry (widget_id, created_at) select n, now() from generate_series(1, 300) n;
       insert into gadget_registry (gadget_id, created_at) select gen_random_uuid(), now() from generate_series(1, 300) n;
       insert into geo_early_events (event_id, xact_id) values (1, '7')`,
