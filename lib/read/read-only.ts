@@ -60,8 +60,27 @@ async function judge(
   await forwarder.forward({ me, primary, firstByteTimeoutMs }, request, response)
 }
 
+// Enough for what is written by hand; whoever sends more without `Expect: 100-continue` may find the connection closed.
+const MOST_DISCARDED_BYTES = 4 * 1024 * 1024
+
+/** A client that is still sending when the connection closes never sees the answer, so a small body is let come first. */
+function discardBody(request: Request): Promise<void> {
+  return new Promise((resolve) => {
+    let bytes = 0
+    request.on('data', (chunk: Buffer) => {
+      bytes += chunk.length
+      if (bytes > MOST_DISCARDED_BYTES) resolve()
+    })
+    request.once('end', resolve)
+    request.once('close', resolve)
+    // A parser before us may have read it all: then none of these comes any more.
+    if (request.readableEnded || request.destroyed) resolve()
+  })
+}
+
 /** The answer says where the write belongs: `primary` is the site, the header the same path there. */
-function turnAway(me: Site, primary: Site, request: Request, response: Response): void {
+async function turnAway(me: Site, primary: Site, request: Request, response: Response): Promise<void> {
+  await discardBody(request)
   const error = new GeoError('READ_ONLY_SITE', `This site only reads. Write to the primary at ${primary.url}`)
   response
     .status(error.status)
