@@ -103,8 +103,12 @@ export async function checkByEvents(model: Model, world: World): Promise<void> {
         'no event is lost: the copy has the bytes of the row',
         situation,
       )
-      const verified = found.verificationState === VERIFICATION_STATE.succeeded
-      mustHold(verified, 'no event is lost: the copy is verified', situation)
+      // A process that died over it twice has put the checksum, here or there, off to a retry that is not due yet.
+      const told = now.recorded.get(nameOf(row))?.state === VERIFICATION_STATE.succeeded
+      const { verificationState } = found
+      const verified = verificationState === VERIFICATION_STATE.succeeded
+      const putOff = verificationState === VERIFICATION_STATE.failed
+      mustHold(verified || putOff || !told, 'no event is lost: the copy is verified', situation)
     }
   }
 }

@@ -1,4 +1,3 @@
-import { randomInt } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { report } from './report.ts'
@@ -6,6 +5,8 @@ import { simulate } from './simulate.ts'
 import { openWorld, type World } from './world.ts'
 
 const SEQUENCES = 300
+// Fixed, so that the same code always gets the same answer here; `npm run sim` looks further, with a seed of its own each time.
+const SEED = 20261124
 const COMMANDS = 25
 // A quarter of it on two cores of its own; the rest is for machines that have other things to do.
 const LONGEST_MS = 20 * 60_000
@@ -25,7 +26,7 @@ describe('a reference model of both sites', () => {
   })
 
   it(`agrees with the engine over ${SEQUENCES} random sequences of commands`, { timeout: LONGEST_MS }, async () => {
-    const seed = Number(process.env['GEO_SIM_SEED'] ?? randomInt(2 ** 31))
+    const seed = Number(process.env['GEO_SIM_SEED'] ?? SEED)
     const options = { seed, runs: SEQUENCES, size: COMMANDS }
     const beganMs = performance.now()
     const result = await simulate(world, options)
