@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { existingIds, wantedIds } from '../blob/source.ts'
@@ -104,12 +105,16 @@ async function consumeType(
   const stillThere = new Set(maybeGone.length > 0 ? await existingIds(replica, replicable, maybeGone) : [])
   const gone = maybeGone.filter((id) => !stillThere.has(id))
   const removing = gone.length > 0 ? await requestRemoval(trx, replicable, gone) : 0
-  const woken =
-    ids.checksum_succeeded.size > 0 ? await wakeVerification(trx, replicable, [...ids.checksum_succeeded]) : []
+  const woken = await wakeByChecksums(trx, replica, replicable, [...ids.checksum_succeeded])
   for (const [from, rows] of Map.groupBy(woken, (row) => row.from)) {
     const move = { method: 'wakeVerification', from, to: 'pending' } as const
     const movedIds = rows.map((row) => row.id)
     logVerificationMove(trx, logger, replicable.names.registryTable, move, movedIds)
   }
   return { sync: wanted.size > 0, verify: woken.length > 0, remove: removing > 0 }
+}
+
+async function wakeByChecksums(trx: Knex.Transaction, replica: Knex, replicable: Replicable, ids: readonly string[]) {
+  if (ids.length === 0) return []
+  return wakeVerification(trx, replicable, ids, await loadPrimaryChecksums(replica, replicable, ids))
 }

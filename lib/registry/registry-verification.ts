@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
-import { decodeDigest } from '../blob/digest.ts'
-import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
+import { decodeDigest, encodeDigest } from '../blob/digest.ts'
+import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
@@ -31,21 +31,33 @@ const HERE = `state = ${SYNC_STATE.synced} and removal_requested_at is null`
 const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}`
 
 /**
- * The primary has a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. Returns
- * the rows with their states before.
+ * The primary may have a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. A
+ * copy that was verified by the checksum in `judgedBy` stays as it is: word of a checksum may come after the copy was judged by
+ * it. Returns the rows with their states before.
  */
 export async function wakeVerification(
   db: Knex,
   { names, keyType }: Replicable,
   ids: readonly string[],
+  judgedBy: ReadonlyMap<string, PrimaryChecksum> = new Map(),
 ): Promise<{ id: string; from: VerificationState }[]> {
+  const checksums = ids.map((id) => judgedBy.get(id)?.digest ?? null)
   const { rows } = await run<{ rows: { id: string; before: number }[] }>(
     db,
     `with woken as materialized (
-       select id as row_id, verification_state as before from ?? where ?? = any(?::${keyType}[]) for update
+       select r.id as row_id, r.verification_state as before
+       from ?? as r join unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum) on r.?? = p.id
+       where (${VERIFIED} and r.verification_checksum = p.checksum) is not true for update of r
      )
      update ?? as r set ${verificationPending()} from woken where r.id = row_id returning r.??::text as "id", before`,
-    [names.registryTable, names.foreignKey, ids, names.registryTable, names.foreignKey],
+    [
+      names.registryTable,
+      ids,
+      checksums.map((digest) => digest && encodeDigest(digest)),
+      names.foreignKey,
+      names.registryTable,
+      names.foreignKey,
+    ],
   )
   return rows.map(({ id, before }) => ({ id, from: VERIFICATION.named(before) }))
 }

@@ -22,6 +22,7 @@ import { verificationCounters } from './verification-counters.ts'
  * | verify_batch calls verify on each; replicator_batch_to_verify | asserted by the verdicts of a whole batch |
  * | model_record_id_batch_to_verify asks for failed ones only for the remainder | a tenth of each batch is kept for them, so that none waits for ever. That both are in one batch is asserted |
  * | fail_verification_timeouts | a lease ends with its process, long before any timeout; the last net is in the specs of the room |
+ * | checksum_succeeded makes every verified copy pending | not one that was verified by that very checksum: it would be hashed twice |
  * | mutable? is the negation of immutable? | only `immutable` is there |
  * | ok_to_skip_download? | see 'a Geo verifiable registry' for brand_new_pending?, and the specs of lib/sync for the rule |
  */
@@ -125,10 +126,13 @@ export function aVerifiableReplicator(runner: TestRunner, subject: Subject): voi
     })
 
     describe('checksum_succeeded event consumption', () => {
-      async function consumed(traits: 'succeeded' | 'pending' | 'no registry') {
+      async function consumed(traits: 'succeeded' | 'succeeded by another' | 'pending' | 'no registry') {
         const { make, main, primary, secondary } = bench()
         const record = await make.row({ state: { verification_state: V.pending } })
-        if (traits === 'succeeded') await make.registry({ sync: 'synced', verification: 'succeeded', of: record })
+        if (traits.startsWith('succeeded')) {
+          const columns = traits === 'succeeded' ? {} : { verification_checksum: Buffer.from('01aa', 'hex') }
+          await make.registry({ sync: 'synced', verification: 'succeeded', of: record, columns })
+        }
         if (traits === 'pending') await make.registry({ sync: 'synced', of: record })
         await bench().work(primary.parts.sources.hash)
         assert.equal((await main('geo_events')).length, 1)
@@ -136,9 +140,14 @@ export function aVerifiableReplicator(runner: TestRunner, subject: Subject): voi
         return record
       }
 
-      it('a verified copy becomes pending', async () => {
-        const { id } = await consumed('succeeded')
+      it('a copy that was verified by another checksum becomes pending', async () => {
+        const { id } = await consumed('succeeded by another')
         assertColumns(await registryOf(bench(), id), { verification_state: V.pending })
+      })
+
+      it('a copy that was verified by that checksum stays so', async () => {
+        const { id } = await consumed('succeeded')
+        assertColumns(await registryOf(bench(), id), { verification_state: V.succeeded })
       })
 
       it('a pending copy stays pending', async () => {

@@ -18,6 +18,7 @@ import {
   registryRows,
   untyped,
 } from '../support/fixture-rows.ts'
+import { addRecord } from '../support/primary-records.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 import { until } from '../support/until.ts'
 
@@ -406,6 +407,31 @@ describe('What an event does to the registry', () => {
       verification_state: VERIFICATION_STATE.pending,
     })
   })
+
+  it.each([widgets, gadgets])(
+    'checksum_succeeded leaves a $name alone that was verified by that checksum',
+    async (type) => {
+      const { main, tracking } = databases
+      const [recorded, earlier] = ['01aa', '01bb'].map((hex) => Buffer.from(hex, 'hex'))
+      const succeeded = { verification_state: VERIFICATION_STATE.succeeded }
+      const copies: [object, number][] = [
+        [{ state: SYNC_STATE.synced, verification_checksum: recorded }, VERIFICATION_STATE.succeeded],
+        [{ state: SYNC_STATE.synced, verification_checksum: earlier }, VERIFICATION_STATE.pending],
+        // Its file is on its way: what will be stored was not judged.
+        [{ state: SYNC_STATE.started, verification_checksum: recorded }, VERIFICATION_STATE.pending],
+      ]
+      const ids: string[] = []
+      for (const [copy] of copies) {
+        const id = await addRecord(main, type, 'some/file', { ...succeeded, verification_checksum: recorded })
+        await addRegistryRow(tracking, type, id, { ...succeeded, ...copy })
+        ids.push(id)
+      }
+      await publish(main, type.name as 'widget' | 'gadget', 'checksum_succeeded', ...ids)
+      await followToEnd()
+      const states = await Promise.all(ids.map((id) => registryRow(tracking, type, id)))
+      expect(states.map((row) => row?.verification_state)).toEqual(copies.map(([, state]) => state))
+    },
+  )
 
   it('created takes back a removal that was not carried out yet', async () => {
     const { main, tracking } = databases
