@@ -1,4 +1,5 @@
 import { defineConfig } from 'vitest/config'
+import { SITE_ARGUMENTS } from './fixtures/widget-app/site-arguments.ts'
 import { ClosingLineReporter } from './spec/support/closing-line-reporter.ts'
 
 const HALF_HOUR_MS = 30 * 60_000
@@ -11,6 +12,7 @@ export default defineConfig({
     setupFiles: ['spec/support/leak-check.ts'],
     reporters: ['default', new ClosingLineReporter()],
     pool: 'forks',
+    execArgv: SITE_ARGUMENTS,
     fileParallelism: false,
     testTimeout: HALF_HOUR_MS,
     hookTimeout: HALF_HOUR_MS,

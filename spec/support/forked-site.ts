@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { SITE_ARGUMENTS } from '../../fixtures/widget-app/site-arguments.ts'
 
 const SERVER = fileURLToPath(new URL('../../fixtures/widget-app/server.ts', import.meta.url))
 const LATE_MS = 15_000
@@ -34,7 +35,7 @@ export class ForkedSite {
     const child = fork(SERVER, {
       env: { ...process.env, ...this.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
-      execArgv: [],
+      execArgv: SITE_ARGUMENTS,
     })
     this.#child = child
     for (const output of [child.stdout, child.stderr]) {
