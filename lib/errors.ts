@@ -41,6 +41,10 @@ export const ERROR_CODES = Object.freeze({
   // blobs and stores
   INVALID_KEY: [422, 'A key is a relative path with legal segments, not beginning with `.geo-`; correct the row.'],
   KEY_OUTSIDE_ROOT: [422, 'Remove the symbolic link on the way to the file, or correct the key of the row.'],
+  BLOB_FUNCTION_FAILED: [
+    500,
+    'Correct `blob` in the declaration of this type, or the row that it fails for; all other rows go on.',
+  ],
   STORE_NOT_MOUNTED: [
     503,
     'Mount the volume of this store; if the folder was copied by hand, remove its .geo-store.json.',

@@ -41,8 +41,8 @@ export interface Geo {
    * The handler of a route of the host that answers with the file of one record, on every site: the local file where it is
    * known to be right, else streamed from the primary. ETag, Range and HEAD; `Content-Disposition` is the host's.
    * Who may read is the host's to decide, before this handler. Answers errors itself, as JSON with a code:
-   * `RECORD_NOT_FOUND`, `FILE_NOT_FOUND`, `CORRUPT_ON_PRIMARY`, `STORE_NOT_MOUNTED`, `PRIMARY_UNREACHABLE`, `PRIMARY_BUSY`,
-   * `DATABASE_UNAVAILABLE` and what else the primary says.
+   * `RECORD_NOT_FOUND`, `FILE_NOT_FOUND`, `CORRUPT_ON_PRIMARY`, `STORE_NOT_MOUNTED`, `BLOB_FUNCTION_FAILED`, `PRIMARY_UNREACHABLE`,
+   * `PRIMARY_BUSY`, `DATABASE_UNAVAILABLE` and what else the primary says.
    */
   serve<Row>(replicable: Replicable<Row>, options?: ServeOptions<Row>): RequestHandler
   /**

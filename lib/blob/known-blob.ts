@@ -1,15 +1,14 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
+import { keyOfRow, type RowKey } from './key-of-row.ts'
 import { judgingChecksum, type PrimaryChecksum, stateTableOf, toPrimaryChecksum } from './primary-checksum.ts'
 import type { Replicable } from './replicable.ts'
 
 /** A record and what the primary knows of its bytes, as both were at one moment. */
-export interface KnownBlob {
+export type KnownBlob = RowKey & {
   readonly id: string
   /** The host's row. */
   readonly row: Readonly<Record<string, unknown>>
-  /** The key of its file; null where it has none. */
-  readonly key: string | null
   readonly available: boolean
   readonly checksum: PrimaryChecksum
 }
@@ -39,6 +38,6 @@ export async function loadKnownBlob(db: Knex, replicable: Replicable, id: string
     if (!found) return null
     const { geo_available, geo_checksum: checksum, geo_failure: failure, ...row } = found
     const known = toPrimaryChecksum({ checksum, failure })
-    return { id, row, key: replicable.blob(row) ?? null, available: geo_available, checksum: known }
+    return { id, row, ...keyOfRow(replicable, row, id), available: geo_available, checksum: known }
   })
 }

@@ -25,7 +25,10 @@ export interface ReplicableDeclaration<Row> {
   /** Name of the separate table. Default `<name>_states`. */
   stateTable?: string
   store: BlobStore
-  /** The key of the row's file in the store; null or undefined while the row has none. Must be pure. */
+  /**
+   * The key of the row's file in the store; null or undefined while the row has none. Must be pure. Where it throws or returns
+   * anything else, that row alone fails with `BLOB_FUNCTION_FAILED`.
+   */
   blob(row: Row): string | null | undefined
   /** Leaves out rows that have no file yet. Gets a query on the table, returns it with conditions added. Default: all rows. */
   available?(query: Knex.QueryBuilder): Knex.QueryBuilder

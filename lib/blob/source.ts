@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
+import { keyOfRow, type RowKey } from './key-of-row.ts'
 import type { Replicable } from './replicable.ts'
 import { wantedRows } from './scope.ts'
 import type { SelectiveSync } from './selective-sync.ts'
@@ -37,10 +38,8 @@ export function existingIds(db: Knex, replicable: Replicable, ids: readonly stri
 }
 
 /** A record as this site's copy of the main database has it. */
-export interface SourceRecord {
+export type SourceRecord = RowKey & {
   readonly id: string
-  /** The key of its file; null where it has none. */
-  readonly key: string | null
   /** Has a file as far as `available` says, and is in scope of what is selected. */
   readonly wanted: boolean
   /** Another whenever the row has changed. */
@@ -67,7 +66,7 @@ export async function loadSource(
     return new Map(
       rows.map(({ geo_record_id: id, geo_row_version: version, ...row }: LoadedRow) => [
         id,
-        { id, key: replicable.blob(row) ?? null, wanted: wanted.has(id), version },
+        { id, ...keyOfRow(replicable, row, id), wanted: wanted.has(id), version },
       ]),
     )
   })

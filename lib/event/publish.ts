@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { keyOfRow } from '../blob/key-of-row.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { GeoError } from '../errors.ts'
 import type { FeatureGate } from '../feature.ts'
@@ -74,8 +75,10 @@ export function replicatorOf<Row>(
     updated: (row: Row, trx: Knex.Transaction) => changed('updated', row, trx),
     async deleted(row: Row, trx: Knex.Transaction) {
       if (!(await publishes())) return
-      const blobPath = replicable.blob(row) ?? undefined
-      const event = { recordId: recordIdOf(row), ...(blobPath !== undefined && { blobPath }) }
+      const recordId = recordIdOf(row)
+      // A row whose key cannot be said may go nevertheless: sites know where their copies are.
+      const { key } = keyOfRow(type, row, recordId)
+      const event = { recordId, ...(key !== null && { blobPath: key }) }
       await insertEvents(trx, replicable.name, 'deleted', [event])
     },
   })

@@ -109,6 +109,7 @@ class Repair {
   async look(suspect: Suspect): Promise<RepairedRecord> {
     const { dryRun } = this.#order
     const { id, recorded, source } = suspect
+    if (source?.wanted && source.failure) return told(id, null, 'failed', [this.#mine(source.failure)])
     if (!source?.wanted || source.key === null) return told(id, null, 'gone')
     const { key } = source
     const found = await this.#hash(key, suspect)

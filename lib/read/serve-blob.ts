@@ -63,7 +63,8 @@ async function serve(
   })
   context.sites.requireMe()
   if (!blob) throw new GeoError('RECORD_NOT_FOUND', `${replicable.name} not found`)
-  const { key } = blob
+  const { key, failure } = blob
+  if (blob.available && failure) throw keyUnknown(replicable, blob, failure)
   if (!blob.available || key === null) throw fileNotFound(replicable, blob)
   if (!response.hasHeader('x-content-type-options')) response.set('x-content-type-options', 'nosniff')
   if (context.sites.role === 'primary') {
@@ -77,6 +78,11 @@ async function serve(
 
 function fileNotFound({ names }: Replicable, { id }: KnownBlob): GeoError {
   return new GeoError('FILE_NOT_FOUND', `${names.className} #${id} file not found`)
+}
+
+/** What the host's function said is told to the log alone. */
+function keyUnknown({ names }: Replicable, { id }: KnownBlob, cause: GeoError): GeoError {
+  return new GeoError(cause.code, `Where the file of ${names.className} #${id} lies cannot be said`, { cause })
 }
 
 /** The primary's own file, unless its bytes are known to be wrong. */

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { SelectiveSync } from '../blob/selective-sync.ts'
 import { loadSource } from '../blob/source.ts'
+import type { UnnamedRows } from '../blob/unnamed-rows.ts'
 import { run } from '../databases.ts'
 import { CHANGED, type ComparedPage, partOfRegistry } from './compare.ts'
 import { type Mended, NOTHING_MENDED, noteVersions, type ReadRow, resyncMoved } from './mend.ts'
@@ -27,6 +28,7 @@ export async function compareKeys(
   replicable: Replicable,
   compared: ComparedPage,
   selection: SelectiveSync | null,
+  unnamed: UnnamedRows,
 ): Promise<Mended[]> {
   const moved: Mended[] = []
   for (let { after } = compared, more = true; more; ) {
@@ -34,7 +36,8 @@ export async function compareKeys(
     more = changed.length === CHANGED_AT_ONCE
     after = changed.at(-1)?.id ?? null
     for (let from = 0; from < changed.length; from += ROWS_AT_ONCE) {
-      moved.push(await compareSome(databases, replicable, changed.slice(from, from + ROWS_AT_ONCE), selection))
+      const some = changed.slice(from, from + ROWS_AT_ONCE)
+      moved.push(await compareSome(databases, replicable, some, selection, unnamed))
     }
   }
   return moved
@@ -45,6 +48,7 @@ async function compareSome(
   replicable: Replicable,
   changed: readonly ChangedRow[],
   selection: SelectiveSync | null,
+  unnamed: UnnamedRows,
 ): Promise<Mended> {
   const ids = changed.map((row) => row.id)
   const source = await loadSource(replica, replicable, ids, selection)
@@ -54,6 +58,10 @@ async function compareSome(
     const record = source.get(id)
     // What has left meanwhile is the next pass's to find.
     if (!record?.wanted) continue
+    if (record.failure) {
+      unnamed.note(record.failure)
+      continue
+    }
     const row = { id, storedKey, version: record.version }
     if (record.key === storedKey) same.push(row)
     else other.push(row)

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { SelectiveSync } from '../blob/selective-sync.ts'
 import { endOfPage, type KeyRange, pageOfSource, summaryOfSource } from '../blob/source-page.ts'
+import type { UnnamedRows } from '../blob/unnamed-rows.ts'
 import { type ComparedPage, differencesOf, summaryOfRegistry } from './compare.ts'
 import { compareKeys } from './compare-keys.ts'
 import type { DriftKind } from './drift.ts'
@@ -16,6 +17,8 @@ export interface PageQuery {
   readonly selection: SelectiveSync | null
   /** The moment now, of the tracking database. */
   readonly asOf: string
+  /** Where the rows of the page are noted whose keys the host could not say: their copies stay as they are. */
+  readonly unnamed: UnnamedRows
 }
 
 /** What was found on a page and mended, each kind with the records it was found on. */
@@ -37,7 +40,7 @@ export interface PageOutcome {
 export async function reconcilePage(
   databases: { readonly replica: Knex; readonly tracking: Knex },
   replicable: Replicable,
-  { after, selection, asOf }: PageQuery,
+  { after, selection, asOf, unnamed }: PageQuery,
 ): Promise<PageOutcome> {
   const { replica, tracking } = databases
   // The last page reaches to the end of the key space: whatever the registry has beyond its last row is unused.
@@ -55,7 +58,9 @@ export async function reconcilePage(
     found.set('checksum_unknown', [await wakeUnverified(tracking, replicable, compared, 'disabled')])
     found.set('checksum_changed', [await wakeUnverified(tracking, replicable, compared, 'succeeded')])
   }
-  if (differences.changed > 0) found.set('key_changed', await compareKeys(databases, replicable, compared, selection))
+  if (differences.changed > 0) {
+    found.set('key_changed', await compareKeys(databases, replicable, compared, selection, unnamed))
+  }
   return { next: upTo, found }
 }
 

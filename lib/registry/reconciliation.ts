@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { type CurrentSelection, type SelectiveSync, sameSelection } from '../blob/selective-sync.ts'
+import { UnnamedRows } from '../blob/unnamed-rows.ts'
 import type { Clock } from '../clock.ts'
 import { KeyPass } from '../key-pass.ts'
 import type { LoggerLike } from '../log.ts'
@@ -40,6 +41,7 @@ interface Begun {
   readonly at: string
   /** Whether an earlier whole pass was made by the same selection: then what this one finds has arisen since. */
   readonly hasBaseline: boolean
+  readonly unnamed: UnnamedRows
 }
 
 /**
@@ -83,18 +85,22 @@ export class Reconciliation<Position> {
     now: string,
     last: TypeReconciliation | undefined,
   ): Promise<string | null> {
-    const { replica, tracking, ledger } = this.#context
+    const { replica, tracking, ledger, logger } = this.#context
     if (after === null) {
       const hasBaseline = last?.endedAt != null && sameSelection(last.selection, selection)
-      this.#begun.set(replicable.name, { at: now, hasBaseline })
+      this.#begun.set(replicable.name, { at: now, hasBaseline, unnamed: new UnnamedRows() })
     }
     const begun = this.#begun.get(replicable.name)
-    const position = begun?.hasBaseline ? await ledger.position() : null
-    const query = { after, selection, asOf: now }
+    if (!begun) throw new Error(`A pass of ${replicable.name} begins in its middle`)
+    const position = begun.hasBaseline ? await ledger.position() : null
+    const query = { after, selection, asOf: now, unnamed: begun.unnamed }
     const { next, found } = await reconcilePage({ replica, tracking }, replicable, query)
     this.#context.found(found)
     if (position) await this.#countDrift(replicable, found, position)
-    if (next === null && begun) await endReconciliation(tracking, replicable.name, { beganAt: begun.at, selection })
+    if (next === null) {
+      begun.unnamed.tell(logger, { replicable: replicable.name })
+      await endReconciliation(tracking, replicable.name, { beganAt: begun.at, selection })
+    }
     return next
   }
 

@@ -18,26 +18,31 @@ export interface OrphanCheck {
 
 /**
  * Removes those of the files that no registry row of the types in this store names, nor a row whose file is on its way. While
- * that is looked at the registries stand still, so no file becomes somebody's in between. Returns the keys, or null where it
- * cannot be said now.
+ * that is looked at the registries stand still, so no file becomes somebody's in between. Where the key of such a row
+ * cannot be said nothing is removed. Returns the keys and how many went, or null where it cannot be told now.
  */
 export function removeOrphans(
   { replica, tracking, selection, removes }: OrphanCheck,
   sharing: readonly Replicable[],
   candidates: readonly string[],
-): Promise<string[] | null> {
+): Promise<{ readonly keys: readonly string[]; readonly removed: number } | null> {
   return bounded(tracking, async (trx) => {
     if (!(await holdRegistries(trx, sharing))) return null
+    let sure = removes
     const known = await keysInRegistries(trx, sharing, candidates)
     for (const replicable of sharing) {
       const ids = await unsettledIds(trx, replicable, MOST_UNSETTLED)
       if (ids.length === MOST_UNSETTLED) return null
       if (ids.length === 0) continue
-      for (const { key } of (await loadSource(replica, replicable, ids, selection)).values()) if (key) known.add(key)
+      for (const { key, failure } of (await loadSource(replica, replicable, ids, selection)).values()) {
+        if (key) known.add(key)
+        if (failure) sure = false
+      }
     }
-    const orphans = candidates.filter((key) => !known.has(key))
+    const keys = candidates.filter((key) => !known.has(key))
     const store = sharing[0]?.store
-    if (removes && store) for (const key of orphans) await store.remove(key)
-    return orphans
+    if (!sure || !store) return { keys, removed: 0 }
+    for (const key of keys) await store.remove(key)
+    return { keys, removed: keys.length }
   })
 }

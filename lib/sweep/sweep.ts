@@ -4,6 +4,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import { noteSwept, storesToSweep, typesInStoreOf } from '../blob/store-table.ts'
+import { UnnamedRows } from '../blob/unnamed-rows.ts'
 import type { Clock } from '../clock.ts'
 import type { LoggerLike } from '../log.ts'
 import { addDrift } from '../registry/drift.ts'
@@ -42,6 +43,9 @@ interface Under {
   candidates: readonly string[]
   ended: boolean
   found: number
+  removed: number
+  /** With rows whose keys the host cannot say, any file may be theirs. */
+  readonly unnamed: UnnamedRows
   readonly examples: string[]
 }
 
@@ -50,7 +54,7 @@ interface Under {
  * then the folder is walked; a file counts only if it is older than a day in content and name, for it may be there before its
  * row: an upload on the primary, or a secondary that is filled by other means. On a secondary such files are removed and counted
  * as drift of the first type in that store; on the primary they are only reported. Temporary and part files of that age go on
- * both.
+ * both. Where the host cannot say the keys of some rows, nothing is removed: any file may be theirs.
  */
 export class Sweep {
   readonly #context: SweepContext
@@ -93,7 +97,17 @@ export class Sweep {
       const walk = new StoreWalk({ root, olderThanMs: clock.nowMs() - orphanAgeMs })
       signal.addEventListener('abort', () => void walk.close(), { once: true })
       const unread = sharing.map((replicable) => ({ replicable, after: null }))
-      return { sharing, walk, unread, candidates: [], ended: false, found: 0, examples: [] }
+      return {
+        sharing,
+        walk,
+        unread,
+        candidates: [],
+        ended: false,
+        found: 0,
+        removed: 0,
+        unnamed: new UnnamedRows(),
+        examples: [],
+      }
     }
     return null
   }
@@ -102,7 +116,9 @@ export class Sweep {
     const { main, selection } = this.#context
     const [reading] = under.unread
     if (reading) {
-      const { keys, next } = await namedKeys(main, reading.replicable, reading.after, ROWS_AT_ONCE, selection())
+      const { replicable, after } = reading
+      const { keys, failures, next } = await namedKeys(main, replicable, after, ROWS_AT_ONCE, selection())
+      for (const failure of failures) under.unnamed.note(failure)
       await under.walk.name(keys)
       reading.after = next
       if (next === null) under.unread.shift()
@@ -122,22 +138,23 @@ export class Sweep {
   /** What becomes of the candidates. False: not now. */
   async #settle(under: Under): Promise<boolean> {
     const { main, writable, role, selection, removes } = this.#context
-    const { sharing, candidates } = under
+    const { sharing, candidates, unnamed } = under
     if (role() === 'primary') {
       this.#note(under, candidates)
       under.candidates = []
       return true
     }
     if (!(await this.#areMounted(sharing))) throw new Error(`${sharing[0]?.store.root} is not mounted any more`)
-    const how = { replica: main, tracking: writable(), selection: selection(), removes }
+    const sure = removes && unnamed.count === 0
+    const how = { replica: main, tracking: writable(), selection: selection(), removes: sure }
     const orphans = await removeOrphans(how, sharing, candidates)
     if (!orphans) return false
-    this.#note(under, orphans)
+    this.#note(under, orphans.keys)
+    under.removed += orphans.removed
     under.candidates = []
     const [first] = sharing
     // What stays would be counted again each day.
-    if (first && removes && orphans.length > 0)
-      await addDrift(writable(), first.name, 'file_without_either', orphans.length)
+    if (first && orphans.removed > 0) await addDrift(writable(), first.name, 'file_without_either', orphans.removed)
     return true
   }
 
@@ -147,11 +164,13 @@ export class Sweep {
   }
 
   async #finish(under: Under): Promise<void> {
-    const { siteName, writable, role, removes, logger } = this.#context
+    const { siteName, writable, logger } = this.#context
     const names = under.sharing.map(({ name }) => name)
+    const root = under.sharing[0]?.store.root
+    under.unnamed.tell(logger, { root, replicables: names })
     if (under.found > 0) {
-      const done = role() === 'secondary' && removes ? 'they were removed' : 'they stay'
-      const fields = { code: 'ORPHANED_FILES', root: under.sharing[0]?.store.root, files: under.found }
+      const done = under.removed === under.found ? 'they were removed' : 'they stay'
+      const fields = { code: 'ORPHANED_FILES', root, files: under.found }
       logger.warn({ ...fields, examples: under.examples }, `Files that no row names were found; ${done}`)
     }
     await noteSwept(writable(), siteName, names)

@@ -91,6 +91,11 @@ async function decide(
       findings.gone.push(id)
       continue
     }
+    if (record.failure) {
+      const { code, message } = record.failure
+      findings.failed.push({ id, code, message: `Error while attempting to sync: ${message}` })
+      continue
+    }
     if (record.key === null) {
       // The row stays wanted, so its registry would only come back.
       findings.failed.push({ id, code: 'FILE_NOT_FOUND', message: MISSING_ON_PRIMARY })

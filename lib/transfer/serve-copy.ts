@@ -58,7 +58,9 @@ async function goodCopy(context: LendContext, replicable: Replicable, id: string
     loadSource(context.main, replicable, [id]),
     loadPrimaryChecksums(context.main, replicable, [id]),
   ])
-  const key = source.get(id)?.key
+  const record = source.get(id)
+  if (record?.failure) throw record.failure
+  const key = record?.key
   const copy = key ? (await context.findCopy(replicable, id, key))?.digest : null
   if (!key || !copy) throw new GeoError('COPY_NOT_VERIFIED', `This site has no verified copy of ${itsName}`)
   const recorded = checksums.get(id)?.digest

@@ -3,10 +3,11 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import type { Knex } from 'knex'
 import { z } from 'zod'
+import type { RowKey } from '../blob/key-of-row.ts'
 import { loadKnownBlob } from '../blob/known-blob.ts'
 import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
-import { loadSource, type SourceRecord } from '../blob/source.ts'
+import { loadSource } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
@@ -89,13 +90,14 @@ function requireId(replicable: Replicable, id: string): string {
 function servableKey(
   replicable: Replicable,
   id: string,
-  record: Pick<SourceRecord, 'key'> | undefined,
+  record: RowKey | undefined,
   checksum: PrimaryChecksum | undefined,
 ): string {
   if (!record) throw new GeoError('RECORD_NOT_FOUND', `${replicable.name} not found`)
   if (checksum?.corrupt) {
     throw new GeoError('CORRUPT_ON_PRIMARY', `${replicable.names.className} #${id} is corrupt on the primary`)
   }
+  if (record.failure) throw record.failure
   if (record.key === null) throw new GeoError('FILE_NOT_FOUND', `${replicable.names.className} #${id} file not found`)
   return record.key
 }

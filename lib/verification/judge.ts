@@ -12,6 +12,19 @@ export function algorithmsOf({ expected, algorithm }: FilePlan): Digest['algorit
   return expected && expected.algorithm !== algorithm ? [expected.algorithm, algorithm] : [algorithm]
 }
 
+/** The verification of a record fails, with what is counted and when it is tried again. */
+export function failedVerdict(
+  { id, storedKey, retryCount, recorded }: ClaimedRecord,
+  code: ErrorCode,
+  message: string,
+  clock: Clock,
+): Extract<Verdict, { outcome: 'failed' }> {
+  // The first failure of a copy that was verified before is retried at once; the backoff starts with the second.
+  const first = storedKey !== null && retryCount === 0 && recorded !== null
+  const retryInSeconds = first ? 0 : backoffSeconds(retryCount + 1, () => clock.random())
+  return { id, outcome: 'failed', code, message, retryInSeconds }
+}
+
 /** How the verification of a record ends, by what was found at its key. */
 export function judge(
   replicable: Replicable,
@@ -22,12 +35,7 @@ export function judge(
 ): Verdict {
   const { id, expected } = plan
   const onSecondary = claim.storedKey !== null
-  const failed = (code: ErrorCode, message: string): Extract<Verdict, { outcome: 'failed' }> => {
-    // The first failure of a copy that was verified before is retried at once; the backoff starts with the second.
-    const first = onSecondary && claim.retryCount === 0 && claim.recorded !== null
-    const retryInSeconds = first ? 0 : backoffSeconds(claim.retryCount + 1, () => clock.random())
-    return { id, outcome: 'failed', code, message, retryInSeconds }
-  }
+  const failed = (code: ErrorCode, message: string) => failedVerdict(claim, code, message, clock)
   const itsName = `${replicable.names.className} #${id}`
   if (!result.ok) {
     if (!onSecondary && expected && result.code === 'NOT_A_FILE') {

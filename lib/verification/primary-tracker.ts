@@ -34,6 +34,7 @@ export function primaryVerification(main: Knex, announce: AnnounceChecksums): Ve
       )
       return claimed.map(({ id, recorded, unreadable }): HashPlan => {
         const record = source.get(id)
+        if (record?.wanted && record.failure) return { id, key: null, failure: record.failure }
         if (!record?.wanted || record.key === null) return { id, key: null, verdict: { id, outcome: 'disabled' } }
         if (replicable.immutable && unreadable) return { id, key: null, verdict: unreadableVerdict(id) }
         // Judged by the algorithm it was recorded with; the type's own, if it is another now, is recorded once that one fits.

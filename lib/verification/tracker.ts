@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import type { Digest } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
-import type { ErrorCode } from '../errors.ts'
+import type { ErrorCode, GeoError } from '../errors.ts'
 import type { DrawnPage, DrawRequest } from './draw-page.ts'
 
 /** A record that this process is to hash. */
@@ -35,6 +35,8 @@ export type HashPlan =
       readonly expected: Digest | null
     }
   | { readonly id: string; readonly key: null; readonly verdict: Verdict }
+  /** The key cannot be said: counted and tried again like any other failure. */
+  | { readonly id: string; readonly key: null; readonly failure: GeoError }
 
 /** How the verification of a record ends. */
 export type Verdict =

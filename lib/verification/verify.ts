@@ -4,13 +4,14 @@ import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { Clock } from '../clock.ts'
 import { bounded } from '../databases.ts'
 import type { WorkSource } from '../dispatcher.ts'
+import type { GeoError } from '../errors.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
 import { TypeTurns } from '../type-turns.ts'
 import { logEnded, logStarted, reportCorruption } from './batch-log.ts'
 import type { ChecksumPool } from './checksum.ts'
 import type { DrawnPage, DrawRequest } from './draw-page.ts'
-import { algorithmsOf, judge } from './judge.ts'
+import { algorithmsOf, failedVerdict, judge } from './judge.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
 // Not the ten of GB.B.4: small files take longer to claim and to mark than to hash, and a batch of large ones is marked in parts.
@@ -156,16 +157,21 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
     const claims = new Map(claimed.map((record) => [record.id, record]))
     const verdicts: Verdict[] = []
     for (const plan of plans) {
+      const claim = claims.get(plan.id)
+      if (!claim) break
       if (plan.key === null) {
-        verdicts.push(plan.verdict)
+        verdicts.push('verdict' in plan ? plan.verdict : unnamed(claim, plan.failure, clock))
         continue
       }
       const result = results.shift()
-      const claim = claims.get(plan.id)
-      if (!result || !claim) break
+      if (!result) break
       verdicts.push(judge(replicable, claim, plan, result, clock))
     }
     if (verdicts.length === 0) throw new Error(`The checksum threads gave no result for ${replicable.name}`)
     return verdicts
   }
+}
+
+function unnamed(claim: ClaimedRecord, { code, message }: GeoError, clock: Clock): Verdict {
+  return failedVerdict(claim, code, `Error during verification: ${message}`, clock)
 }

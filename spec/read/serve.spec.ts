@@ -3,6 +3,7 @@ import { rename, rm, truncate } from 'node:fs/promises'
 import { createServer, get, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import express from 'express'
 import createKnex from 'knex'
 import request from 'supertest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -261,6 +262,21 @@ describe('geo.serve refuses, on any site,', () => {
     }
     await sites.addCopy(id, key, BYTES)
     expect((await read(sites.paris, id)).status).toBe(200)
+  })
+
+  it('a row whose key the host’s function cannot say, and tells its words to the log alone', async () => {
+    const id = await sites.addWidget(freshKey(), BYTES)
+    for (const { geo, logger, replicables } of [sites.tokyo, sites.paris]) {
+      const blob = (): string => {
+        throw new Error('no such folder as /srv/private')
+      }
+      const app = express().get('/:id', geo.serve(Object.freeze({ ...replicables.widgets, blob })))
+      logger.clear()
+      const response = await request(app).get(`/${id}`)
+      expect([response.status, response.body.code]).toEqual([500, 'BLOB_FUNCTION_FAILED'])
+      expect(response.text).not.toContain('private')
+      expect(logger.lines.at(-1)?.fields['cause']).toContain('no such folder as /srv/private')
+    }
   })
 
   it('everything while the main database is down, and says when to ask again', async () => {

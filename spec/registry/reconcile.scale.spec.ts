@@ -3,6 +3,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { startTurnProbe } from '../../fixtures/widget-app/turn-probe.ts'
 import { defineReplicable } from '../../lib/blob/replicable.ts'
+import { UnnamedRows } from '../../lib/blob/unnamed-rows.ts'
 import { localDisk } from '../../lib/index.ts'
 import { foundOf, reconcilePage } from '../../lib/registry/reconcile.ts'
 import { loadReconciliations } from '../../lib/registry/reconciliation-table.ts'
@@ -42,7 +43,8 @@ async function pass(): Promise<Pass> {
   turns.reset()
   const startedAt = performance.now()
   for (let after: string | null = null, more = true; more; total.pages += 1) {
-    const query = { after, selection: null, asOf: (await loadReconciliations(tracking)).now }
+    const { now: asOf } = await loadReconciliations(tracking)
+    const query = { after, selection: null, asOf, unnamed: new UnnamedRows() }
     const { next, found } = await reconcilePage({ replica, tracking }, widgets, query)
     total.added += foundOf(found, 'row_without_registry')
     total.removed += foundOf(found, 'registry_without_row')

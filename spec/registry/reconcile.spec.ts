@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
+import { UnnamedRows } from '../../lib/blob/unnamed-rows.ts'
 import { foundOf, reconcilePage } from '../../lib/registry/reconcile.ts'
 import { loadReconciliations } from '../../lib/registry/reconciliation-table.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
@@ -34,7 +35,8 @@ async function wholePass(replicable: Replicable): Promise<Page[]> {
   const pages: Page[] = []
   for (let after: string | null = null; ; ) {
     const { tracking, standby: replica } = databases
-    const query = { after, selection: null, asOf: (await loadReconciliations(tracking)).now }
+    const { now: asOf } = await loadReconciliations(tracking)
+    const query = { after, selection: null, asOf, unnamed: new UnnamedRows() }
     const { next, found } = await reconcilePage({ replica, tracking }, replicable, query)
     pages.push({
       next,

@@ -5,6 +5,7 @@ import request from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { encodeDigest } from '../../lib/blob/digest.ts'
 import type { ErrorCode } from '../../lib/errors.ts'
+import { decodeFrames } from '../../lib/transfer/frame.ts'
 import { digestOfIds, type TokenScope } from '../../lib/transfer/token.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { folderContents } from '../support/folder-contents.ts'
@@ -153,6 +154,46 @@ describe('with a row or a file that is not as it should be', () => {
     })
     before = await everything()
     expectRefusal(await get(corrupt), 409, 'CORRUPT_ON_PRIMARY')
+  })
+})
+
+describe('a row whose key the host’s function cannot say', () => {
+  let bad: string
+  let url: string
+  const failing = (ofRow: { id: string; file_path: string | null }): string | null => {
+    if (ofRow.id === bad) throw new Error('no such folder')
+    return ofRow.file_path
+  }
+  const message = () => `The blob function of widget failed for #${bad}: no such folder`
+
+  beforeAll(async () => {
+    bad = await site.addWidget('bad', 'bad')
+    url = await site.serveAlso({ replicables: [Object.freeze({ ...site.replicables.widgets, blob: failing })] })
+  })
+
+  it('is refused with the code and the host’s words', async () => {
+    const asked = request(url)
+      .get(`${PATH}/${bad}`)
+      .set('authorization', await site.sign(one(bad)))
+    expectRefusal(await asked, 500, 'BLOB_FUNCTION_FAILED')
+    expect((await asked).body.message).toBe(message())
+    site.takeLoggedCodes()
+  })
+
+  it('is refused alone among others', async () => {
+    const response = await request(url)
+      .post(PATH)
+      .set('authorization', await site.sign(many([bad, id])))
+      .responseType('blob')
+      .send({ ids: [bad, id] })
+    expect(decodeFrames(response.body)).toMatchObject({
+      complete: true,
+      frames: [
+        { header: { frame: 'error', id: bad, code: 'BLOB_FUNCTION_FAILED', message: message() } },
+        { header: { frame: 'blob', id }, body: Buffer.from('good') },
+      ],
+    })
+    expect(site.takeLoggedCodes()).toEqual(['BLOB_FUNCTION_FAILED'])
   })
 })
 

@@ -181,6 +181,28 @@ describe.each(['separate', 'columns'] as const)('With its state kept as %s, the 
     })
   })
 
+  it('fails the one record whose key the host cannot say, and hashes the others', async () => {
+    const blob = (row: { file_path: string }): string => {
+      if (row.file_path === 'bad') throw new Error('no such folder')
+      return row.file_path
+    }
+    const type: Replicable = Object.freeze({ ...types[kept], blob: blob as Replicable['blob'] })
+    await site.writeBlob('a/b', 'bytes')
+    const recorded = encodeDigest(await digestOf('bytes'))
+    const bad = await addRecord(type, 'bad', { verification_checksum: recorded, verification_retry_count: 1 })
+    const good = await addRecord(type, 'a/b')
+    expect(await verify(type)).toBe(1)
+    expect(await stateOf(type, bad)).toMatchObject({
+      verification_state: V.failed,
+      verification_checksum: recorded,
+      verification_failure: `Error during verification: The blob function of ${type.name} failed for #${bad}: no such folder`,
+      verification_retry_count: 2,
+      verification_retry_at: expect.any(Date),
+    })
+    expect(await stateOf(type, good)).toMatchObject({ verification_state: V.succeeded })
+    expect(await announced()).toEqual([good])
+  })
+
   it('gives up and gives back records as their processes end', async () => {
     const { main } = databases
     const type = types[kept]
