@@ -2,9 +2,11 @@ import { access, mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Replicable } from '../lib/blob/replicable.ts'
-import { insertEvents } from '../lib/event/event-log.ts'
+import { type EventName, insertEvents } from '../lib/event/event-log.ts'
 import { defineReplicable, localDisk, type SelectiveSync } from '../lib/index.ts'
+import { askReconciliation } from '../lib/registry/reconciliation-table.ts'
 import { SYNC_STATE } from '../lib/registry/sync-state.ts'
+import { VERIFICATION_STATE as V } from '../lib/verification/verification-state.ts'
 import { addHostRow, addRegistryRow, registeredIds, registryRow } from './support/fixture-rows.ts'
 import { createSecondarySite, type SecondarySite } from './support/secondary-site.ts'
 
@@ -237,6 +239,118 @@ describe('A scope that the host wrote', () => {
       expect(await removalsAsked(site.widgets)).toEqual(['8'])
     },
   )
+
+  describe('and that throws while events come', () => {
+    const health = async () => (await site.geo.health()).findings.filter(({ code }) => code === 'SCOPE_FAILED')
+    const warnings = () => site.logger.codes().filter((code) => code === 'SCOPE_FAILED')
+    const fails = (): never => {
+      throw new Error('no such owner')
+    }
+
+    async function tell(replicable: Replicable, name: EventName, ...ids: string[]): Promise<void> {
+      const events = ids.map((recordId) => ({ recordId }))
+      await insertEvents(site.databases.main, replicable.name, name, events)
+    }
+
+    async function pass(): Promise<void> {
+      site.clock.advance(60_000)
+      await site.run('reconcile')
+    }
+
+    beforeEach(async () => {
+      scope = (query) => query
+      await site.databases.tracking('geo_drift_counts').delete()
+      await pass()
+      site.logger.clear()
+    })
+
+    it('holds up no other type; one pass heals all that was told, and none of it is drift', async () => {
+      const { main, tracking } = site.databases
+      const copy = { state: SYNC_STATE.synced, verification_state: V.disabled }
+      const record = (id: string) =>
+        main('widget_states').insert({
+          widget_id: id,
+          verification_state: V.succeeded,
+          verification_checksum: Buffer.from('01aaaaaaaaaaaaaaaa', 'hex'),
+        })
+      const [updated, deleted, summed] = [
+        await add(site.widgets, 'ann', 'former'),
+        await add(site.widgets, 'ann', 'to go'),
+        await add(site.widgets, 'ann', 'summed'),
+      ]
+      await addRegistryRow(tracking, site.widgets, updated, { ...copy, blob_key: 'former' })
+      await addRegistryRow(tracking, site.widgets, deleted, { ...copy, blob_key: 'to go' })
+      await addRegistryRow(tracking, site.widgets, summed, { ...copy, blob_key: 'summed' })
+      await pass()
+
+      scope = fails
+      const created = await add(site.widgets, 'ann', 'new')
+      await main('widgets').where({ id: updated }).update({ file_path: 'other' })
+      await main('widgets').where({ id: deleted }).delete()
+      await record(summed)
+      await tell(site.widgets, 'created', created)
+      await tell(site.widgets, 'updated', updated)
+      await tell(site.widgets, 'deleted', deleted)
+      await tell(site.widgets, 'checksum_succeeded', summed)
+      const gadget = await add(site.gadgets, null)
+      await tell(site.gadgets, 'created', gadget)
+      await site.hear()
+      await tell(site.widgets, 'updated', updated)
+      await site.hear()
+      expect(await registeredIds(tracking, site.gadgets)).toEqual([gadget])
+      expect(await registeredIds(tracking, site.widgets)).toEqual([updated, deleted, summed])
+      expect(await registryRow(tracking, site.widgets, updated)).toMatchObject({ state: SYNC_STATE.synced })
+      expect(warnings()).toEqual(['SCOPE_FAILED'])
+      expect((await health()).map(({ message }) => message)).toEqual([
+        'The scope of widget failed for the selection namespaces: no such owner',
+        'Events were skipped while their scope failed; still to be reconciled: widget',
+      ])
+
+      scope = (query) => query
+      expect(await health()).toHaveLength(1)
+      await pass()
+      expect(await registryRow(tracking, site.widgets, created)).toMatchObject({ state: SYNC_STATE.pending })
+      expect(await registryRow(tracking, site.widgets, updated)).toMatchObject({ state: SYNC_STATE.pending })
+      expect(await removalsAsked(site.widgets)).toEqual([deleted])
+      expect(await registryRow(tracking, site.widgets, summed)).toMatchObject({
+        state: SYNC_STATE.synced,
+        verification_state: V.pending,
+      })
+      expect(await health()).toEqual([])
+      expect(await site.geo.drift()).toEqual([])
+    })
+
+    it('owes a pass that begins after the last of them, and does not begin the passes of others anew for each', async () => {
+      const { tracking } = site.databases
+      const owed = () =>
+        tracking('geo_reconciliations').where({ replicable_name: 'widget' }).first('asked_at', 'asked_because')
+      const id = await add(site.widgets, 'ann')
+      scope = fails
+      await tell(site.widgets, 'created', id)
+      await site.hear()
+      const first = await owed()
+      expect(first).toMatchObject({ asked_because: 'SCOPE_FAILED' })
+      const passOfGadgets = await tracking('geo_reconciliations').where({ replicable_name: 'gadget' }).first('began_at')
+      await site.run('reconcile')
+      expect(await tracking('geo_reconciliations').where({ replicable_name: 'gadget' }).first('began_at')).toEqual(
+        passOfGadgets,
+      )
+      await tell(site.widgets, 'updated', id)
+      await site.hear()
+      expect((await owed()).asked_at.getTime()).toBeGreaterThan(first.asked_at.getTime())
+      expect(warnings()).toEqual(['SCOPE_FAILED'])
+    })
+
+    it('leaves a pass owed for another reason as it is', async () => {
+      const { tracking } = site.databases
+      await askReconciliation(tracking, ['widget'], 'CURSOR_PRUNED')
+      const before = await tracking('geo_reconciliations').where({ replicable_name: 'widget' }).first()
+      scope = fails
+      await tell(site.widgets, 'created', await add(site.widgets, 'ann'))
+      await site.hear()
+      expect(await tracking('geo_reconciliations').where({ replicable_name: 'widget' }).first()).toEqual(before)
+    })
+  })
 
   it('and that holds an "or" lets in no row that was not asked for', async () => {
     const { tracking } = site.databases

@@ -3,7 +3,9 @@ import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { existingIds, wantedIds } from '../blob/source.ts'
+import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
+import { oweReconciliation } from '../registry/reconciliation-table.ts'
 import { insertPending, resyncRecords } from '../registry/registry.ts'
 import { wakeVerification } from '../registry/registry-verification.ts'
 import { requestRemoval } from '../registry/removal.ts'
@@ -81,12 +83,13 @@ function idsByEvent(replicable: Replicable, events: readonly GeoEvent[], logger:
 
 async function consumeType(
   trx: Knex.Transaction,
-  { replica, selection, logger }: ConsumeContext,
+  context: ConsumeContext,
   replicable: Replicable,
   ids: IdsByEvent,
 ): Promise<Consumed> {
+  const { replica, logger } = context
   const changed = [...new Set([...ids.created, ...ids.updated, ...ids.deleted])]
-  const wanted = new Set(changed.length > 0 ? await wantedIds(replica, replicable, changed, selection()) : [])
+  const wanted = new Set(await wantedOf(trx, context, replicable, changed))
   if (wanted.size > 0) {
     await insertPending(trx, replicable, [...wanted])
     // A record that was deleted and is there has been inserted again under its old key: its file may be another.
@@ -112,6 +115,28 @@ async function consumeType(
     logVerificationMove(trx, logger, replicable.names.registryTable, move, movedIds)
   }
   return { sync: wanted.size > 0, verify: woken.length > 0, remove: removing > 0 }
+}
+
+/**
+ * The changed records that this site is to hold. Where the host's scope fails that cannot be said: none are, which is put right by
+ * a pass over the type that is owed from then on, so that the events of all other types need not wait for a person.
+ */
+async function wantedOf(
+  trx: Knex.Transaction,
+  { replica, selection, logger }: ConsumeContext,
+  replicable: Replicable,
+  changed: readonly string[],
+): Promise<readonly string[]> {
+  if (changed.length === 0) return []
+  try {
+    return await wantedIds(replica, replicable, changed, selection())
+  } catch (reason) {
+    if (!(reason instanceof GeoError) || reason.code !== 'SCOPE_FAILED') throw reason
+    const fields = { code: reason.code, replicable: replicable.name }
+    if (await oweReconciliation(trx, replicable.name, reason.code))
+      logger.warn(fields, `${reason.message}; events are skipped, and reconciled once it works`)
+    return []
+  }
 }
 
 async function wakeByChecksums(trx: Knex.Transaction, replica: Knex, replicable: Replicable, ids: readonly string[]) {

@@ -8,6 +8,8 @@ export interface TypeReconciliation {
   readonly name: string
   /** A pass that begins after this moment is owed; null where none is. Sorts as text. */
   readonly askedAt: string | null
+  /** Such a pass begins at once, and those of all other types anew; otherwise when it is time. */
+  readonly atOnce: boolean
   /** The last whole pass; null where there was none that counts. */
   readonly endedAt: string | null
   /** By what selection it was made. */
@@ -23,6 +25,7 @@ export async function loadReconciliations(
   const { rows } = await run<{ rows: (Omit<TypeReconciliation, 'name'> & { now: string; name: string | null })[] }>(
     db,
     `select ${momentOf('clock_timestamp()')} as now, replicable_name as name, ${momentOf('asked_at')} as "askedAt",
+       asked_because is distinct from 'SCOPE_FAILED' as "atOnce",
        ${momentOf('ended_at')} as "endedAt", selection
      from (select) as one left join geo_reconciliations on true`,
   )
@@ -44,6 +47,27 @@ export async function askReconciliation(
        selection = null, began_at = null, ended_at = null`,
     [because, replicableNames],
   )
+}
+
+/**
+ * A pass over a type that begins after this moment is owed, when it is time for one: nothing more can be told now. One that is
+ * owed for another reason stays as it is. True: there was none.
+ */
+export async function oweReconciliation(db: Knex, name: string, because: 'SCOPE_FAILED'): Promise<boolean> {
+  const { rows } = await run<{ rows: { owed: boolean }[] }>(
+    db,
+    `with before as materialized (
+       select from geo_reconciliations where replicable_name = ? and asked_at is not null
+     ), owed as (
+       insert into geo_reconciliations as g (replicable_name, asked_at, asked_because) values (?, clock_timestamp(), ?)
+       on conflict (replicable_name) do update set asked_at = excluded.asked_at, asked_because = excluded.asked_because,
+         selection = null, began_at = null, ended_at = null
+       where g.asked_at is null or g.asked_because = excluded.asked_because
+     )
+     select exists (select from before) as owed`,
+    [name, name, because],
+  )
+  return rows[0]?.owed !== true
 }
 
 /** A whole pass over a type has ended; one that was asked for before it began is thereby done. */

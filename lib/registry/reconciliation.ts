@@ -69,7 +69,8 @@ export class Reconciliation<Position> {
     const known = await loadReconciliations(tracking)
     const names = types.map(({ name }) => name)
     if ([...known.types.keys()].some((name) => !names.includes(name))) await forgetReconciliations(tracking, names)
-    const asked = [...known.types.values()].map(({ askedAt }) => askedAt ?? '').reduce(later, '')
+    const atOnce = [...known.types.values()].filter((type) => type.atOnce)
+    const asked = atOnce.map(({ askedAt }) => askedAt ?? '').reduce(later, '')
     if (asked > this.#answered || !sameSelection(selected, this.#selection)) this.#pass.restart()
     this.#answered = later(asked, this.#answered)
     this.#selection = selected

@@ -8,6 +8,7 @@ import type { SiteDirectory } from '../site.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import { checkCursor } from './cursor-health.ts'
 import { type Finding, finding } from './finding.ts'
+import { checkScopes } from './scope-health.ts'
 
 /** `unhealthy` where something keeps blobs from being replicated or verified; findings of a healthy site are hints. */
 export interface Health {
@@ -33,8 +34,11 @@ export async function checkHealth(sources: HealthSources): Promise<Health> {
     if (!sources.sites.me) findings.push(finding('SITE_UNKNOWN', `No site is named "${sources.sites.siteName}"`))
     else if (!sources.sites.me.enabled) findings.push(finding('SITE_DISABLED', 'This site is disabled'))
     if (sources.sites.role === 'secondary') findings.push(...(await checkReplica(sources)))
-    if (sources.sites.role === 'secondary' && sources.tracking)
-      findings.push(...(await checkCursor(sources.main, sources.tracking)))
+    if (sources.sites.role === 'secondary' && sources.tracking) {
+      const { main, tracking, replicables } = sources
+      findings.push(...(await checkCursor(main, tracking)))
+      findings.push(...(await checkScopes({ main, tracking, replicables }, sources.sites.me?.selectiveSync ?? null)))
+    }
     findings.push(...(await checkStores(sources)))
   } catch (reason) {
     findings.push(finding(reason instanceof GeoError ? reason.code : 'DATABASE_UNAVAILABLE', messageOf(reason)))
