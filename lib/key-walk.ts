@@ -13,8 +13,8 @@ export interface KeyWalk {
   readonly table: string
   readonly key: string
   readonly keyType: KeyType
-  /** Leaves out rows that are not walked at all. */
-  rows(query: Knex.QueryBuilder): Knex.QueryBuilder
+  /** The rows that are walked. What is added to the query must narrow it, so an `or` of the host's has to be closed off. */
+  rows(db: Knex): Knex.QueryBuilder
   /** Which of the walked rows are changed. Columns are named without their table. */
   readonly wanted: Condition
   /** The assignments of the update. */
@@ -54,7 +54,7 @@ export function walkRange(
   dryRun: boolean,
 ): Promise<WalkedPage> {
   const query = walk
-    .rows(trx(walk.table))
+    .rows(trx)
     .whereRaw(`?? <= ?::${walk.keyType}`, [walk.key, range.upTo])
     .orderBy(walk.key)
     .limit(range.limit)
@@ -69,7 +69,7 @@ export function walkKeys(
   keys: readonly string[],
   dryRun: boolean,
 ): Promise<WalkedPage> {
-  const query = walk.rows(trx(walk.table)).whereRaw(`?? = any(?::${walk.keyType}[])`, [walk.key, [...keys]])
+  const query = walk.rows(trx).whereRaw(`?? = any(?::${walk.keyType}[])`, [walk.key, [...keys]])
   return walkRows(trx, walk, query, dryRun)
 }
 

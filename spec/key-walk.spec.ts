@@ -9,7 +9,7 @@ const walk: KeyWalk = {
   table: 'widget_registry',
   key: 'widget_id',
   keyType: 'bigint',
-  rows: (query) => query,
+  rows: (db) => db('widget_registry'),
   wanted: { sql: 'retry_count > ?', bindings: [0] },
   changes: 'retry_count = retry_count + 100',
 }

@@ -3,6 +3,7 @@ import { bounded, run } from '../databases.ts'
 import { keyOfRow, type RowKey } from './key-of-row.ts'
 import { judgingChecksum, type PrimaryChecksum, stateTableOf, toPrimaryChecksum } from './primary-checksum.ts'
 import type { Replicable } from './replicable.ts'
+import { wantedRows } from './scope.ts'
 
 /** A record and what the primary knows of its bytes, as both were at one moment. */
 export type KnownBlob = RowKey & {
@@ -24,8 +25,8 @@ export async function loadKnownBlob(db: Knex, replicable: Replicable, id: string
   const { table, key: stateKey } = stateTableOf(replicable)
   const { keyColumn, keyType } = replicable
   return bounded(db, async (trx) => {
-    const available = replicable
-      .available(trx(replicable.table).whereRaw(`?? = ?::${keyType}`, [keyColumn, id]))
+    const available = wantedRows(trx, replicable, null)
+      .whereRaw(`?? = ?::${keyType}`, [keyColumn, id])
       .select(trx.raw('1'))
     const { rows } = await run<{ rows: KnownRow[] }>(
       trx,

@@ -49,8 +49,10 @@ function walk({ names, keyType }: Replicable, filter: RegistryFilter, condition:
     table: names.registryTable,
     key: 'id',
     keyType: 'bigint' as const,
-    rows: (query: Knex.QueryBuilder) =>
-      ids ? query.whereRaw(`?? = any(?::${keyType}[])`, [names.foreignKey, [...ids]]) : query,
+    rows(db: Knex) {
+      const all = db(names.registryTable)
+      return ids ? all.whereRaw(`?? = any(?::${keyType}[])`, [names.foreignKey, [...ids]]) : all
+    },
     wanted: { sql: `${condition} and removal_requested_at is null ${matching.sql}`, bindings: matching.bindings },
     changes,
   })

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import { wantedRows } from '../blob/scope.ts'
 import type { Condition, KeyWalk } from '../key-walk.ts'
 import { VERIFICATION_STATE as V, type VerificationState } from './verification-state.ts'
 
@@ -25,9 +26,9 @@ export function reverifyPrimaryWalk(replicable: Replicable, { ids, verificationS
     table,
     key,
     keyType: replicable.keyType,
-    rows(query: Knex.QueryBuilder) {
+    rows(db: Knex) {
       // A state row is there only for an available record; in columns on the host's table, availability has to be asked.
-      const available = replicable.verificationState === 'columns' ? replicable.available(query) : query
+      const available = replicable.verificationState === 'columns' ? wantedRows(db, replicable, null) : db(table)
       return ids ? available.whereRaw(`?? = any(?::${replicable.keyType}[])`, [key, [...ids]]) : available
     },
     wanted: { sql: `verification_state <> ${V.pending}${matching.sql}`, bindings: matching.bindings },

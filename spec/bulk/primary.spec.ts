@@ -1,9 +1,12 @@
+import type { Knex } from 'knex'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { CORRUPT_PREFIX, stateTableOf } from '../../lib/blob/primary-checksum.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import type { BulkRun } from '../../lib/bulk/bulk-run.ts'
 import type { BulkRequest } from '../../lib/bulk/request.ts'
+import { walkRange } from '../../lib/key-walk.ts'
+import { reverifyPrimaryWalk, type StateFilter } from '../../lib/verification/bulk.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { type BulkSite, openBulkSite } from '../support/bulk-site.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
@@ -118,6 +121,26 @@ describe.each([
     if (replicable.verificationState === 'columns') await addState({ verification_state: V.succeeded }, null)
     expect(await run({ action: 'reverify', type: replicable.name })).toMatchObject({ state: 'finished', examined: 0 })
   })
+})
+
+it('An "or" among the host’s conditions of availability lets no record in that a filter or a page leaves out', async () => {
+  const orNamed = (query: Knex.QueryBuilder) => query.whereNotNull('file_path').orWhere('name', 'fixture')
+  const gadgets = Object.freeze({ ...untyped(declared.gadgets), available: orNamed })
+  const { main } = databases
+  const ids = [await addHostRow(main, gadgets), await addHostRow(main, gadgets, { filePath: null })]
+  await main('gadgets').insert({ name: 'another', file_path: null })
+  await main('gadgets').update({ verification_state: V.succeeded })
+  const states = async () => {
+    const rows = await main('gadgets').where('verification_state', V.pending)
+    return rows.map((row) => String(row.id)).sort()
+  }
+  const [low = '', high = ''] = ids.sort()
+  const walked = (filter: StateFilter, range: { after: string | null; upTo: string }) =>
+    main.transaction((trx) => walkRange(trx, reverifyPrimaryWalk(gadgets, filter), { ...range, limit: 10 }, false))
+  expect(await walked({}, { after: null, upTo: low })).toMatchObject({ examined: 1, changed: 1 })
+  expect(await states()).toEqual([low])
+  expect(await walked({ ids: [high] }, { after: null, upTo: high })).toMatchObject({ examined: 1, changed: 1 })
+  expect(await states()).toEqual([low, high])
 })
 
 it.each<[string, BulkRequest]>([

@@ -4,7 +4,7 @@ import { createServer, get, type IncomingMessage, type ServerResponse } from 'no
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import express from 'express'
-import createKnex from 'knex'
+import createKnex, { type Knex } from 'knex'
 import request from 'supertest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { findPorts, HOST } from '../../fixtures/demo/ports.ts'
@@ -262,6 +262,16 @@ describe('geo.serve refuses, on any site,', () => {
     }
     await sites.addCopy(id, key, BYTES)
     expect((await read(sites.paris, id)).status).toBe(200)
+  })
+
+  it('a record that is not available, though an "or" of the host’s lets in another', async () => {
+    const id = await sites.addWidget('not/available', BYTES)
+    const { geo, replicables } = sites.tokyo
+    const available = (query: Knex.QueryBuilder) => query.where('file_path', 'none').orWhere('file_path', 'another')
+    await sites.addWidget('another', BYTES)
+    const app = express().get('/:id', geo.serve(Object.freeze({ ...replicables.widgets, available })))
+    const response = await request(app).get(`/${id}`)
+    expect([response.status, response.body.code]).toEqual([404, 'FILE_NOT_FOUND'])
   })
 
   it('a row whose key the host’s function cannot say, and tells its words to the log alone', async () => {
