@@ -11,12 +11,15 @@ import type { Job, JobLoops } from './job-loop.ts'
 import type { Leases } from './lease.ts'
 import type { GeoSettings } from './options.ts'
 import type { Reading } from './read/reading.ts'
+import type { Signals } from './signals.ts'
 import type { SiteDirectory } from './site.ts'
 import type { RemovalWork } from './sync/remove.ts'
 import type { SyncWork } from './sync/schedule.ts'
 import type { TransferThreads } from './transfer/threads.ts'
 import type { ChecksumPool } from './verification/checksum.ts'
 import type { VerificationWork } from './verification/verify.ts'
+import type { Health } from './view/health.ts'
+import type { StatusGathering } from './view/status/gather.ts'
 
 /** What costs time to open; whoever opens it closes it. */
 export interface Resources {
@@ -56,6 +59,9 @@ export interface Assembly {
   readonly copies: Router
   readonly router: Router
   readonly reading: Reading
+  readonly signals: Signals
+  readonly gathering: StatusGathering
+  health(): Promise<Health>
   /** Once the caller's transaction has ended, new files are hashed at once. */
   hashAfter(trx: Knex.Transaction): void
   /** As in the facade. */

@@ -86,6 +86,12 @@ export const ERROR_CODES = Object.freeze({
   REPAIR_RUNNING: [409, 'Wait for the repair that another process of this site does.'],
   SITE_UNREACHABLE: [503, 'Check the network and the URL of that site, and repair again.'],
   // health
+  SITE_OFFLINE: [503, 'Look whether the processes of that site run and reach the primary.'],
+  CLOCK_SKEW: [503, 'Synchronise the clocks of both machines (NTP): tokens live for a minute.'],
+  FALLING_BEHIND: [
+    200,
+    'Raise files_max_capacity or the bandwidth of that site, or add processes: more arrives than is fetched.',
+  ],
   NOT_IN_RECOVERY: [503, 'Point `mainDb` of this secondary at a streaming replica of the primary database.'],
   LOGICAL_REPLICA: [503, 'Use a physical (streaming) replica; logical ones have transaction ids of their own.'],
   CURSOR_HELD: [

@@ -9,11 +9,14 @@ import type { ServeOptions } from './read/serve-blob.ts'
 import { type DriftCount, listDrift } from './registry/drift.ts'
 import { type RepairRequest, type RepairResult, repair } from './repairing.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
+import type { GeoListener, GeoSignalName } from './signals.ts'
 import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
 import { forgetChecksum } from './verification/primary-state.ts'
 import type { SampleResult } from './verification/sample.ts'
-import { checkHealth, type Health } from './view/health.ts'
+import type { Health } from './view/health.ts'
+import type { SiteStatus } from './view/status/fields.ts'
+import { statusOf } from './view/status/read.ts'
 
 /** The SDK inside one process of the host. */
 export interface Geo {
@@ -55,6 +58,17 @@ export interface Geo {
   /** What is wrong with this site now. */
   health(): Promise<Health>
   /**
+   * What the site gathered of itself last, at most a minute ago: the fields of docs/status.md. Counts nothing. Throws GeoError
+   * `SITE_UNKNOWN`, and what the database says.
+   */
+  status(): Promise<SiteStatus>
+  /**
+   * Calls `listener` with what this process does from now on, once it is committed; what other processes of the site do, they
+   * tell their own listeners. Returns what ends it. An exception in a listener is logged and goes no further; a listener that
+   * waits is not waited for.
+   */
+  on<Name extends GeoSignalName>(name: Name, listener: GeoListener<Name>): () => void
+  /**
    * Hashes files drawn uniformly at random from the verified ones of each type, now, and says with 95 % confidence how many of
    * all may be bad. On any site, beside all else and under its verification capacity. Verdicts are recorded: what is found bad
    * heals like any failed verification. Throws GeoError `INVALID_REQUEST`, `UNKNOWN_REPLICABLE`, `TYPE_OFF`, `SITE_UNKNOWN`,
@@ -93,7 +107,7 @@ export interface Geo {
 
 /** The assembled parts behind what a host may call. */
 export function facadeOf(assembly: Assembly): Geo {
-  const { settings, databases, sites, gate, loops, stores, bulk, retrieve, status, router, reading } = assembly
+  const { settings, databases, sites, gate, bulk, retrieve, status, router, reading } = assembly
   const { main } = databases
 
   return Object.freeze({
@@ -110,16 +124,11 @@ export function facadeOf(assembly: Assembly): Geo {
       return reading.serve(replicable as Replicable, options)
     },
     readOnly: reading.readOnly,
-    health: () =>
-      checkHealth({
-        main,
-        tracking: databases.tracking,
-        sites,
-        stores,
-        replicables: settings.replicables,
-        jobFailures: () => loops.failures,
-        transferRefusal: () => assembly.sources.sync.refusal,
-      }),
+    health: assembly.health,
+    status: () => statusOf(assembly),
+    on<Name extends GeoSignalName>(name: Name, listener: GeoListener<Name>) {
+      return assembly.signals.on(name, listener)
+    },
     repair: (request: RepairRequest = {}) => repair(assembly, request),
     verifySample: (request: SampleRequest) => verifySample(assembly, request),
     bulk: Object.freeze({

@@ -9,21 +9,23 @@ import { BulkRuns } from './bulk/bulk-runs.ts'
 import { openDatabases } from './databases.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
-import { storePosition } from './event/node-positions.ts'
 import { facadeOf, type Geo } from './facade.ts'
 import { FeatureGate } from './feature.ts'
 import { JobLoops } from './job-loop.ts'
 import { Leases } from './lease.ts'
 import { lendingOf } from './lending.ts'
 import { lifecycleOf } from './lifecycle.ts'
+import { storeReport } from './node-status-table.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
 import { openReading } from './read/reading.ts'
 import { registryVerification } from './registry/registry-verification.ts'
+import { Signals } from './signals.ts'
 import { SiteDirectory } from './site.ts'
 import { checkTables } from './start-check.ts'
 import { RemovalWork } from './sync/remove.ts'
 import { SyncWork } from './sync/schedule.ts'
 import { endingOf } from './take-over.ts'
+import { Throughput } from './throughput.ts'
 import { timetable } from './timetable.ts'
 import { Bandwidth } from './transfer/bandwidth.ts'
 import { Fetcher } from './transfer/fetch.ts'
@@ -34,6 +36,8 @@ import { TransferThreads } from './transfer/threads.ts'
 import { ChecksumPool } from './verification/checksum.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
+import { checkHealth } from './view/health.ts'
+import { StatusGathering } from './view/status/gather.ts'
 import { periodicWork } from './work.ts'
 
 const MOST_THREADS = 4
@@ -75,6 +79,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const leases = new Leases(randomUUID(), clock)
   const stores = new StoreIdentities(clock)
   const loops = new JobLoops(clock, logger, () => sites.role)
+  const signals = new Signals(logger)
+  const throughput = new Throughput(signals)
 
   // Bytes between sites, and whether they are right.
   const fetcher = new Fetcher(sites, transferThreads, new Bandwidth(tracking, clock), settings)
@@ -90,7 +96,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     clock,
     logger,
     store: (siteId, report) =>
-      storePosition(
+      storeReport(
         main,
         siteId,
         {
@@ -99,7 +105,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
           systemIdentifier: report.system_identifier,
           timeline: report.timeline,
         },
-        report.status,
+        report.status ?? null,
       ),
   })
   // Where the primary's own file is damaged, a secondary lends its copy.
@@ -117,7 +123,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   )
   const onSecondary = registryVerification(main)
   const selection = () => (sites.role === 'secondary' ? (sites.me?.selectiveSync ?? null) : null)
-  const common = { siteName, leases, stores, clock, logger, enabled, selection }
+  const common = { siteName, leases, stores, clock, logger, signals, enabled, selection }
   const verifying = { ...common, pool: checksums, capacity: () => sites.me?.verificationMaxCapacity ?? 0 }
   const hashing = new VerificationWork({ ...verifying, db: main, tracker: onPrimary })
   const verifyingCopies = new VerificationWork({ ...verifying, db: tracking, tracker: onSecondary })
@@ -143,8 +149,33 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const writable = () => (sites.role === 'primary' ? main : tracking)
   const check = checkTables(databases, sites, replicables)
   const bulk = new BulkRuns({ replicables: byName, sites, writable, started: () => loops.wake('bulk') })
+  // What people and machines look at is gathered in the background; nothing that is asked for is counted.
+  const health = () =>
+    checkHealth({
+      main,
+      tracking: databases.tracking,
+      sites,
+      stores,
+      replicables,
+      jobFailures: () => loops.failures,
+      transferRefusal: () => syncing.refusal,
+    })
+  const gathering = new StatusGathering({
+    main,
+    tracking: databases.tracking,
+    sites,
+    replicables,
+    revision: settings.revision,
+    clock,
+    logger,
+    isEnabled: (replicable) => gate.replicationEnabled(replicable),
+    health,
+    gathered: () => loops.wake('report-position'),
+  })
   const work = periodicWork({
     ...common,
+    throughput,
+    gatherStatus: () => gathering.run(),
     syncTimeoutMs: settings.syncTimeoutMs,
     verificationTimeoutMs: settings.verificationTimeoutMs,
     eventRetentionMs: settings.eventRetentionMs,
@@ -209,6 +240,9 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     copies,
     router,
     reading,
+    signals,
+    health,
+    gathering,
     hashAfter,
     ...lifecycle,
   })

@@ -26,6 +26,7 @@ export { DRIFT_KINDS, type DriftCount, type DriftKind } from './registry/drift.t
 export { createRegistryTable, dropRegistryTable } from './registry/table.ts'
 export type { RepairRequest, RepairResult } from './repairing.ts'
 export type { SampleRequest } from './sampling.ts'
+export type { GeoListener, GeoSignalName, GeoSignals } from './signals.ts'
 export type { NewSite, Site, SiteChange } from './site-table.ts'
 export type { BadRecord, SampleProgress, SampleResult } from './verification/sample.ts'
 export {
@@ -36,3 +37,4 @@ export {
 } from './verification/state-table.ts'
 export type { Finding } from './view/finding.ts'
 export type { Health } from './view/health.ts'
+export type { SiteStatus, TypeProgress } from './view/status/fields.ts'

@@ -48,6 +48,8 @@ export interface GeoOptions {
   orphans?: 'remove' | 'report'
   /** Worker threads for checksums, and as many again for transfers. Default: the number of cores, at most 4. */
   threads?: number
+  /** The version of the host, shown in the status of the site. Default: empty. */
+  revision?: string
   /** Time and chance, for specs. Default: the system's. */
   clock?: Clock
 }
@@ -115,6 +117,7 @@ const optionsShape = z.strictObject({
   sweepIntervalMs: z.int().min(60_000).default(DAY_MS),
   orphans: z.enum(['remove', 'report']).default('remove'),
   threads: z.int().min(1).max(64).optional(),
+  revision: z.string().max(255).default(''),
   clock: z.custom<Clock>((value) => typeof (value as Clock | null)?.sleep === 'function').default(systemClock),
 })
 

@@ -13,6 +13,7 @@ const MAIN_TABLES = [
   'geo_bulk_runs',
   'geo_node_statuses',
   'geo_event_prunes',
+  'geo_throughput',
 ]
 const TRACKING_TABLES = [
   'geo_event_cursors',
@@ -22,6 +23,8 @@ const TRACKING_TABLES = [
   'geo_bulk_runs',
   'geo_drift_counts',
   'geo_reconciliations',
+  'geo_throughput',
+  'geo_site_status',
 ]
 
 export interface StartCheck {

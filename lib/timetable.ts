@@ -22,6 +22,8 @@ export interface PeriodicWork {
   remove(): Promise<boolean>
   verifyCopies(): Promise<boolean>
   reverifyCopies(): Promise<boolean>
+  gatherStatus(): Promise<boolean>
+  flushThroughput(): Promise<boolean>
 }
 
 /** How often a loop looks for work that no one has told it of: one indexed query, whatever the number of types. */
@@ -51,6 +53,8 @@ export function timetable(work: PeriodicWork): Job[] {
     { name: 'end-dead-leases', role: 'any', idleMs: TAKE_OVER_EVERY_MS, run: work.endDeadLeases },
     { name: 'verification-timeouts', role: 'any', idleMs: MINUTE_MS, run: work.failTimedOutVerifications },
     { name: 'bulk', role: 'any', idleMs: SECOND_MS, run: work.bulk },
+    { name: 'throughput', role: 'any', idleMs: 5 * SECOND_MS, upkeep: true, run: work.flushThroughput },
+    { name: 'metrics', role: 'any', idleMs: 5 * SECOND_MS, run: work.gatherStatus },
     { name: 'sweep', role: 'any', idleMs: MINUTE_MS, run: work.sweep },
 
     { name: 'verify-primary', role: 'primary', idleMs: LOOK_EVERY_MS, run: work.hashPrimary },

@@ -14,14 +14,16 @@ import { KeyPass } from './key-pass.ts'
 import { sweepTimedOut } from './last-net.ts'
 import { type EndLease, endDeadLeases, type Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
-import { PositionReport } from './position-report.ts'
 import { reverifyOldestCopies } from './registry/copies-interval.ts'
 import { Reconciliation, workOf } from './registry/reconciliation.ts'
 import { Singleton } from './singleton.ts'
 import type { SiteDirectory } from './site.ts'
+import { SiteReport } from './site-report.ts'
 import type { StartCheck } from './start-check.ts'
 import { Sweep } from './sweep/sweep.ts'
+import type { Throughput } from './throughput.ts'
 import type { PeriodicWork } from './timetable.ts'
+import type { Reported } from './transfer/report.ts'
 import type { StatusReport } from './transfer/status.ts'
 import { backfillStates, reverifyDue } from './verification/maintain-states.ts'
 
@@ -47,7 +49,10 @@ export interface WorkContext {
   readonly endDied: EndLease
   readonly selection: CurrentSelection
   enabled(): readonly Replicable[]
-  sendReport(report: StatusReport): Promise<void>
+  sendReport(report: StatusReport): Promise<Reported>
+  /** Gathers the status of the site, if it is time. */
+  gatherStatus(): Promise<void>
+  readonly throughput: Pick<Throughput, 'flush'>
   /** Transfers that run keep to what the operator allows now. */
   followLimit(): void
 }
@@ -68,6 +73,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const backfilling = new Singleton('backfill-states', leases, clock)
   const reverifying = new Singleton('reverify', leases, clock)
   const sweeping = new Singleton('sweep', leases, clock)
+  const gathering = new Singleton('metrics', leases, clock)
   const bulking = new Singleton('bulk', leases, clock)
   const reverifyingCopies = new Singleton('reverify-copies', leases, clock)
   const reconciliation = new Reconciliation({
@@ -85,7 +91,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
       if (work.verify) loops.wake('verify')
     },
   })
-  const report = new PositionReport({ tracking, sites, clock, send: context.sendReport })
+  const report = new SiteReport({ tracking, sites, clock, send: context.sendReport })
   const sweep = new Sweep({
     ...context,
     main,
@@ -156,6 +162,17 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     async sweep(signal) {
       if (sites.role === 'unknown') return false
       return alone(sweeping, onPrimary() ? main : tracking, () => sweep.step(signal))
+    },
+    async gatherStatus() {
+      if (sites.role === 'unknown') return false
+      return alone(gathering, onPrimary() ? main : tracking, async () => {
+        await context.gatherStatus()
+        return false
+      })
+    },
+    async flushThroughput() {
+      if (sites.role !== 'unknown') await context.throughput.flush(onPrimary() ? main : tracking)
+      return false
     },
     hashPrimary: () => fill('hash', 'verify-primary'),
     backfillStates: () =>

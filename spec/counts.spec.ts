@@ -30,10 +30,10 @@ describe.each(types)('The counts of $name', (replicable) => {
 
   it.each([100_000, 2, 1])('on a secondary are parts of one another, also %i rows at a time', async (rowsPerPage) => {
     const rows = [
-      { state: S.pending },
-      { state: S.started },
-      { state: S.synced, verification_state: V.disabled },
-      { state: S.synced, verification_state: V.pending },
+      { state: S.pending, announced_at: new Date(Date.now() - 60_000) },
+      { state: S.started, bytes: 5 },
+      { state: S.synced, verification_state: V.disabled, bytes: 7 },
+      { state: S.synced, verification_state: V.pending, bytes: 8 },
       { state: S.synced, verification_state: V.succeeded },
       { state: S.failed, verification_state: V.failed },
       { state: S.failed, verification_state: V.disabled },
@@ -49,6 +49,11 @@ describe.each(types)('The counts of $name', (replicable) => {
       verified: 1,
       verificationFailed: 1,
       verificationTotal: 3,
+      inFlight: 1,
+      syncedBytes: 15,
+      unsyncedBytes: 5,
+      unsyncedOfKnownSize: 1,
+      oldestUnsyncedSeconds: expect.closeTo(60, -1.5),
     })
   })
 
@@ -70,7 +75,10 @@ describe.each(types)('The counts of $name', (replicable) => {
 
   it('are 0 without rows, and null while the type is off', async () => {
     const { main, tracking } = databases
-    expect(Object.values(await countRegistry(tracking, replicable, { enabled: true }))).toEqual([0, 0, 0, 0, 0, 0])
+    expect(Object.values(await countRegistry(tracking, replicable, { enabled: true }))).toEqual([
+      ...Array.from({ length: 10 }, () => 0),
+      null,
+    ])
     expect(Object.values(await countPrimary(main, replicable, { enabled: true }))).toEqual([0, 0, 0])
     await addRegistryRow(tracking, replicable, idOf(1))
     await addRecord(main, replicable, 'a')

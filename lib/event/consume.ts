@@ -6,7 +6,7 @@ import { existingIds, wantedIds } from '../blob/source.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { oweReconciliation } from '../registry/reconciliation-table.ts'
-import { insertPending, resyncRecords } from '../registry/registry.ts'
+import { type Announcements, insertPending, resyncRecords } from '../registry/registry.ts'
 import { wakeVerification } from '../registry/registry-verification.ts'
 import { requestRemoval } from '../registry/removal.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
@@ -46,8 +46,8 @@ export async function consumeEvents(
       )
       continue
     }
-    const ids = idsByEvent(replicable, ofType, logger)
-    const consumed = await consumeType(trx, context, replicable, ids)
+    const told = toldOf(replicable, ofType, logger)
+    const consumed = await consumeType(trx, context, replicable, told)
     total.sync ||= consumed.sync
     total.verify ||= consumed.verify
     total.remove ||= consumed.remove
@@ -67,37 +67,47 @@ function groupByType(events: readonly GeoEvent[]): Map<string, GeoEvent[]> {
 
 type IdsByEvent = Record<'created' | 'updated' | 'deleted' | 'checksum_succeeded', Set<string>>
 
-function idsByEvent(replicable: Replicable, events: readonly GeoEvent[], logger: LoggerLike): IdsByEvent {
+interface Told {
+  readonly ids: IdsByEvent
+  /** Of created and updated ones, the time of the last event. */
+  readonly announcedAt: Announcements
+}
+
+function toldOf(replicable: Replicable, events: readonly GeoEvent[], logger: LoggerLike): Told {
+  const announcedAt = new Map<string, string>()
   const ids: IdsByEvent = { created: new Set(), updated: new Set(), deleted: new Set(), checksum_succeeded: new Set() }
   for (const event of events) {
     const id = event.recordId === null ? null : parseRecordId(replicable, event.recordId)
-    if (id !== null && Object.hasOwn(ids, event.eventName)) ids[event.eventName as keyof IdsByEvent].add(id)
-    else
+    if (id !== null && Object.hasOwn(ids, event.eventName)) {
+      ids[event.eventName as keyof IdsByEvent].add(id)
+      if (event.eventName === 'created' || event.eventName === 'updated') announcedAt.set(id, event.createdAt)
+    } else
       logger.warn(
         { code: 'INVALID_REQUEST', event: event.id, name: event.eventName },
         'An event that cannot be read is skipped',
       )
   }
-  return ids
+  return { ids, announcedAt }
 }
 
 async function consumeType(
   trx: Knex.Transaction,
   context: ConsumeContext,
   replicable: Replicable,
-  ids: IdsByEvent,
+  { ids, announcedAt }: Told,
 ): Promise<Consumed> {
   const { replica, logger } = context
   const changed = [...new Set([...ids.created, ...ids.updated, ...ids.deleted])]
   const wanted = new Set(await wantedOf(trx, context, replicable, changed))
   if (wanted.size > 0) {
-    await insertPending(trx, replicable, [...wanted])
+    await insertPending(trx, replicable, [...wanted], announcedAt)
     // A record that was deleted and is there has been inserted again under its old key: its file may be another.
     const again = new Set([...ids.updated, ...ids.deleted, ...(replicable.immutable ? [] : ids.created)])
     const resynced = await resyncRecords(
       trx,
       replicable,
       [...again].filter((id) => wanted.has(id)),
+      announcedAt,
     )
     for (const [from, rows] of Map.groupBy(resynced, (row) => row.from)) {
       logSyncMove(trx, logger, replicable, { method: 'resyncRecords', from, to: 'pending' }, rows)

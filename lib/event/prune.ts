@@ -1,8 +1,8 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
+import { leastPosition } from '../node-status-table.ts'
 import { clusterIdentity } from './cursor.ts'
 import type { EventPosition } from './event-log.ts'
-import { leastPosition } from './node-positions.ts'
 
 const EVENTS_PER_BATCH = 5000
 const MOST_PER_RUN = 50_000

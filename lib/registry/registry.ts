@@ -7,17 +7,30 @@ import { SYNC, SYNC_STATE, type SyncState } from './sync-state.ts'
 
 /** The door to a type's registry table: which records it has, and that they are to be fetched. */
 
+/** When the primary told of the records, by id. */
+export type Announcements = ReadonlyMap<string, string>
+
+function timesOf(ids: readonly string[], announcedAt: Announcements): (string | null)[] {
+  return ids.map((id) => announcedAt.get(id) ?? null)
+}
+
 /**
  * An event tells of records: adds pending rows for those that have none, takes back a removal that was asked for, and a row
  * that waits as backfill becomes new. Returns how many were added.
  */
-export async function insertPending(db: Knex, { names, keyType }: Replicable, ids: readonly string[]): Promise<number> {
+export async function insertPending(
+  db: Knex,
+  { names, keyType }: Replicable,
+  ids: readonly string[],
+  announcedAt: Announcements = new Map(),
+): Promise<number> {
   const { rowCount } = await run<{ rowCount: number }>(
     db,
-    `insert into ?? (??, created_at, state)
-     select id, clock_timestamp(), ${SYNC_STATE.pending} from unnest(?::${keyType}[]) as u(id)
+    `insert into ?? (??, created_at, state, announced_at)
+     select id, clock_timestamp(), ${SYNC_STATE.pending}, announced_at
+     from unnest(?::${keyType}[], ?::timestamptz[]) as u(id, announced_at)
      on conflict (??) do nothing`,
-    [names.registryTable, names.foreignKey, ids, names.foreignKey],
+    [names.registryTable, names.foreignKey, ids, timesOf(ids, announcedAt), names.foreignKey],
   )
   await cancelRemovals(db, { names, keyType }, ids)
   await run(db, `update ?? set backfill = false where ?? = any(?::${keyType}[]) and backfill`, [
@@ -60,14 +73,18 @@ export async function resyncRecords(
   db: Knex,
   { names, keyType }: Replicable,
   ids: readonly string[],
+  announcedAt: Announcements = new Map(),
 ): Promise<(MovedRow & { from: SyncState })[]> {
   if (ids.length === 0) return []
   const { rows } = await run<{ rows: (MovedRow & { before: number })[] }>(
     db,
-    `with resynced as materialized (select id as row_id, state as before from ?? where ?? = any(?::${keyType}[]) for update)
-     update ?? as r set ${TO_PENDING}, backfill = false from resynced where r.id = row_id
+    `with resynced as materialized (
+       select r.id as row_id, r.state as before, a.announced_at as announced
+       from ?? as r join unnest(?::${keyType}[], ?::timestamptz[]) as a(id, announced_at) on r.?? = a.id for update of r
+     )
+     update ?? as r set ${TO_PENDING}, backfill = false, announced_at = announced from resynced where r.id = row_id
      returning r.??::text as "id", r.id::text as "registryId", before`,
-    [names.registryTable, names.foreignKey, ids, names.registryTable, names.foreignKey],
+    [names.registryTable, ids, timesOf(ids, announcedAt), names.foreignKey, names.registryTable, names.foreignKey],
   )
   return rows.map(({ before, ...row }) => ({ ...row, from: SYNC.named(before) }))
 }

@@ -73,17 +73,18 @@ export async function keysInUse(
   return inUse
 }
 
-/** The files are gone: so go the rows, or the notes of earlier files on rows that stay. */
+/** The files are gone: so go the rows, whose ids are returned, or the notes of earlier files on rows that stay. */
 export async function finishRemovals(
   trx: Knex.Transaction,
   { names, keyType }: Replicable,
   leaseId: string,
   ids: readonly string[],
-): Promise<void> {
-  await run(
+): Promise<string[]> {
+  const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
-    `delete from ?? where ?? = any(?::${keyType}[]) and lease_id = ? and removal_requested_at is not null`,
-    [names.registryTable, names.foreignKey, ids, leaseId],
+    `delete from ?? where ?? = any(?::${keyType}[]) and lease_id = ? and removal_requested_at is not null
+     returning ??::text as id`,
+    [names.registryTable, names.foreignKey, ids, leaseId, names.foreignKey],
   )
   await run(
     trx,
@@ -91,6 +92,7 @@ export async function finishRemovals(
      where ?? = any(?::${keyType}[]) and lease_id = ?`,
     [names.registryTable, names.foreignKey, ids, leaseId],
   )
+  return rows.map((row) => row.id)
 }
 
 /** A file could not be removed: the row keeps the request and says why; tried again later. */

@@ -116,7 +116,10 @@ export async function createRegistryTable(
         -- Found by reconciliation or asked for in bulk, not told by an event: claimed after new rows and due retries.
         backfill boolean not null default false,
         -- The host's row (its xmin) that blob_key was read from: a pass looks again only at rows whose version differs.
-        row_version bigint
+        row_version bigint,
+        -- When the host's transaction on the primary began that wrote the file, by the clock of its database; null where no
+        -- event told of it, and once the copy is verified: the lag from commit to verified is measured once.
+        announced_at timestamptz
       )`,
       [names.registryTable, names.foreignKey],
     )

@@ -5,6 +5,7 @@ import type { Clock } from '../clock.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
 import type { ClaimedRow } from '../registry/claims.ts'
+import type { Signals } from '../signals.ts'
 import type { Fetcher } from '../transfer/fetch.ts'
 import type { TransferThreads } from '../transfer/threads.ts'
 
@@ -18,6 +19,7 @@ export interface DownloadContext {
   readonly clock: Clock
   readonly selection: CurrentSelection
   readonly logger: LoggerLike
+  readonly signals: Signals
 }
 
 /** Rows of one type under one lease. */

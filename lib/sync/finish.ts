@@ -36,7 +36,8 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
       replicable,
       synced.filter((row) => !marked.has(row.id)),
     )
-    const failedRows = await markFailed(trx, replicable, lease.id, withRetries(batch, failed, context.clock))
+    const retries = withRetries(batch, failed, context.clock)
+    const failedRows = await markFailed(trx, replicable, lease.id, retries)
     logSyncMove(trx, logger, replicable, { method: 'markFailed', from: 'started', to: 'failed' }, failedRows)
     await noteSizes(trx, replicable, findings.sized)
     if (findings.gone.length > 0) await requestRemoval(trx, replicable, findings.gone)
@@ -47,10 +48,10 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
       rows.map((row) => row.id),
     )
     await leases.release(trx, lease)
-    return { synced, failed, marked }
+    return { synced, failed: retries, marked: new Set([...succeeded, ...failedRows].map((row) => row.id)) }
   })
   if (!mine) await threads.discard(findings.received)
-  else logDownloads(context, batch, findings, mine)
+  else tellDownloads(context, batch, findings, mine)
 }
 
 /** Renames what has arrived. What is marked afterwards, besides what failed before; null where the lease has ended meanwhile. */
@@ -92,29 +93,32 @@ function withRetries({ rows }: SyncBatch, failed: readonly FailedBlob[], clock: 
   })
 }
 
-/** One line for each blob (GB.E.5). */
-function logDownloads(
-  { logger, clock }: DownloadContext,
+/** One line for each blob (GB.E.5), and word of it for whoever listens. */
+function tellDownloads(
+  { logger, clock, signals }: DownloadContext,
   { replicable, startedAtMs }: SyncBatch,
   { present }: Findings,
-  { synced, failed, marked }: { synced: SyncedRow[]; failed: FailedBlob[]; marked: ReadonlySet<string> },
+  { synced, failed, marked }: { synced: SyncedRow[]; failed: FailedRow[]; marked: ReadonlySet<string> },
 ): void {
+  const type = replicable.name
   const download_time_s = (clock.monotonicMs() - startedAtMs) / 1000
   const skipped = new Set(present.map((blob) => blob.id))
-  for (const { id, bytes } of synced) {
+  for (const { id, key, bytes } of synced) {
+    const fetched = !skipped.has(id)
     const fields = {
       replicable_name: replicable.name,
       model_record_id: id,
       mark_as_synced: marked.has(id),
       download_success: true,
-      bytes_downloaded: skipped.has(id) ? 0 : bytes,
+      bytes_downloaded: fetched ? bytes : 0,
       primary_missing_file: false,
       download_time_s,
-      ...(skipped.has(id) && { skipped: true }),
+      ...(!fetched && { skipped: true }),
     }
     logger.info(fields, 'Blob download')
+    if (marked.has(id)) signals.tell('blob:synced', { type, id, key, bytes, seconds: download_time_s, fetched })
   }
-  for (const { id, code, message } of failed) {
+  for (const { id, code, message, retryInSeconds } of failed) {
     const fields = {
       replicable_name: replicable.name,
       model_record_id: id,
@@ -127,5 +131,6 @@ function logDownloads(
       code,
     }
     logger.info(fields, 'Blob download')
+    if (marked.has(id)) signals.tell('blob:failed', { type, id, during: 'sync', code, message, retryInSeconds })
   }
 }

@@ -18,6 +18,7 @@ import {
   type RemovalRow,
   typesToRemove,
 } from '../registry/removal.ts'
+import type { Signals } from '../signals.ts'
 import { TypeTurns } from '../type-turns.ts'
 
 /** One holder per site: two rows that share a file must not each wait for the other to keep it. */
@@ -33,6 +34,7 @@ export interface RemoveContext {
   readonly leases: Leases
   readonly stores: StoreIdentities
   readonly logger: LoggerLike
+  readonly signals: Signals
   readonly selection: CurrentSelection
   /** All declared types: what a flag gates is new copies, not the removal of old ones (GB.N.2). */
   readonly replicables: readonly Replicable[]
@@ -83,8 +85,8 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   async work({ replicable, lease, rows }: RemovalBatch): Promise<void> {
     const { tracking, leases } = this.#context
     try {
-      await tracking.transaction(async (trx) => {
-        if (!(await leases.hold(trx, lease))) return
+      const removed = await tracking.transaction(async (trx) => {
+        if (!(await leases.hold(trx, lease))) return []
         await lockForRemoving(trx)
         const done: string[] = []
         const going = await this.#withoutReturned(trx, replicable, rows)
@@ -92,9 +94,11 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
         for (const row of going) {
           if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row.id)
         }
-        await finishRemovals(trx, replicable, lease.id, done)
+        const gone = await finishRemovals(trx, replicable, lease.id, done)
         await leases.release(trx, lease)
+        return gone
       })
+      for (const id of removed) this.#context.signals.tell('blob:removed', { type: replicable.name, id })
     } finally {
       leases.forget(lease)
     }
@@ -141,7 +145,10 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
           retryInSeconds: RETRY_IN_SECONDS,
         }
         await failRemoval(trx, replicable, lease.id, failure)
-        this.#context.logger.error({ code, replicable: replicable.name, id: row.id }, failure.message)
+        const { id, retryInSeconds } = failure
+        const told = { type: replicable.name, id, during: 'removal', code, retryInSeconds } as const
+        this.#context.logger.error({ code, replicable: replicable.name, id }, failure.message)
+        this.#context.signals.tell('blob:failed', { ...told, message: failure.message })
         return false
       }
     }

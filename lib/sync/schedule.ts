@@ -99,9 +99,13 @@ export class SyncWork implements WorkSource<SyncBatch> {
 
   /** After a refusal the site waits: as long as the primary said, or longer each time. The first answer ends it. */
   #settle(refusal: Refusal | null): void {
-    const { clock, logger } = this.#context
+    const { clock, logger, signals } = this.#context
     if (!refusal) {
-      if (this.#refusal) logger.info({ code: this.#refusal.code }, 'The primary answers again: transfers go on')
+      if (this.#refusal) {
+        const { code } = this.#refusal
+        logger.info({ code }, 'The primary answers again: transfers go on')
+        signals.tell('transfers:resumed', { code })
+      }
       this.#refusal = null
       this.#refusals = 0
       return
@@ -111,7 +115,11 @@ export class SyncWork implements WorkSource<SyncBatch> {
     // Several transfers end with the same news; it counts once.
     if (clock.monotonicMs() >= this.#pausedUntilMs) this.#refusals += 1
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs)
-    if (this.#refusal?.code !== refusal.code) logger.warn({ code: refusal.code }, `${refusal.message}; transfers pause`)
+    if (this.#refusal?.code !== refusal.code) {
+      const { code, message } = refusal
+      logger.warn({ code }, `${message}; transfers pause`)
+      signals.tell('transfers:paused', { code, message })
+    }
     this.#refusal = refusal
   }
 }

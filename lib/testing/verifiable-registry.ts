@@ -209,6 +209,7 @@ async function failWith({ tracking, secondary }: Bench, { id, blobKey }: MadeRow
     recorded: null,
     corrupt: false,
     unreadable: false,
+    announcedSecondsAgo: null,
     storedKey: blobKey,
   } as const
   const verdict = { id, outcome: 'failed', code: 'FILE_MISSING', message, retryInSeconds: 60 } as const

@@ -9,16 +9,18 @@ export interface PostTask {
   readonly timeoutMs: number
 }
 
-/** Runs in a thread, whose connections it shares: sends a few bytes to the primary. Returns why they were not taken, or null. */
-export async function postJson({ url, authorization, body, timeoutMs }: PostTask): Promise<Refusal | null> {
+/** Why it was not taken, or what was answered. */
+export type Posted = { readonly refusal: Refusal } | { readonly refusal: null; readonly answer: string }
+
+/** Runs in a thread, whose connections it shares: sends a few bytes to the primary. */
+export async function postJson({ url, authorization, body, timeoutMs }: PostTask): Promise<Posted> {
   const asked: Asked = { method: 'POST', url, headers: { authorization, 'content-type': 'application/json' }, body }
   try {
     const line = { signal: AbortSignal.timeout(timeoutMs), live: true, spend: () => null }
     const answer = await exchange(asked, timeoutMs, line)
-    if (answer.status >= 300) return await readRefusal(answer)
-    await readShort(answer)
-    return null
+    if (answer.status >= 300) return { refusal: await readRefusal(answer) }
+    return { refusal: null, answer: await readShort(answer) }
   } catch (reason) {
-    return unreachable(reason)
+    return { refusal: unreachable(reason) }
   }
 }

@@ -17,8 +17,8 @@ const reportShape = z.looseObject({
   cursor_last_event_id: position,
   system_identifier: z.string().min(1).max(64),
   timeline: z.int().min(0),
-  /** Fields per type, by name. */
-  status: z.record(z.string(), z.unknown()).default({}),
+  /** What the site has gathered of itself since it last told; absent where there is nothing new. */
+  status: z.record(z.string(), z.unknown()).optional(),
 })
 
 /** What a secondary tells of itself (GB.G.2). Numbers of events and transactions as texts. */
@@ -55,12 +55,13 @@ async function requireSecondary({ sites, clock }: StatusContext, request: Reques
   response.locals['geoSiteId'] = site.id
 }
 
-async function take({ store }: StatusContext, request: Request, response: Response): Promise<void> {
+async function take({ store, clock }: StatusContext, request: Request, response: Response): Promise<void> {
   const parsed = reportShape.safeParse(request.body)
   if (!parsed.success) {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
     throw new GeoError('INVALID_REQUEST', problems.join('; '))
   }
   await store(String(response.locals['geoSiteId']), parsed.data)
-  response.status(201).json({})
+  // What the secondary measures its clock by.
+  response.status(201).json({ now_ms: clock.nowMs() })
 }

@@ -9,9 +9,8 @@ import type { ThreadData } from './exchange.ts'
 import type { LineMessage, LineQuestion } from './line.ts'
 import type { PackItem, PackResult } from './pack.ts'
 import type { Placed, PlaceTask } from './place.ts'
-import type { PostTask } from './post.ts'
+import type { Posted, PostTask } from './post.ts'
 import type { PresentTask } from './present.ts'
-import type { Refusal } from './refusal.ts'
 
 /** A thread waits for the network most of the time, so it has several transfers open at once. */
 const TRANSFERS_PER_THREAD = 16
@@ -100,8 +99,8 @@ export class TransferThreads {
     return this.#run('packBlobs', { items, framesBefore })
   }
 
-  /** Sends a few bytes to the primary. Returns why they were not taken, or null. */
-  async post(task: PostTask): Promise<Refusal | null> {
+  /** Sends a few bytes to the primary. */
+  async post(task: PostTask): Promise<Posted> {
     return this.#run('postJson', task)
   }
 

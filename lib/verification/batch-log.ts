@@ -1,6 +1,8 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
+import type { Clock } from '../clock.ts'
 import type { LoggerLike } from '../log.ts'
+import type { Signals } from '../signals.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import type { ClaimedRecord, Verdict, VerificationTracker } from './tracker.ts'
 
@@ -60,6 +62,30 @@ export function reportCorruption(
     if (corrupt && !corruptBefore.has(id)) logger.error(fields, verdict.message)
     if (verdict.outcome === 'succeeded' && corruptBefore.has(id)) {
       logger.info(fields, `${replicable.names.className} #${id} has the bytes of its recorded checksum again`)
+    }
+  }
+}
+
+/** Word of each verdict for whoever listens. */
+export function tellVerdicts(
+  { signals, clock }: { readonly signals: Signals; readonly clock: Clock },
+  { replicable, claimed, claimedAtMs }: Batch & { readonly claimedAtMs: number },
+  written: readonly Verdict[],
+): void {
+  const type = replicable.name
+  const seconds = (clock.monotonicMs() - claimedAtMs) / 1000
+  const claims = new Map(claimed.map((record) => [record.id, record]))
+  for (const verdict of written) {
+    const { id } = verdict
+    const claim = claims.get(id)
+    if (verdict.outcome === 'succeeded') {
+      const site = claim?.registryId == null ? 'primary' : 'secondary'
+      const announced = claim?.announcedSecondsAgo ?? null
+      const lagSeconds = announced === null ? null : Math.max(0, announced + seconds)
+      signals.tell('blob:verified', { type, id, site, seconds, lagSeconds })
+    } else if (verdict.outcome === 'failed') {
+      const { code, message, retryInSeconds } = verdict
+      signals.tell('blob:failed', { type, id, during: 'verification', code, message, retryInSeconds })
     }
   }
 }

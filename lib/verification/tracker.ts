@@ -20,6 +20,8 @@ export interface ClaimedRecord {
   readonly corrupt: boolean
   /** There is a recorded checksum, of an algorithm that only a newer version knows. */
   readonly unreadable: boolean
+  /** Seconds from the event that told of these bytes until the claim, by the databases' clocks; null where none did, or on the primary. */
+  readonly announcedSecondsAgo: number | null
   /** The key under which a secondary keeps its copy; null on the primary, whose rows say it. */
   readonly storedKey: string | null
 }

@@ -7,8 +7,9 @@ import type { WorkSource } from '../dispatcher.ts'
 import type { GeoError } from '../errors.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
+import type { Signals } from '../signals.ts'
 import { TypeTurns } from '../type-turns.ts'
-import { logEnded, logStarted, reportCorruption } from './batch-log.ts'
+import { logEnded, logStarted, reportCorruption, tellVerdicts } from './batch-log.ts'
 import type { ChecksumPool } from './checksum.ts'
 import type { DrawnPage, DrawRequest } from './draw-page.ts'
 import { algorithmsOf, failedVerdict, judge } from './judge.ts'
@@ -31,6 +32,8 @@ export interface VerificationBatch {
   readonly replicable: Replicable
   readonly lease: Lease
   readonly claimed: readonly ClaimedRecord[]
+  /** When it was claimed, on this process's clock. */
+  readonly claimedAtMs: number
 }
 
 export interface VerifyContext {
@@ -43,6 +46,7 @@ export interface VerifyContext {
   readonly stores: StoreIdentities
   readonly clock: Clock
   readonly logger: LoggerLike
+  readonly signals: Signals
   /** The types whose verification is enabled now. */
   enabled(): readonly Replicable[]
   /** Checksum batches at once over all processes of the site; split between the enabled types (GB.B.5). */
@@ -88,7 +92,8 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
       logStarted(trx, this.#context, replicable, records)
       return records
     })
-    return claimed && { replicable, lease: claimed.lease, claimed: claimed.rows }
+    const claimedAtMs = this.#context.clock.monotonicMs()
+    return claimed && { replicable, lease: claimed.lease, claimed: claimed.rows, claimedAtMs }
   }
 
   /** Draws from the verified records of one page. */
@@ -139,6 +144,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
         if (mine === null) break
         written.push(...mine)
         reportCorruption(this.#context.logger, batch, mine)
+        tellVerdicts(this.#context, batch, mine)
       }
       return written
     } finally {

@@ -12,7 +12,8 @@ export async function up(knex: Knex): Promise<void> {
       last_successful_status_check_at timestamptz,
       status jsonb not null default '{}',
       created_at timestamptz not null default now(),
-      updated_at timestamptz not null default now()
+      -- Of the status: when it was gathered anew.
+      updated_at timestamptz
     )`)
 }
 

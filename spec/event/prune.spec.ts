@@ -3,8 +3,8 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { clusterIdentity, loadCursor, type StoredCursor } from '../../lib/event/cursor.ts'
 import { insertEvents } from '../../lib/event/event-log.ts'
 import { followEvents } from '../../lib/event/follow.ts'
-import { storePosition } from '../../lib/event/node-positions.ts'
 import { pruneEvents } from '../../lib/event/prune.ts'
+import { storeReport } from '../../lib/node-status-table.ts'
 import { listSites, updateSite } from '../../lib/site-table.ts'
 import { addHostRow, registeredIds, secondsFromNow } from '../support/fixture-rows.ts'
 import { createSecondarySite, SECONDARY_NAME, type SecondarySite } from '../support/secondary-site.ts'
@@ -71,7 +71,7 @@ describe('Events are pruned', () => {
     await main('geo_events')
       .where({ id: second.eventId })
       .update({ xact_id: main.raw('(?::xid8::text::bigint - 1)::text::xid8', [first.xactId]) })
-    await storePosition(main, nodeId, first, {})
+    await storeReport(main, nodeId, first, null)
     expect(await prune()).toBe(2)
     expect(await kept()).toEqual([third.eventId])
     expect(await prunedUpTo()).toBe(first.eventId)
@@ -102,7 +102,7 @@ describe('Events are pruned', () => {
     ['cluster', { systemIdentifier: '42' }],
     ['timeline', { timeline: 99 }],
   ])('not by a position in the numbers of another %s', async (_, foreign) => {
-    await storePosition(main, nodeId, { ...(await publish()), ...foreign }, {})
+    await storeReport(main, nodeId, { ...(await publish()), ...foreign }, null)
     expect(await prune()).toBe(0)
   })
 
@@ -122,7 +122,7 @@ describe('Events are pruned', () => {
     await main.raw(
       `insert into geo_events (replicable_name, event_name) select 'widget', 'created' from generate_series(1, 52000)`,
     )
-    await storePosition(main, nodeId, await publish(), {})
+    await storeReport(main, nodeId, await publish(), null)
     expect(await prune()).toBe(50_000)
     expect(await prune()).toBe(2001)
   })
@@ -133,7 +133,7 @@ describe('Events are pruned', () => {
     try {
       const held = await publish('2', open)
       const after = await publish('3')
-      await storePosition(main, nodeId, after, {})
+      await storeReport(main, nodeId, after, null)
       await until(async () => {
         await pruneEvents(main, WEEK_MS)
         return !(await kept()).includes(before.eventId)
@@ -187,7 +187,7 @@ describe('A secondary', () => {
       return (await position())?.eventId !== '0'
     })
     const cursor = await position()
-    if (cursor) await storePosition(main, nodeId, cursor, {})
+    if (cursor) await storeReport(main, nodeId, cursor, null)
     expect(await prune()).toBe(1)
     await publish(await addHostRow(main, site.widgets))
     await site.hear()

@@ -29,6 +29,7 @@ const ENVIRONMENTS = {
       'geo_node_statuses',
       'geo_nodes',
       'geo_stores',
+      'geo_throughput',
       'widget_states',
       'widgets',
     ],
@@ -51,7 +52,9 @@ const ENVIRONMENTS = {
       'geo_event_cursors',
       'geo_leases',
       'geo_reconciliations',
+      'geo_site_status',
       'geo_stores',
+      'geo_throughput',
       'widget_registry',
     ],
     fill: `insert into widget_registry (widget_id, created_at) select n, now() from generate_series(1, 300) n;

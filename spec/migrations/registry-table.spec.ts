@@ -33,6 +33,7 @@ const OWN_COLUMNS = [
   'superseded_keys text[]',
   'backfill boolean not null default false',
   'row_version bigint',
+  'announced_at timestamp with time zone',
 ]
 
 const WIDGET_INDEXES = {

@@ -81,8 +81,8 @@ export async function proxyTransfers(targetUrl: string): Promise<TransferProxy> 
   return proxy
 }
 
-/** A request for many names them in its body, a request for one in its path. */
+/** A request for many names them in its body, a request for one in its path; a report of a site's status names none. */
 function idsOf({ method, url = '' }: IncomingMessage, body: Buffer): string[] {
-  if (method === 'POST') return (JSON.parse(body.toString('utf8')) as { ids: string[] }).ids
+  if (method === 'POST') return (JSON.parse(body.toString('utf8')) as { ids?: string[] }).ids ?? []
   return [url.slice(url.lastIndexOf('/') + 1)]
 }

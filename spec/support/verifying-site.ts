@@ -8,6 +8,7 @@ import { hasherFor } from '../../lib/blob/hasher.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import { StoreIdentities } from '../../lib/blob/store-identity.ts'
 import { Leases } from '../../lib/lease.ts'
+import { Signals } from '../../lib/signals.ts'
 import { ChecksumPool } from '../../lib/verification/checksum.ts'
 import type { VerificationTracker } from '../../lib/verification/tracker.ts'
 import { VerificationWork } from '../../lib/verification/verify.ts'
@@ -51,6 +52,7 @@ export async function createVerifyingSite(): Promise<VerifyingSite> {
         pool,
         clock,
         logger: log,
+        signals: new Signals(log),
         siteName: 'rome',
         leases: new Leases(randomUUID(), clock),
         stores: new StoreIdentities(clock),

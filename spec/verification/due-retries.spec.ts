@@ -4,6 +4,7 @@ import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import { StoreIdentities } from '../../lib/blob/store-identity.ts'
 import { endDeadLeases, Leases } from '../../lib/lease.ts'
+import { Signals } from '../../lib/signals.ts'
 import { endingOf } from '../../lib/take-over.ts'
 import { ChecksumPool } from '../../lib/verification/checksum.ts'
 import { reverifyDue } from '../../lib/verification/maintain-states.ts'
@@ -52,6 +53,7 @@ function processOf(capacity = 10): VerificationWork {
     pool,
     clock,
     logger,
+    signals: new Signals(logger),
     siteName: 'rome',
     leases: new Leases(randomUUID(), clock),
     stores: new StoreIdentities(clock),

@@ -80,6 +80,7 @@ describe.each(['separate', 'columns'] as const)('With its state kept as %s, the 
         recorded: null,
         corrupt: false,
         unreadable: false,
+        announcedSecondsAgo: null,
         storedKey: null,
       },
     ])

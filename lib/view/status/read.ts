@@ -1,0 +1,80 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../../blob/replicable.ts'
+import { bounded } from '../../databases.ts'
+import { loadNodeStatuses, type NodeStatus } from '../../node-status-table.ts'
+import type { SiteDirectory } from '../../site.ts'
+import { loadOwnStatus } from '../../site-status-table.ts'
+import type { Site } from '../../site-table.ts'
+import type { SiteStatus } from './fields.ts'
+import { presentStatus, type StoredStatus } from './present.ts'
+
+export interface StatusSources {
+  readonly databases: { readonly main: Knex; readonly tracking: Knex | null }
+  readonly sites: SiteDirectory
+  readonly settings: { readonly replicables: readonly Replicable[] }
+}
+
+/** The status of this site, as it was gathered last. */
+export async function statusOf(sources: StatusSources): Promise<SiteStatus> {
+  await sources.sites.ensureFresh()
+  const me = sources.sites.requireMe()
+  const statuses = await statusesOf(sources, [me])
+  const status = statuses.get(me.id)
+  if (!status) throw new Error(`There is no status of ${me.name}`)
+  return status
+}
+
+/**
+ * The statuses of the given sites by id. Of this site it is what the site itself has stored; of the others what they told the
+ * primary, on a secondary as the replica has it.
+ */
+export async function statusesOf(
+  { databases, sites, settings }: StatusSources,
+  wanted: readonly Site[],
+  wording: 'node' | 'site' = 'node',
+): Promise<Map<string, SiteStatus>> {
+  const { main, tracking } = databases
+  const stored = await bounded(main, (trx) => loadNodeStatuses(trx))
+  const { me, primary } = sites
+  const own = me && !me.primary && tracking ? await loadOwnStatus(tracking) : null
+  const storedOf = (site: Site): StoredStatus => {
+    const told = fromPrimary(stored.get(site.id))
+    if (!own || site.id !== me?.id) return told
+    const { status, gatheredAt, gatheredAgeSeconds, clockSkewMs, reportedAgeSeconds } = own
+    return {
+      status,
+      updatedAt: gatheredAt,
+      updatedAgeSeconds: gatheredAgeSeconds,
+      lastReportAt: told.lastReportAt,
+      lastReportAgeSeconds: reportedAgeSeconds ?? gatheredAgeSeconds,
+      clockSkewMs,
+    }
+  }
+  const apiUrl = `${me?.url ?? '/'}api/v4/`
+  const primaryStatus = (primary && stored.get(primary.id)?.status) ?? null
+  return new Map(
+    wanted.map((site) => [
+      site.id,
+      presentStatus({
+        site,
+        stored: storedOf(site),
+        primaryStatus,
+        replicables: settings.replicables,
+        apiUrl,
+        wording,
+      }),
+    ]),
+  )
+}
+
+function fromPrimary(node: NodeStatus | undefined): StoredStatus {
+  const skew = node?.status['clock_skew_seconds']
+  return {
+    status: node?.status ?? {},
+    updatedAt: node?.updatedAt ?? null,
+    updatedAgeSeconds: node?.updatedAgeSeconds ?? null,
+    lastReportAt: node?.lastReportAt ?? null,
+    lastReportAgeSeconds: node?.lastReportAgeSeconds ?? null,
+    clockSkewMs: typeof skew === 'number' ? skew * 1000 : null,
+  }
+}
