@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { deriveNames } from '../../../lib/blob/names.ts'
+import { PROGRESS_FIELDS, SITE_FIELDS, typeFields } from '../../../lib/view/status/fields.ts'
+import { page, table } from './markdown.ts'
+
+type Shape = Readonly<Record<string, z.ZodType>>
+
+interface JsonSchema {
+  readonly type?: string | readonly string[]
+  readonly anyOf?: readonly JsonSchema[]
+  readonly enum?: readonly string[]
+  readonly items?: JsonSchema
+}
+
+function typeOf(schema: JsonSchema): string {
+  if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ')
+  if (schema.enum) return schema.enum.map((value) => `\`${value}\``).join(', ')
+  return [schema.type ?? 'any'].flat().join(' or ')
+}
+
+function fieldTable(shape: Shape): string {
+  const rows = Object.entries(shape).map(([name, field]) => [
+    `\`${name}\``,
+    typeOf(z.toJSONSchema(field) as JsonSchema),
+    field.description ?? '',
+  ])
+  return table(['field', 'type', 'meaning'], rows)
+}
+
+export function statusFields(): string {
+  return page(
+    'Status of a site',
+    'What `geo.status()`, the REST routes and `geo status --json` show. The metrics job of a site gathers it in the background, every 10 to 60 seconds: no request counts anything. Null is what does not apply to the role of the site, is not known, or belongs to a type whose flag is off.',
+    '## The site',
+    fieldTable(SITE_FIELDS),
+    '## Of each type',
+    'Twelve fields that begin with the plural of its name; here those of the type `widget`.',
+    fieldTable(typeFields({ names: deriveNames('widget') })),
+    '## `progress`, by the plural of each type',
+    fieldTable(PROGRESS_FIELDS),
+  )
+}
