@@ -188,6 +188,27 @@ describe('The eight-hour sweep of the primary', () => {
   )
 })
 
+it('What a sweep fails is one line of the log for each batch, a warning', async () => {
+  const long = secondsFromNow(databases.tracking, -2 * EIGHT_HOURS_S)
+  for (const id of ['1', '2'])
+    await addRegistryRow(databases.tracking, widgets(), id, { state: S.started, last_synced_at: long })
+  await addRegistryRow(databases.tracking, widgets(), '3', {
+    state: S.synced,
+    blob_key: 'a/b',
+    verification_state: V.started,
+    verification_started_at: long,
+  })
+  site.logger.clear()
+  await runJob('sync-timeouts')
+  await runJob('verification-timeouts')
+  const move = { method: 'sweepTimedOut', from: 'started', to: 'failed' }
+  expect(site.logger.lines.map(({ level, fields }) => ({ level, fields }))).toMatchObject([
+    { level: 'warn', fields: { class: 'WidgetRegistry', count: 2, model_record_id: '1,2', ...move } },
+    { level: 'warn', fields: { table: 'widget_registry', count: 1, ids: '3', ...move } },
+    { level: 'warn', fields: { class: 'WidgetRegistry', count: 1, model_record_id: '3', ...move, from: 'synced' } },
+  ])
+})
+
 it('A row that is to be fetched and whose lease is gone is claimed like any other', async () => {
   await addRegistryRow(databases.tracking, widgets(), '1', { lease_id: '999999' })
   const lease = await addLease(databases.tracking, { recordIds: ['2'], secondsLeft: -1 })

@@ -6,7 +6,7 @@ import { existingIds, wantedIds } from '../blob/source.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { oweReconciliation } from '../registry/reconciliation-table.ts'
-import { type Announcements, insertPending, resyncRecords } from '../registry/registry.ts'
+import { type Announcements, insertPending, logReturned, resyncRecords } from '../registry/registry.ts'
 import { wakeVerification } from '../registry/registry-verification.ts'
 import { requestRemoval } from '../registry/removal.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
@@ -100,7 +100,8 @@ async function consumeType(
   const changed = [...new Set([...ids.created, ...ids.updated, ...ids.deleted])]
   const wanted = new Set(await wantedOf(trx, context, replicable, changed))
   if (wanted.size > 0) {
-    await insertPending(trx, replicable, [...wanted], announcedAt)
+    const { returned } = await insertPending(trx, replicable, [...wanted], announcedAt)
+    logReturned(trx, logger, replicable, returned)
     // A record that was deleted and is there has been inserted again under its old key: its file may be another.
     const again = new Set([...ids.updated, ...ids.deleted, ...(replicable.immutable ? [] : ids.created)])
     const resynced = await resyncRecords(

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
+import type { MovedLiteral } from '../transition-log.ts'
 import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
 import { type ComparedPage, partOfRegistry, UNUSED, UNVERIFIED } from './compare.ts'
 import { TO_PENDING } from './registry.ts'
@@ -9,11 +10,8 @@ import { verificationPending } from './verification-reset.ts'
 
 /** What a pass does about the differences of a page, one statement each. */
 
-/** Records that were mended: how many, and their keys as a literal that is never parsed here. */
-export interface Mended {
-  readonly count: number
-  readonly literal: string
-}
+/** Records that were mended. */
+export type Mended = MovedLiteral
 
 const SUMMARY = `count(*)::int as count, coalesce(array_agg(id)::text, '{}') as literal`
 export const NOTHING_MENDED: Mended = Object.freeze({ count: 0, literal: '{}' })

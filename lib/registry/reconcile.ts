@@ -7,7 +7,7 @@ import { type ComparedPage, differencesOf, summaryOfRegistry } from './compare.t
 import { compareKeys } from './compare-keys.ts'
 import type { DriftKind } from './drift.ts'
 import { insertMissing, type Mended, removeUnused, wakeUnverified } from './mend.ts'
-import { cancelRemovals } from './registry.ts'
+import { cancelRemovals, type Returned } from './registry.ts'
 
 export const KEYS_PER_PAGE = 10_000
 
@@ -28,6 +28,8 @@ export interface PageOutcome {
   /** The key after which the next page begins; null at the end of the pass. */
   readonly next: string | null
   readonly found: Found
+  /** Rows that were to be removed and are there (again). No event would have told of them. */
+  readonly returned: readonly Returned[]
 }
 
 /**
@@ -47,12 +49,13 @@ export async function reconcilePage(
   const upTo = await endOfPage(replica, replicable, after, KEYS_PER_PAGE, selection)
   const range: KeyRange = { after, upTo }
   const found = new Map<DriftKind, readonly Mended[]>()
-  if (await isInStep(databases, replicable, range, selection)) return { next: upTo, found }
+  let returned: readonly Returned[] = []
+  if (await isInStep(databases, replicable, range, selection)) return { next: upTo, found, returned }
   const page = await pageOfSource(replica, replicable, range, selection)
   const compared: ComparedPage = { page, ...range, asOf }
   const differences = await differencesOf(tracking, replicable, compared)
   if (differences.missing > 0) found.set('row_without_registry', [await insertMissing(tracking, replicable, compared)])
-  if (differences.returned > 0) await cancelRemovals(tracking, replicable, page.keys)
+  if (differences.returned > 0) returned = await cancelRemovals(tracking, replicable, page.keys)
   if (differences.unused > 0) found.set('registry_without_row', await removeAllUnused(tracking, replicable, compared))
   if (differences.unverified > 0) {
     found.set('checksum_unknown', [await wakeUnverified(tracking, replicable, compared, 'disabled')])
@@ -61,7 +64,7 @@ export async function reconcilePage(
   if (differences.changed > 0) {
     found.set('key_changed', await compareKeys(databases, replicable, compared, selection, unnamed))
   }
-  return { next: upTo, found }
+  return { next: upTo, found, returned }
 }
 
 /** Two servers add up the same at the same time: a page in step costs no more, and no row of it comes here. */

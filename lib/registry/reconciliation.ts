@@ -6,6 +6,7 @@ import type { Clock } from '../clock.ts'
 import { KeyPass } from '../key-pass.ts'
 import type { LoggerLike } from '../log.ts'
 import { addDrift } from './drift.ts'
+import { logMended } from './mend-log.ts'
 import { type Found, foundOf, reconcilePage } from './reconcile.ts'
 import {
   endReconciliation,
@@ -95,7 +96,9 @@ export class Reconciliation<Position> {
     if (!begun) throw new Error(`A pass of ${replicable.name} begins in its middle`)
     const position = begun.hasBaseline ? await ledger.position() : null
     const query = { after, selection, asOf: now, unnamed: begun.unnamed }
-    const { next, found } = await reconcilePage({ replica, tracking }, replicable, query)
+    const page = await reconcilePage({ replica, tracking }, replicable, query)
+    logMended(logger, replicable, page)
+    const { next, found } = page
     this.#context.found(found)
     if (position) await this.#countDrift(replicable, found, position)
     if (next === null) {

@@ -1,7 +1,8 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
-import type { MovedRow } from '../transition-log.ts'
+import type { LoggerLike } from '../log.ts'
+import { logSyncMoved, type MovedLiteral, type MovedRow } from '../transition-log.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
 import { SYNC, SYNC_STATE, type SyncState } from './sync-state.ts'
 
@@ -16,14 +17,14 @@ function timesOf(ids: readonly string[], announcedAt: Announcements): (string | 
 
 /**
  * An event tells of records: adds pending rows for those that have none, takes back a removal that was asked for, and a row
- * that waits as backfill becomes new. Returns how many were added.
+ * that waits as backfill becomes new. Returns how many were added, and those that came back.
  */
 export async function insertPending(
   db: Knex,
   { names, keyType }: Replicable,
   ids: readonly string[],
   announcedAt: Announcements = new Map(),
-): Promise<number> {
+): Promise<{ added: number; returned: readonly Returned[] }> {
   const { rowCount } = await run<{ rowCount: number }>(
     db,
     `insert into ?? (??, created_at, state, announced_at)
@@ -32,13 +33,18 @@ export async function insertPending(
      on conflict (??) do nothing`,
     [names.registryTable, names.foreignKey, ids, timesOf(ids, announcedAt), names.foreignKey],
   )
-  await cancelRemovals(db, { names, keyType }, ids)
+  const returned = await cancelRemovals(db, { names, keyType }, ids)
   await run(db, `update ?? set backfill = false where ?? = any(?::${keyType}[]) and backfill`, [
     names.registryTable,
     names.foreignKey,
     ids,
   ])
-  return rowCount
+  return { added: rowCount, returned }
+}
+
+/** Rows that came back before they were removed, by the state in which they were. */
+export interface Returned extends MovedLiteral {
+  readonly from: SyncState
 }
 
 /**
@@ -49,13 +55,29 @@ export async function cancelRemovals(
   db: Knex,
   { names, keyType }: Pick<Replicable, 'names' | 'keyType'>,
   ids: readonly string[] | string,
-): Promise<void> {
-  await run(
+): Promise<Returned[]> {
+  const { rows } = await run<{ rows: (MovedLiteral & { before: number })[] }>(
     db,
-    `update ?? set removal_requested_at = null, removal_retry_at = null, ${TO_PENDING}
-     where ?? = any(?::${keyType}[]) and removal_requested_at is not null`,
-    [names.registryTable, names.foreignKey, ids],
+    `with asked as materialized (
+       select id as row_id, state as before from ?? where ?? = any(?::${keyType}[]) and removal_requested_at is not null for update
+     ), returned as (
+       update ?? as r set removal_requested_at = null, removal_retry_at = null, ${TO_PENDING} from asked
+       where r.id = row_id and r.removal_requested_at is not null returning r.?? as id, before
+     ) select before, count(*)::int as count, array_agg(id)::text as literal from returned group by before`,
+    [names.registryTable, names.foreignKey, ids, names.registryTable, names.foreignKey],
   )
+  return rows.map(({ before, ...moved }) => ({ ...moved, from: SYNC.named(before) }))
+}
+
+export function logReturned(
+  trx: Knex.Transaction | null,
+  logger: LoggerLike,
+  replicable: Replicable,
+  returned: readonly Returned[],
+): void {
+  for (const { from, ...moved } of returned) {
+    logSyncMoved(trx, logger, replicable, { method: 'cancelRemovals', from, to: 'pending' }, moved)
+  }
 }
 
 /**

@@ -9,7 +9,7 @@ import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
 import { lockForRemoving } from '../registry/file-lock.ts'
-import { cancelRemovals } from '../registry/registry.ts'
+import { cancelRemovals, logReturned } from '../registry/registry.ts'
 import {
   claimRemovals,
   failRemoval,
@@ -114,9 +114,9 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     rows: readonly RemovalRow[],
   ): Promise<RemovalRow[]> {
     const whole = rows.filter((row) => row.whole).map((row) => row.id)
-    const { replica, selection } = this.#context
+    const { replica, selection, logger } = this.#context
     const returned = whole.length > 0 ? await wantedIds(replica, replicable, whole, selection()) : []
-    if (returned.length > 0) await cancelRemovals(trx, replicable, returned)
+    if (returned.length > 0) logReturned(trx, logger, replicable, await cancelRemovals(trx, replicable, returned))
     return rows.map((row) => (returned.includes(row.id) ? { ...row, whole: false } : row))
   }
 

@@ -23,21 +23,21 @@ describe('insertPending', () => {
     const added = await Promise.all(
       Array.from({ length: 10 }, (_, n) => insertPending(tracking, widgets, n % 2 ? ids : ids.slice(250))),
     )
-    expect(added.reduce((sum, count) => sum + count, 0)).toBe(500)
+    expect(added.reduce((sum, { added }) => sum + added, 0)).toBe(500)
     expect(await registeredIds(tracking, widgets)).toEqual(ids)
   })
 
   it('does not touch a row that is there', async () => {
     const { tracking } = databases
     await addRegistryRow(tracking, widgets, '7', { state: SYNC_STATE.failed, retry_count: 2 })
-    expect(await insertPending(tracking, widgets, ['7'])).toBe(0)
+    expect(await insertPending(tracking, widgets, ['7'])).toMatchObject({ added: 0 })
     expect(await registryRow(tracking, widgets, '7')).toMatchObject({ state: SYNC_STATE.failed, retry_count: 2 })
   })
 
   it('makes a row that waits as backfill new', async () => {
     const { tracking } = databases
     await addRegistryRow(tracking, widgets, '7', { backfill: true })
-    expect(await insertPending(tracking, widgets, ['7'])).toBe(0)
+    expect(await insertPending(tracking, widgets, ['7'])).toMatchObject({ added: 0 })
     expect(await registryRow(tracking, widgets, '7')).toMatchObject({ state: SYNC_STATE.pending, backfill: false })
   })
 

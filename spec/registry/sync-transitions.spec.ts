@@ -5,9 +5,11 @@ import { walkRange } from '../../lib/key-walk.ts'
 import { resyncWalk } from '../../lib/registry/bulk.ts'
 import { claimRows } from '../../lib/registry/claims.ts'
 import { giveBackRows, markFailed, markSynced, takeOverRows } from '../../lib/registry/marks.ts'
-import { insertPending, resyncRecords } from '../../lib/registry/registry.ts'
+import { resyncMoved } from '../../lib/registry/mend.ts'
+import { cancelRemovals, insertPending, resyncRecords } from '../../lib/registry/registry.ts'
 import { registryVerification } from '../../lib/registry/registry-verification.ts'
 import { SYNC_STATE as S, SYNC, type SyncState } from '../../lib/registry/sync-state.ts'
+import { failTimedOutSyncs, failTimedOutVerifications } from '../../lib/registry/timeouts.ts'
 import type { ClaimedRecord, Verdict } from '../../lib/verification/tracker.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
@@ -17,6 +19,7 @@ import { type Door, itGoesThroughEveryPair, secondsAhead } from '../support/tran
 const declared = declareReplicables('unused')
 const LEASE = '5'
 const WHOLE_TABLE = { after: null, upTo: '9223372036854775807', limit: 10 }
+const TIMED_OUT = { timeoutMs: 1000, retryInSeconds: 100, limit: 10 }
 const STARTED_AT = '2024-02-29 10:00:00.123456+00'
 
 let databases: SpecDatabases
@@ -65,6 +68,21 @@ function doorsOf(replicable: Replicable, id: string): Door<SyncState>[] {
       given: { removal_requested_at: STARTED_AT, removal_retry_at: STARTED_AT },
       open: () => insertPending(databases.tracking, replicable, [id]),
       changes: () => ({ ...toPending, removal_requested_at: null, removal_retry_at: null }),
+    },
+    {
+      name: 'cancelRemovals, of a page',
+      to: 'pending',
+      from: SYNC.states,
+      given: { removal_requested_at: STARTED_AT, removal_retry_at: STARTED_AT },
+      open: () => cancelRemovals(databases.tracking, replicable, `{${id}}`),
+      changes: () => ({ ...toPending, removal_requested_at: null, removal_retry_at: null }),
+    },
+    {
+      name: 'resyncMoved',
+      to: 'pending',
+      from: ['synced'],
+      open: () => resyncMoved(databases.tracking, replicable, [{ id, storedKey: 'old/key', version: '78' }]),
+      changes: () => toPending,
     },
     {
       name: 'giveBackRows, never tried before',
@@ -145,6 +163,34 @@ function doorsOf(replicable: Replicable, id: string): Door<SyncState>[] {
       open: () => inTransaction((trx) => giveBackRows(trx, replicable, LEASE, [id])),
       changes: () => ({ state: S.failed, lease_id: null }),
       otherwise: { lease_id: null },
+    },
+    {
+      name: 'failTimedOutSyncs',
+      to: 'failed',
+      from: ['started'],
+      // Of a lease that is gone.
+      given: held,
+      open: () => inTransaction((trx) => failTimedOutSyncs(trx, replicable, TIMED_OUT)),
+      // The first cause stays.
+      changes: () => ({ state: S.failed, retry_count: 4, retry_at: secondsAhead(100), lease_id: null }),
+    },
+    {
+      name: 'failTimedOutVerifications',
+      to: 'failed',
+      from: ['synced'],
+      given: { lease_id: null, verification_state: V.started },
+      open: () => inTransaction((trx) => failTimedOutVerifications(trx, replicable, TIMED_OUT)),
+      changes: () => ({
+        state: S.failed,
+        retry_count: 7,
+        retry_at: secondsAhead(100),
+        last_sync_failure: 'Verification failed with: earlier',
+        verification_state: V.failed,
+        verification_retry_count: 7,
+        verification_retry_at: secondsAhead(100),
+        verified_at: secondsAhead(0),
+        verification_checksum: null,
+      }),
     },
     {
       name: 'a failed verification',

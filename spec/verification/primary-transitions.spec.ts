@@ -9,6 +9,7 @@ import { reverifyPrimaryWalk } from '../../lib/verification/bulk.ts'
 import { reverifyDue } from '../../lib/verification/maintain-states.ts'
 import { forgetChecksum } from '../../lib/verification/primary-state.ts'
 import { primaryVerification } from '../../lib/verification/primary-tracker.ts'
+import { failTimedOutRecords } from '../../lib/verification/timed-out.ts'
 import type { ClaimedRecord, Verdict } from '../../lib/verification/tracker.ts'
 import {
   VERIFICATION_STATE as V,
@@ -193,6 +194,22 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
         verification_failure: 'The process that hashed this blob stopped answering',
         verification_retry_count: 1,
         verification_retry_at: secondsAhead(0),
+      }),
+    },
+    {
+      name: 'failTimedOutRecords',
+      to: 'failed',
+      from: ['started'],
+      open: () =>
+        inTransaction((trx) =>
+          failTimedOutRecords(trx, replicable, { timeoutMs: 1000, retryInSeconds: 100, limit: 10 }),
+        ),
+      // The first cause stays, and so does the recorded checksum.
+      changes: () => ({
+        verification_state: V.failed,
+        verification_retry_count: 7,
+        verification_retry_at: secondsAhead(100),
+        verified_at: secondsAhead(0),
       }),
     },
     {

@@ -2,13 +2,16 @@ import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
+import type { SourcePage } from '../../lib/blob/source-page.ts'
 import { walkRange } from '../../lib/key-walk.ts'
 import { resyncWalk, reverifyWalk } from '../../lib/registry/bulk.ts'
 import { claimRows } from '../../lib/registry/claims.ts'
 import { markSynced } from '../../lib/registry/marks.ts'
-import { resyncRecords } from '../../lib/registry/registry.ts'
+import { resyncMoved, wakeUnverified } from '../../lib/registry/mend.ts'
+import { cancelRemovals, resyncRecords } from '../../lib/registry/registry.ts'
 import { registryVerification, wakeVerification } from '../../lib/registry/registry-verification.ts'
 import { SYNC_STATE as S } from '../../lib/registry/sync-state.ts'
+import { failTimedOutVerifications } from '../../lib/registry/timeouts.ts'
 import type { ClaimedRecord, Verdict } from '../../lib/verification/tracker.ts'
 import {
   VERIFICATION_STATE as V,
@@ -34,6 +37,14 @@ beforeAll(async () => {
 afterAll(() => databases.destroy())
 
 const claimed = (id: string) => ({ id, startedAt: STARTED_AT }) as ClaimedRecord
+
+/** What becomes of a copy that is to be fetched again. */
+const resynced = { verification_state: V.disabled, state: S.pending, retry_count: 0, retry_at: null }
+
+/** A page of the host's rows with this one alone, and a checksum that no copy has. */
+function pageOf(id: string): SourcePage {
+  return { keys: `{${id}}`, versions: '{78}', checksums: '{"\\\\x01cc"}' }
+}
 
 /** A row about to be synced: its lease is held, and its verification says what it was before. */
 const fetched = { state: S.started, lease_id: LEASE }
@@ -86,6 +97,15 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       // Someone asked for it: no failure stands in the way any more.
       changes: () => toPending('succeeded'),
     },
+    ...(['disabled', 'succeeded'] as const).map(
+      (was): Door<VerificationState> => ({
+        name: `wakeUnverified, ${was}`,
+        to: 'pending',
+        from: [was],
+        open: () => wakeUnverified(tracking, replicable, { page: pageOf(id) }, was),
+        changes: toPending,
+      }),
+    ),
     {
       name: 'giveBack',
       to: 'pending',
@@ -188,6 +208,27 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       }),
     },
     {
+      name: 'failTimedOutVerifications',
+      to: 'failed',
+      from: ['started'],
+      open: () =>
+        inTransaction((trx) =>
+          failTimedOutVerifications(trx, replicable, { timeoutMs: 1000, retryInSeconds: 100, limit: 10 }),
+        ),
+      // The first cause stays.
+      changes: () => ({
+        verification_state: V.failed,
+        verification_retry_count: 7,
+        verification_retry_at: secondsAhead(100),
+        verified_at: secondsAhead(0),
+        verification_checksum: null,
+        state: S.failed,
+        last_sync_failure: 'Verification failed with: earlier',
+        retry_count: 7,
+        retry_at: secondsAhead(100),
+      }),
+    },
+    {
       name: 'record, disabled',
       to: 'disabled',
       from: ['started'],
@@ -215,7 +256,22 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       to: 'disabled',
       from: VERIFICATION.states,
       open: () => resyncRecords(tracking, replicable, [id]),
-      changes: () => ({ verification_state: V.disabled, state: S.pending, retry_count: 0, retry_at: null }),
+      changes: () => resynced,
+    },
+    {
+      name: 'cancelRemovals',
+      to: 'disabled',
+      from: VERIFICATION.states,
+      given: { removal_requested_at: STARTED_AT, removal_retry_at: STARTED_AT },
+      open: () => cancelRemovals(tracking, replicable, `{${id}}`),
+      changes: () => ({ ...resynced, removal_requested_at: null, removal_retry_at: null }),
+    },
+    {
+      name: 'resyncMoved',
+      to: 'disabled',
+      from: VERIFICATION.states,
+      open: () => resyncMoved(tracking, replicable, [{ id, storedKey: 'a', version: '78' }]),
+      changes: () => resynced,
     },
     {
       name: 'markSynced, without a checksum on the primary',
