@@ -24,7 +24,7 @@ export interface GeoOptions {
   features?: FeaturesLike
   /** 32 bytes as hex or base64; the same on all sites. Encrypts the sites' secrets in the database (AES-256-GCM). */
   encryptionKey: string
-  /** Who may see and steer. Default: nobody. */
+  /** Who may see and steer: `true` lets the request pass, anything else, an exception too, is a 403. Default: nobody. */
   authorize?: (request: Request, ability: Ability) => boolean | Promise<boolean>
   /** Default: warnings and errors as JSON lines on standard error. */
   logger?: LoggerLike
