@@ -10,7 +10,8 @@ import { type DriftCount, listDrift } from './registry/drift.ts'
 import { type RepairRequest, type RepairResult, repair } from './repairing.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
 import type { GeoListener, GeoSignalName } from './signals.ts'
-import { insertSite, listSites, type NewSite, type Site, type SiteChange, updateSite } from './site-table.ts'
+import type { NewSite, SiteChange } from './site-fields.ts'
+import { deleteSite, insertSite, listSites, type Site, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
 import { forgetChecksum } from './verification/primary-state.ts'
 import type { SampleResult } from './verification/sample.ts'
@@ -99,8 +100,13 @@ export interface Geo {
   readonly sites: {
     /** Adds a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`. */
     add(site: NewSite): Promise<Site>
-    /** Changes settings of a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_UNKNOWN`. */
+    /** Changes settings of a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`, `SITE_UNKNOWN`. */
     update(name: string, change: SiteChange): Promise<Site>
+    /**
+     * Removes a site; on the primary's database. Its processes stop working within five seconds; its files stay. Throws GeoError
+     * `INVALID_SITE` for the primary while there are others, `SITE_UNKNOWN`.
+     */
+    remove(name: string): Promise<void>
     list(): Promise<Site[]>
   }
 }
@@ -147,6 +153,10 @@ export function facadeOf(assembly: Assembly): Geo {
         const updated = await updateSite(main, name, change)
         await sites.refresh()
         return updated
+      },
+      remove: async (name: string) => {
+        await deleteSite(main, name)
+        await sites.refresh()
       },
       list: () => listSites(main),
     }),

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { decryptSecret, encryptSecret } from '../lib/secret.ts'
 import { SiteDirectory } from '../lib/site.ts'
-import { insertSite, listSites, updateSite } from '../lib/site-table.ts'
+import { deleteSite, insertSite, listSites, updateSite } from '../lib/site-table.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 import { shiftedClock } from './support/shifted-clock.ts'
 
@@ -43,6 +43,44 @@ describe('the table of sites', () => {
   it('has each name once, in whatever case', async () => {
     await add({ name: 'Paris', url: 'https://paris.test' })
     await expect(add({ name: ' pARIS ', url: 'https://x.test' })).rejects.toMatchObject({ code: 'SITE_EXISTS' })
+  })
+
+  it('says field by field what is wrong', async () => {
+    const problems = (input: object) =>
+      add(input as never).then(
+        () => [],
+        ({ problems }: { problems: { field: string; text: string }[] }) => problems.map((p) => `${p.field} ${p.text}`),
+      )
+    expect(await problems({ url: 'ftp://x', filesMaxCapacity: -1 })).toEqual([
+      "name can't be blank",
+      'url must be an http or https URL',
+      'filesMaxCapacity must be greater than or equal to 0',
+    ])
+    expect(await problems({ ...tokyo, name: 'a\0b' })).toEqual(['name is invalid'])
+    expect(await problems({ ...tokyo, enabled: false })).toEqual(['enabled Geo primary node cannot be disabled'])
+    await add(tokyo)
+    expect(await problems({ ...tokyo, name: 'osaka' })).toEqual(['primary node already exists'])
+    expect(await problems({ name: 'TOKYO', url: 'http://x' })).toEqual(['name has already been taken'])
+  })
+
+  it('gives a site another name, but not one that is taken', async () => {
+    await add(tokyo)
+    await add({ name: 'paris', url: 'https://paris.test' })
+    expect(await updateSite(databases.main, 'Paris', { name: ' lyon ' })).toMatchObject({ name: 'lyon' })
+    await expect(updateSite(databases.main, 'lyon', { name: 'Tokyo' })).rejects.toMatchObject({ code: 'SITE_EXISTS' })
+  })
+
+  it('loses a site with its status, and the primary only as the last', async () => {
+    const { main } = databases
+    await add(tokyo)
+    const paris = await add({ name: 'paris', url: 'https://paris.test' })
+    await main('geo_node_statuses').insert({ geo_node_id: paris.id })
+    await expect(deleteSite(main, 'tokyo')).rejects.toMatchObject({ code: 'INVALID_SITE' })
+    await deleteSite(main, 'PARIS')
+    expect(await main('geo_node_statuses')).toEqual([])
+    await expect(deleteSite(main, 'paris')).rejects.toMatchObject({ code: 'SITE_UNKNOWN' })
+    await deleteSite(main, 'tokyo')
+    expect(await listSites(main)).toEqual([])
   })
 
   it('takes changes of what may change, one field or all, and leaves the rest', async () => {
