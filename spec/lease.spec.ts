@@ -3,6 +3,7 @@ import createKnex, { type Knex } from 'knex'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type EndedLease, endDeadLeases, endLeasesOf, LEASE_MS, type Lease, Leases } from '../lib/lease.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
+import { connectImpatiently } from './support/impatient.ts'
 import { ManualClock } from './support/manual-clock.ts'
 
 const SYNC = { kind: 'sync', capacity: 3 }
@@ -190,6 +191,17 @@ describe('cutExpiring', () => {
     leases.cutExpiring()
     expect(claimed?.lease.signal.aborted).toBe(true)
   })
+
+  it('counts from before a renewal was asked for, however long its answer took', async () => {
+    const leases = holder()
+    const lease = await keptLease(leases)
+    const renewed = leases.heartbeat(databases.tracking)
+    clock.advance(4000)
+    await renewed
+    clock.advance(LEASE_MS - 4000 - 2000)
+    leases.cutExpiring()
+    expect(lease.signal.aborted).toBe(true)
+  })
 })
 
 describe('hold', () => {
@@ -245,9 +257,13 @@ describe('Leases that were not renewed', () => {
     const lease = await keptLease(leases)
     await databases.tracking.transaction(async (trx) => {
       expect(await leases.hold(trx, lease)).toBe(true)
-      await trx('geo_leases').update({ expires_at: trx.fn.now() })
-      expect(await endDeadLeases(databases.tracking, async () => undefined)).toBe(0)
+      // By another connection: what the transaction itself writes nobody would see.
+      await expire(lease)
+      const impatient = connectImpatiently(databases.trackingUrl)
+      const looked = endDeadLeases(impatient, async () => undefined).finally(() => impatient.destroy())
+      expect(await looked).toBe(0)
     })
+    expect(await endDeadLeases(databases.tracking, async () => undefined)).toBe(1)
   })
 })
 

@@ -55,15 +55,6 @@ it('Twenty claimers at once get every row, and none of them twice', async () => 
   )
 })
 
-it('A claimer does not wait for rows that another is claiming', async () => {
-  const { tracking } = databases
-  for (const id of ['1', '2', '3']) await addRegistryRow(tracking, widgets, id)
-  await tracking.transaction(async (trx) => {
-    await trx('widget_registry').where({ widget_id: '2' }).forUpdate()
-    expect(idsOf(await claim())).toEqual(['1', '3'])
-  })
-})
-
 it('A claim marks its rows as started, now, under its lease', async () => {
   const { tracking } = databases
   await addRegistryRow(tracking, widgets, '1', {
@@ -84,7 +75,7 @@ it('A claim marks its rows as started, now, under its lease', async () => {
   expect(Number(row?.['last_synced_at'])).toBeGreaterThan(Date.now() - 60_000)
 })
 
-it('New rows come before retries, and those that have waited longest first', async () => {
+it('New rows come before retries and these before backfill, and of each those that have waited longest first', async () => {
   const { tracking } = databases
   const failed = { state: SYNC_STATE.failed, retry_count: 1 }
   await addRegistryRow(tracking, widgets, '1', { ...failed, retry_at: secondsFromNow(tracking, -10) })
@@ -92,10 +83,12 @@ it('New rows come before retries, and those that have waited longest first', asy
   await addRegistryRow(tracking, widgets, '3', { ...failed, retry_at: null })
   await addRegistryRow(tracking, widgets, '4')
   await addRegistryRow(tracking, widgets, '5')
+  for (const id of ['7', '6']) await addRegistryRow(tracking, widgets, id, { backfill: true })
   expect(idsOf(await claim('1', { rows: 1 }))).toEqual(['4'])
   expect(idsOf(await claim('1', { rows: 2 }))).toEqual(['3', '5'])
   expect(idsOf(await claim('1', { rows: 1 }))).toEqual(['2'])
-  expect(idsOf(await claim())).toEqual(['1'])
+  expect(idsOf(await claim('1', { rows: 2 }))).toEqual(['1', '7'])
+  expect(idsOf(await claim())).toEqual(['6'])
 })
 
 it('What is not due, held, started, synced or to be removed stays', async () => {
