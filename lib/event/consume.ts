@@ -6,7 +6,7 @@ import { existingIds, wantedIds } from '../blob/source.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { oweReconciliation } from '../registry/reconciliation-table.ts'
-import { type Announcements, insertPending, logReturned, resyncRecords } from '../registry/registry.ts'
+import { type Announcements, insertPending, logReturned, resyncRecords, retryRefused } from '../registry/registry.ts'
 import { wakeVerification } from '../registry/registry-verification.ts'
 import { requestRemoval } from '../registry/removal.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
@@ -119,13 +119,15 @@ async function consumeType(
   const stillThere = new Set(maybeGone.length > 0 ? await existingIds(replica, replicable, maybeGone) : [])
   const gone = maybeGone.filter((id) => !stillThere.has(id))
   const removing = gone.length > 0 ? await requestRemoval(trx, replicable, gone) : 0
-  const woken = await wakeByChecksums(trx, replica, replicable, [...ids.checksum_succeeded])
+  const verified = [...ids.checksum_succeeded]
+  const due = verified.length > 0 ? await retryRefused(trx, replicable, verified) : 0
+  const woken = await wakeByChecksums(trx, replica, replicable, verified)
   for (const [from, rows] of Map.groupBy(woken, (row) => row.from)) {
     const move = { method: 'wakeVerification', from, to: 'pending' } as const
     const movedIds = rows.map((row) => row.id)
     logVerificationMove(trx, logger, replicable.names.registryTable, move, movedIds)
   }
-  return { sync: wanted.size > 0, verify: woken.length > 0, remove: removing > 0 }
+  return { sync: wanted.size > 0 || due > 0, verify: woken.length > 0, remove: removing > 0 }
 }
 
 /**

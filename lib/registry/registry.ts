@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
+import type { ErrorCode } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { logSyncMoved, type MovedLiteral, type MovedRow } from '../transition-log.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
@@ -109,4 +110,26 @@ export async function resyncRecords(
     [names.registryTable, ids, timesOf(ids, announcedAt), names.foreignKey, names.registryTable, names.foreignKey],
   )
   return rows.map(({ before, ...row }) => ({ ...row, from: SYNC.named(before) }))
+}
+
+// Failures that a good file on the primary puts right.
+const OF_THE_PRIMARY: readonly ErrorCode[] = [
+  'CORRUPT_ON_PRIMARY',
+  'FILE_NOT_FOUND',
+  'CHECKSUM_MISMATCH',
+  'BLOB_FUNCTION_FAILED',
+]
+
+/**
+ * The primary has verified its files of these records: those that failed because of them are due at once. What was counted stays,
+ * so that the backoff goes on where it was if they fail again. Returns how many.
+ */
+export async function retryRefused(db: Knex, { names, keyType }: Replicable, ids: readonly string[]): Promise<number> {
+  const { rowCount } = await run<{ rowCount: number }>(
+    db,
+    `update ?? set retry_at = null where ?? = any(?::${keyType}[]) and state = ${SYNC_STATE.failed}
+       and error_code = any(?::text[]) and removal_requested_at is null`,
+    [names.registryTable, names.foreignKey, ids, OF_THE_PRIMARY],
+  )
+  return rowCount
 }

@@ -433,6 +433,44 @@ describe('What an event does to the registry', () => {
     },
   )
 
+  it.each(['CORRUPT_ON_PRIMARY', 'FILE_NOT_FOUND', 'CHECKSUM_MISMATCH', 'BLOB_FUNCTION_FAILED'])(
+    'checksum_succeeded makes a row due that failed as %s: the primary has the right bytes again',
+    async (code) => {
+      const { main, tracking } = databases
+      const later = new Date(Date.now() + 4 * 3_600_000)
+      const waiting = { ...failed, error_code: code, last_sync_failure: 'earlier', retry_at: later }
+      const id = await addHostRow(main, widgets)
+      await addRegistryRow(tracking, widgets, id, waiting)
+      await publish(main, 'widget', 'checksum_succeeded', id)
+      await passed()
+      let woken = false
+      await until(async () => {
+        woken = (await follow()).consumed.sync || woken
+        return (await unread()) === 0
+      })
+      expect(woken).toBe(true)
+      expect(await registryRow(tracking, widgets, id)).toMatchObject({
+        ...waiting,
+        retry_at: null,
+        verification_state: 0,
+      })
+    },
+  )
+
+  it.each([
+    ['of the site itself', { error_code: 'STORAGE_FULL' }],
+    ['that is to be removed', { error_code: 'FILE_NOT_FOUND', removal_requested_at: new Date(0) }],
+    ['that is worked at this moment', { error_code: 'FILE_NOT_FOUND', state: SYNC_STATE.started }],
+  ])('checksum_succeeded leaves the retry of a row alone %s', async (_, columns) => {
+    const { main, tracking } = databases
+    const retry_at = new Date(Date.now() + 3_600_000)
+    const id = await addHostRow(main, widgets)
+    await addRegistryRow(tracking, widgets, id, { ...failed, retry_at, ...columns })
+    await publish(main, 'widget', 'checksum_succeeded', id)
+    await followToEnd()
+    expect(await registryRow(tracking, widgets, id)).toMatchObject({ retry_at, retry_count: 3 })
+  })
+
   it('created takes back a removal that was not carried out yet', async () => {
     const { main, tracking } = databases
     const id = await addHostRow(main, widgets)

@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
+import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { SMALL_BLOB_BYTES } from '../../lib/transfer/frame.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { bytesOf, spoilByte } from '../support/blob-files.ts'
 import { geo, writeSiteConfig } from '../support/cli.ts'
-import { untyped } from '../support/fixture-rows.ts'
+import { secondsFromNow, untyped } from '../support/fixture-rows.ts'
 import { changeState, stateOf } from '../support/primary-records.ts'
 import type { Stored, UploadType } from '../support/site-client.ts'
 import { PRIMARY, startTwoSites, type TwoSites } from '../support/two-sites.ts'
@@ -117,6 +118,12 @@ describe('geo repair', { timeout: 120_000 }, () => {
     await spoilByte(sites.primary, blob('restored').stored.key)
     await hashAgain('restored')
     await untilState('restored', V.failed)
+    const { id } = blob('restored').stored
+    const registry = () => sites.databases.tracking('widget_registry').where({ widget_id: id })
+    await sites.databases.caughtUp()
+    await registry().update({ state: SYNC_STATE.pending })
+    await until(async () => (await registry().first()).error_code === 'CORRUPT_ON_PRIMARY', TIMEOUT_MS)
+    await registry().update({ retry_at: secondsFromNow(sites.databases.tracking, 86_400) })
     await writeFile(path('restored'), blob('restored').bytes)
     const { mtimeMs, ino } = await stat(path('restored'))
     const ended = await geo(folder, 'repair', '--type', 'widget', '--id', blob('restored').stored.id)
@@ -126,6 +133,8 @@ describe('geo repair', { timeout: 120_000 }, () => {
     )
     expect(await stat(path('restored'))).toMatchObject({ mtimeMs, ino })
     await untilState('restored', V.succeeded)
+    // The secondary, which the primary had refused, does not wait for its retry.
+    await until(async () => (await registry().first()).state === SYNC_STATE.synced, TIMEOUT_MS)
   })
 
   it('says so where there is no good copy anywhere, with 1, and does not bring a bad one', async () => {
