@@ -52,7 +52,7 @@ export async function deleteRow(model: Model, world: World, row: ModelRow): Prom
     await replicatorOf(world, row.type).deleted(deleted, trx)
   })
   model.rows.splice(model.rows.indexOf(row), 1)
-  model.graves.push({ type: row.type, id: row.id, key: row.key })
+  model.graves.push({ type: row.type, id: row.id, key: row.key, everOn: row.everOn })
   dropFile(model, world, row.key)
 }
 

@@ -18,6 +18,8 @@ export interface Grave {
   readonly type: TypeName
   readonly id: string
   readonly key: string | null
+  /** An event that told of it while the flag was on may still be read: it tells of whatever has that id by then. */
+  readonly everOn: boolean
 }
 
 /** What a host and an operator know of the two sites: no queue, no states, only rows, files and switches. */

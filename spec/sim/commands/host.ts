@@ -148,6 +148,7 @@ export const reinsert: Action<{ which: number; content: number; samePlace: boole
     const row = { type, id, owner: null, key: former ?? model.freshKey(type), blob: contentOf(content) }
     const inserted = await world.main.transaction((trx) => insertRow(model, world, trx, row))
     model.graves.splice(model.graves.indexOf(grave), 1)
+    inserted.everOn ||= grave.everOn
     model.rows.push(inserted)
   },
 }
