@@ -63,7 +63,9 @@ export async function openWorld(urls: { mainUrl: string; trackingUrl: string }):
   const lives = { primary: new Lifeline(), secondary: new Lifeline() }
   const pools = [
     mortalKnex(mainUrl, lives.primary),
-    mortalKnex(withOptions(urls.mainUrl, `${SESSION} -c default_transaction_read_only=on`), lives.secondary),
+    mortalKnex(withOptions(urls.mainUrl, `${SESSION} -c default_transaction_read_only=on`), lives.secondary, {
+      onlyReads: true,
+    }),
     mortalKnex(trackingUrl, lives.secondary),
   ] as const
   const [primaryMain, replica, ownTracking] = pools
