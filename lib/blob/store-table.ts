@@ -46,10 +46,36 @@ export async function typesInStoreOf(db: Knex, siteName: string, replicableName:
   return rows.map((row) => row.name)
 }
 
-export async function noteSwept(db: Knex, siteName: string, replicableNames: readonly string[]): Promise<void> {
+/** `orphanedFiles`: how many files that no row names were left in the store of these types; null where nobody looked. */
+export async function noteSwept(
+  db: Knex,
+  siteName: string,
+  replicableNames: readonly string[],
+  orphanedFiles: number | null,
+): Promise<void> {
   await run(
     db,
-    'update geo_stores set swept_at = clock_timestamp() where site_name = ? and replicable_name = any(?::text[])',
-    [siteName, replicableNames],
+    `update geo_stores set swept_at = clock_timestamp(), orphaned_files = ?
+     where site_name = ? and replicable_name = any(?::text[])`,
+    [orphanedFiles, siteName, replicableNames],
   )
+}
+
+/** A store in which the last sweep left files that no row names. */
+export interface OrphanedFiles {
+  readonly replicableNames: readonly string[]
+  readonly files: number
+  /** ISO 8601. */
+  readonly sweptAt: string
+}
+
+export async function storesWithOrphans(db: Knex, siteName: string): Promise<OrphanedFiles[]> {
+  const { rows } = await run<{ rows: OrphanedFiles[] }>(
+    db,
+    `select array_agg(replicable_name::text order by replicable_name) as "replicableNames", orphaned_files::float8 as files,
+       to_char(max(swept_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "sweptAt"
+     from geo_stores where site_name = ? and orphaned_files > 0 group by store_id, orphaned_files order by 1`,
+    [siteName],
+  )
+  return rows
 }

@@ -53,7 +53,7 @@ interface Under {
  * Finds files that neither a row nor a registry row names, store by store, a bounded piece at a time. All rows are read first,
  * then the folder is walked; a file counts only if it is older than a day in content and name, for it may be there before its
  * row: an upload on the primary, or a secondary that is filled by other means. On a secondary such files are removed and counted
- * as drift of the first type in that store; on the primary they are only reported. Temporary and part files of that age go on
+ * as drift of the first type in that store; on the primary they are only reported, also by health. Temporary and part files of that age go on
  * both. Where the host cannot say the keys of some rows, nothing is removed: any file may be theirs.
  */
 export class Sweep {
@@ -90,7 +90,7 @@ export class Sweep {
           { root, strangers },
           'A store is not swept: files of types lie there that are not declared any more',
         )
-        await noteSwept(writable(), siteName, names)
+        await noteSwept(writable(), siteName, names, null)
         continue
       }
       if (signal.aborted) return null
@@ -173,7 +173,7 @@ export class Sweep {
       const fields = { code: 'ORPHANED_FILES', root, files: under.found }
       logger.warn({ ...fields, examples: under.examples }, `Files that no row names were found; ${done}`)
     }
-    await noteSwept(writable(), siteName, names)
+    await noteSwept(writable(), siteName, names, under.found - under.removed)
     await this.#end(under)
   }
 

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
+import { storesWithOrphans } from '../blob/store-table.ts'
 import { run } from '../databases.ts'
 import { ERROR_CODES, GeoError, messageOf } from '../errors.ts'
 import type { JobFailure } from '../job-loop.ts'
@@ -75,6 +76,11 @@ async function checkReplica({ main, sites }: HealthSources): Promise<Finding[]> 
 async function checkStores({ main, tracking, sites, stores, replicables }: HealthSources): Promise<Finding[]> {
   const findings: Finding[] = []
   const db = sites.role === 'primary' ? main : sites.role === 'secondary' ? tracking : null
+  for (const orphans of db ? await storesWithOrphans(db, sites.siteName) : []) {
+    const where = `in the store of ${orphans.replicableNames.join(', ')}`
+    const message = `Files that no row names ${where}: ${orphans.files}, as of ${orphans.sweptAt}`
+    findings.push(finding('ORPHANED_FILES', message))
+  }
   for (const replicable of replicables) {
     const problem = db && (await stores.problem(replicable, db, sites.siteName))
     if (problem) findings.push(finding(problem.code, `${replicable.name}: ${problem.message}`))

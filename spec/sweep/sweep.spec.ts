@@ -81,6 +81,7 @@ describe('A file without either row on a secondary', () => {
     ])
     expect(await counted()).toEqual([{ replicable: 'widget', kind: 'file_without_either', count: 3 }])
     expect(site.logger.codes()).toContain('ORPHANED_FILES')
+    expect((await site.geo.health()).findings.map(({ code }) => code)).not.toContain('ORPHANED_FILES')
   })
 
   it('may be one of many', async () => {
@@ -156,6 +157,7 @@ describe('A file without either row on a secondary', () => {
     expect(await there('nobody')).toEqual(['nobody'])
     expect(await counted()).toEqual([])
     expect(site.logger.codes()).toContain('ORPHANED_FILES')
+    expect((await site.geo.health()).findings.map(({ code }) => code)).toContain('ORPHANED_FILES')
   })
 })
 
@@ -200,6 +202,20 @@ describe('On the primary', () => {
         files: 1,
         examples: ['a/nobody'],
       })
+      const orphans = async () => {
+        const { findings, status } = await facadeOf(primary).health()
+        expect(status).toBe('healthy')
+        return findings.filter(({ code }) => code === 'ORPHANED_FILES').map(({ message }) => message)
+      }
+      expect(await orphans()).toEqual([
+        expect.stringMatching(
+          /^Files that no row names in the store of gadget, widget: 1, as of \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/,
+        ),
+      ])
+      await addHostRow(main, site.widgets, { filePath: 'a/nobody' })
+      await main('geo_stores').update({ swept_at: secondsFromNow(main, -86_401) })
+      while (await sweep?.run(new AbortController().signal));
+      expect(await orphans()).toEqual([])
     } finally {
       await primary.stop()
     }
