@@ -4,8 +4,8 @@ import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-chec
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
-import { claimInShares, HASH_WAITING } from '../verification/claim-shares.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from '../verification/draw-page.ts'
+import { claimInShares, HASH_WAITING } from '../verification/due-ranges.ts'
 import {
   type ClaimedRecord,
   type HashPlan,

@@ -10,7 +10,7 @@ import type { Refusal } from '../transfer/refusal.ts'
 import { logSyncMove } from '../transition-log.ts'
 import { TypeTurns } from '../type-turns.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
-import { ClaimShares } from './claim-shares.ts'
+import { ClassTurns } from './class-turns.ts'
 import { downloadBatch } from './download.ts'
 
 /** One lease of this kind is one open transfer. */
@@ -33,7 +33,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
   readonly name = 'sync'
   readonly #context: ScheduleContext
   readonly #turns = new TypeTurns()
-  readonly #shares = new ClaimShares()
+  readonly #classes = new ClassTurns()
   #refusals = 0
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #refusal: Refusal | null = null
@@ -70,11 +70,11 @@ export class SyncWork implements WorkSource<SyncBatch> {
     const limits = { rows: BLOBS_PER_REQUEST, byteBudget: RESPONSE_BYTES }
     const request = { kind: SYNC_LEASE, capacity: this.#context.capacity() }
     const claimed = await leases.claim(tracking, request, replicable.name, async (trx, leaseId) => {
-      const rows = await claimRows(trx, replicable, leaseId, limits, this.#shares.orderFor(replicable))
+      const rows = await claimRows(trx, replicable, leaseId, limits, this.#classes.orderFor(replicable))
       this.#logStarted(trx, replicable, rows)
       return rows
     })
-    if (claimed) this.#shares.taken(replicable)
+    if (claimed) this.#classes.taken(replicable)
     return claimed && { replicable, ...claimed, startedAtMs: this.#context.clock.monotonicMs() }
   }
 

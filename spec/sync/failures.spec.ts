@@ -3,9 +3,10 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { PartFiles } from '../../lib/transfer/part.ts'
-import { type AssembledSite, assembleSecondary } from '../support/assembled-site.ts'
-import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
-import { type StagedServer, stageServer } from '../support/staged-server.ts'
+import type { AssembledSite } from '../support/assembled-site.ts'
+import type { SpecDatabases } from '../support/databases.ts'
+import { type StagedSecondary, stageSecondary } from '../support/staged-secondary.ts'
+import type { StagedServer } from '../support/staged-server.ts'
 import {
   addWantedWidget,
   answerFrames,
@@ -17,20 +18,16 @@ import {
 
 const LARGE = { bytes: 1_000_000 }
 
+let staged: StagedSecondary
 let databases: SpecDatabases
 let primary: StagedServer
 let site: AssembledSite
 
 beforeAll(async () => {
-  databases = await createSpecDatabases()
-  primary = await stageServer()
-  site = await assembleSecondary(databases, { primaryUrl: primary.url })
+  staged = await stageSecondary()
+  ;({ databases, primary, site } = staged)
 })
-afterAll(async () => {
-  await site?.close()
-  await primary.close()
-  await databases.destroy()
-})
+afterAll(() => staged?.close())
 beforeEach(async () => {
   await databases.tracking('widget_registry').delete()
   // Whatever pause an earlier case has brought is over.

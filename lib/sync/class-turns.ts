@@ -9,7 +9,7 @@ const LEADERS: readonly SyncClass[] = ['new', 'retry', 'new', 'backfill', 'new']
  * so an empty class gives its turn away, and none starves, not even where every batch is a single large blob. Each process
  * counts for itself: the shares add up over all of them.
  */
-export class ClaimShares {
+export class ClassTurns {
   readonly #taken = new Map<string, number>()
 
   /** The classes in the order in which the next batch of the type is filled. */
