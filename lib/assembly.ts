@@ -57,6 +57,7 @@ export interface Assembly {
   readonly retrieve: Router
   readonly status: Router
   readonly copies: Router
+  readonly probes: Router
   readonly router: Router
   readonly reading: Reading
   readonly signals: Signals
@@ -68,4 +69,5 @@ export interface Assembly {
   start(): Promise<void>
   drain(options: { timeoutMs: number }): Promise<boolean>
   stop(): Promise<void>
+  isEnding(): boolean
 }

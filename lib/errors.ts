@@ -87,6 +87,23 @@ export const ERROR_CODES = Object.freeze({
   SITE_UNREACHABLE: [503, 'Check the network and the URL of that site, and repair again.'],
   // health
   SITE_OFFLINE: [503, 'Look whether the processes of that site run and reach the primary.'],
+  SECONDARY_OFFLINE: [200, 'Look whether the processes of that site run and reach this one.'],
+  STATUS_OUTDATED: [
+    503,
+    'Look whether a process of this site works (`work`), and how long its database takes to count.',
+  ],
+  MIGRATIONS_PENDING: [
+    503,
+    "Run `npx knex migrate:latest` with the host's knexfile for that database; the main database's on the primary.",
+  ],
+  TRACKING_DATABASE_REUSED: [
+    503,
+    'An existing tracking database cannot be reused: make a new one, run its migrations, and name it as `trackingDb`.',
+  ],
+  REPLICATION_NOT_WORKING: [
+    503,
+    'Look into the log of that PostgreSQL server: its WAL receiver does not run, and nothing new is replayed.',
+  ],
   CLOCK_SKEW: [503, 'Synchronise the clocks of both machines (NTP): tokens live for a minute.'],
   FALLING_BEHIND: [
     200,

@@ -24,7 +24,19 @@ export interface Geo {
   /** All routes; mount it anywhere in the app. */
   readonly router: Router
   /** The same routes, part by part. */
-  readonly routers: { readonly retrieve: Router; readonly copies: Router; readonly status: Router }
+  readonly routers: {
+    readonly retrieve: Router
+    readonly copies: Router
+    readonly status: Router
+    /**
+     * For orchestrators and load balancers; open to everybody, for they tell nothing else.
+     * - `GET /healthz` answers 200 while this process answers at all: where it does not, start it anew. Asks no database.
+     * - `GET /readyz` answers 200 where requests may be sent to this process: its databases answer within two seconds, hold the
+     *   tables that it needs, and its role is known. Else 503 with codes, among them `STOPPED` once it drains. Says nothing of
+     *   how well replication goes: that is `geo.health()`.
+     */
+    readonly health: Router
+  }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
   /**
@@ -118,7 +130,7 @@ export function facadeOf(assembly: Assembly): Geo {
 
   return Object.freeze({
     router,
-    routers: Object.freeze({ retrieve, copies: assembly.copies, status }),
+    routers: Object.freeze({ retrieve, copies: assembly.copies, status, health: assembly.probes }),
     start: assembly.start,
     drain: assembly.drain,
     stop: assembly.stop,

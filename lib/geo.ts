@@ -37,6 +37,7 @@ import { ChecksumPool } from './verification/checksum.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
 import { checkHealth } from './view/health.ts'
+import { probesRouter } from './view/probes.ts'
 import { StatusGathering } from './view/status/gather.ts'
 import { periodicWork } from './work.ts'
 
@@ -150,16 +151,10 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const check = checkTables(databases, sites, replicables)
   const bulk = new BulkRuns({ replicables: byName, sites, writable, started: () => loops.wake('bulk') })
   // What people and machines look at is gathered in the background; nothing that is asked for is counted.
-  const health = () =>
-    checkHealth({
-      main,
-      tracking: databases.tracking,
-      sites,
-      stores,
-      replicables,
-      jobFailures: () => loops.failures,
-      transferRefusal: () => syncing.refusal,
-    })
+  const transferRefusal = () => syncing.refusal
+  const watched = { main, tracking: databases.tracking, sites, stores, replicables, transferRefusal }
+  const healthSources = { ...watched, jobFailures: () => loops.failures }
+  const health = () => checkHealth(healthSources)
   const gathering = new StatusGathering({
     main,
     tracking: databases.tracking,
@@ -169,7 +164,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     clock,
     logger,
     isEnabled: (replicable) => gate.replicationEnabled(replicable),
-    health,
+    transferRefusal,
+    health: (gathered) => checkHealth(healthSources, gathered),
     gathered: () => loops.wake('report-position'),
   })
   const work = periodicWork({
@@ -216,7 +212,11 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     endStopped: (trx, lease) => ending('stopped')(trx, lease),
   })
 
+  const { isEnding } = lifecycle
+  const probes = probesRouter({ databases, sites, check, clock, isEnding })
+
   const router = express.Router()
+  router.use(probes)
   router.use(retrieve)
   router.use(status)
   router.use(copies)
@@ -238,6 +238,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     retrieve,
     status,
     copies,
+    probes,
     router,
     reading,
     signals,

@@ -14,6 +14,8 @@ export interface Lifecycle {
   start(): Promise<void>
   drain(options: { timeoutMs: number }): Promise<boolean>
   stop(): Promise<void>
+  /** Whether it has been told to drain or to stop. */
+  isEnding(): boolean
 }
 
 export interface LifecycleContext {
@@ -104,5 +106,6 @@ export function lifecycleOf(context: LifecycleContext): Lifecycle {
       stopping ??= stop()
       return stopping
     },
+    isEnding: () => draining !== null || stopping !== null,
   }
 }

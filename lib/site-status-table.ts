@@ -14,6 +14,8 @@ export interface OwnStatus {
   /** How far this site's clock is ahead of the primary's. */
   readonly clockSkewMs: number | null
   readonly reportedAgeSeconds: number | null
+  /** Since the first of the reports in a row that the primary did not take. */
+  readonly reportFailingSeconds: number | null
   /** In a row. */
   readonly reportsFailed: number
   /** Since this database was made. */
@@ -27,7 +29,8 @@ export async function loadOwnStatus(tracking: Knex): Promise<OwnStatus | null> {
     tracking,
     `select status, to_char(gathered_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "gatheredAt",
        ${age('gathered_at')} as "gatheredAgeSeconds", clock_skew_ms as "clockSkewMs",
-       ${age('reported_at')} as "reportedAgeSeconds", reports_failed as "reportsFailed",
+       ${age('reported_at')} as "reportedAgeSeconds", ${age('report_failing_since')} as "reportFailingSeconds",
+       reports_failed as "reportsFailed",
        reports_failed_total::float8 as "reportsFailedTotal", report_failure as "reportFailure"
      from geo_site_status`,
   )
@@ -49,7 +52,7 @@ export async function noteReported(tracking: Knex, clockSkewMs: number | null): 
     tracking,
     `insert into geo_site_status (clock_skew_ms, reported_at) values (?, clock_timestamp())
      on conflict (single) do update set clock_skew_ms = excluded.clock_skew_ms, reported_at = excluded.reported_at,
-       reports_failed = 0, report_failure = null`,
+       reports_failed = 0, report_failing_since = null, report_failure = null`,
     [clockSkewMs],
   )
 }
@@ -58,9 +61,11 @@ export async function noteReported(tracking: Knex, clockSkewMs: number | null): 
 export async function noteReportFailed(tracking: Knex, failure: string): Promise<void> {
   await run(
     tracking,
-    `insert into geo_site_status as s (reports_failed, reports_failed_total, report_failure) values (1, 1, ?)
+    `insert into geo_site_status as s (reports_failed, reports_failed_total, report_failing_since, report_failure)
+     values (1, 1, clock_timestamp(), ?)
      on conflict (single) do update set reports_failed = s.reports_failed + 1,
-       reports_failed_total = s.reports_failed_total + 1, report_failure = excluded.report_failure`,
+       reports_failed_total = s.reports_failed_total + 1,
+       report_failing_since = coalesce(s.report_failing_since, excluded.report_failing_since), report_failure = excluded.report_failure`,
     [truncateFailure(failure)],
   )
 }

@@ -44,6 +44,8 @@ export interface Site {
   readonly copiesReverificationIntervalDays: number | null
   /** Which rows a secondary holds copies of; null is all. */
   readonly selectiveSync: SelectiveSync | null
+  /** Since the epoch, by the clock of the primary's database. */
+  readonly createdAtSeconds: number
 }
 
 interface SiteRow {
@@ -67,6 +69,7 @@ interface SiteRow {
   selective_sync_type: string | null
   selective_sync_namespace_ids: string[]
   selective_sync_shards: string[]
+  created_at: Date
 }
 
 function toSite(row: SiteRow): Site {
@@ -94,6 +97,7 @@ function toSite(row: SiteRow): Site {
           shards: row.selective_sync_shards,
         })
       : null,
+    createdAtSeconds: row.created_at.getTime() / 1000,
   })
 }
 

@@ -64,11 +64,14 @@ describe.each(types)('The counts of $name', (replicable) => {
       for (const state of [V.pending, V.started, V.succeeded, V.succeeded, V.failed, V.disabled]) {
         await addRecord(main, replicable, 'a', { verification_state: state })
       }
-      await addRecord(main, replicable, null, { verification_state: V.failed })
+      const corrupt = { verification_state: V.failed, verification_failure: 'CORRUPT_ON_PRIMARY: bytes' }
+      await addRecord(main, replicable, 'a', corrupt)
+      await addRecord(main, replicable, null, corrupt)
       expect(await countPrimary(main, replicable, { enabled: true, rowsPerPage })).toEqual({
-        total: 6,
+        total: 7,
         checksummed: 2,
-        checksumFailed: 1,
+        checksumFailed: 2,
+        corrupt: 1,
       })
     },
   )
@@ -79,7 +82,7 @@ describe.each(types)('The counts of $name', (replicable) => {
       ...Array.from({ length: 10 }, () => 0),
       null,
     ])
-    expect(Object.values(await countPrimary(main, replicable, { enabled: true }))).toEqual([0, 0, 0])
+    expect(Object.values(await countPrimary(main, replicable, { enabled: true }))).toEqual([0, 0, 0, 0])
     await addRegistryRow(tracking, replicable, idOf(1))
     await addRecord(main, replicable, 'a')
     expect(new Set(Object.values(await countRegistry(tracking, replicable, { enabled: false })))).toEqual(

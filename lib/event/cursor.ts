@@ -33,6 +33,16 @@ export async function loadCursor(trx: Knex, siteName: string): Promise<StoredCur
   return rows[0] ?? null
 }
 
+/** Since when the site has followed the log with this database, in seconds since the epoch; null before it began. */
+export async function cursorCreatedAt(tracking: Knex, siteName: string): Promise<number | null> {
+  const { rows } = await run<{ rows: { createdAt: number }[] }>(
+    tracking,
+    'select extract(epoch from created_at)::float8 as "createdAt" from geo_event_cursors where site_name = ?',
+    [siteName],
+  )
+  return rows[0]?.createdAt ?? null
+}
+
 /** Stores the position; in the transaction that holds the effects of the events before it, so that each happens once. */
 export async function saveCursor(
   trx: Knex,

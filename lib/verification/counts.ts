@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import { stateTableOf } from '../blob/primary-checksum.ts'
+import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
 import { bounded, run } from '../databases.ts'
@@ -11,11 +11,18 @@ export interface PrimaryCounts {
   readonly total: number | null
   readonly checksummed: number | null
   readonly checksumFailed: number | null
+  /** Those of the failed whose bytes differ from the recorded checksum. */
+  readonly corrupt: number | null
 }
 
 type Counted = { -readonly [Name in keyof PrimaryCounts]: number }
 
-const NOT_COUNTED: PrimaryCounts = Object.freeze({ total: null, checksummed: null, checksumFailed: null })
+const NOT_COUNTED: PrimaryCounts = Object.freeze({
+  total: null,
+  checksummed: null,
+  checksumFailed: null,
+  corrupt: null,
+})
 
 const ROWS_PER_PAGE = 50_000
 
@@ -26,7 +33,7 @@ export async function countPrimary(
   { enabled, rowsPerPage = ROWS_PER_PAGE }: { enabled: boolean; rowsPerPage?: number },
 ): Promise<PrimaryCounts> {
   if (!enabled) return NOT_COUNTED
-  const sum: Counted = { total: 0, checksummed: 0, checksumFailed: 0 }
+  const sum: Counted = { total: 0, checksummed: 0, checksumFailed: 0, corrupt: 0 }
   for (let after: string | null = null; ; ) {
     const page: Counted & { last: string | null } = await countPage(main, replicable, after, rowsPerPage)
     for (const name of Object.keys(sum) as (keyof Counted)[]) sum[name] += page[name]
@@ -50,8 +57,10 @@ async function countPage(
       trx,
       `select count(*)::int as "total", (count(*) filter (where state = ${V.succeeded}))::int as "checksummed",
          (count(*) filter (where state = ${V.failed}))::int as "checksumFailed",
+         (count(*) filter (where state = ${V.failed} and failure like '${CORRUPT_PREFIX}%'))::int as "corrupt",
          (array_agg(id order by id desc))[1]::text as last
-       from (select page.id, s.verification_state as state from (?) as page left join ?? s on s.?? = page.id) as counted`,
+       from (select page.id, s.verification_state as state, s.verification_failure as failure
+             from (?) as page left join ?? s on s.?? = page.id) as counted`,
       [keys, table, key],
     )
     const [page] = rows

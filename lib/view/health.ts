@@ -2,14 +2,18 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import { storesWithOrphans } from '../blob/store-table.ts'
-import { run } from '../databases.ts'
 import { ERROR_CODES, GeoError, messageOf } from '../errors.ts'
 import type { JobFailure } from '../job-loop.ts'
+import type { GatheredStatus } from '../node-status-table.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import { checkCursor } from './cursor-health.ts'
 import { type Finding, finding } from './finding.ts'
+import { checkMigrations } from './migration-health.ts'
+import { checkReplica } from './replica-health.ts'
+import { checkReported } from './reported-health.ts'
 import { checkScopes } from './scope-health.ts'
+import { checkTracking } from './tracking-health.ts'
 
 /** `unhealthy` where something keeps blobs from being replicated or verified; findings of a healthy site are hints. */
 export interface Health {
@@ -27,19 +31,30 @@ export interface HealthSources {
   transferRefusal(): Refusal | null
 }
 
-/** What is wrong with this site now. Never counts rows, never throws. */
-export async function checkHealth(sources: HealthSources): Promise<Health> {
+/**
+ * What is wrong with this site now. Never counts rows, never throws. `gathered`: what the metrics job has at this moment, where it
+ * is the one that asks; else what it left is read.
+ */
+export async function checkHealth(sources: HealthSources, gathered: GatheredStatus | null = null): Promise<Health> {
   const findings: Finding[] = []
   try {
-    await sources.sites.refresh()
-    if (!sources.sites.me) findings.push(finding('SITE_UNKNOWN', `No site is named "${sources.sites.siteName}"`))
-    else if (!sources.sites.me.enabled) findings.push(finding('SITE_DISABLED', 'This site is disabled'))
-    if (sources.sites.role === 'secondary') findings.push(...(await checkReplica(sources)))
-    if (sources.sites.role === 'secondary' && sources.tracking) {
-      const { main, tracking, replicables } = sources
-      findings.push(...(await checkCursor(main, tracking)))
-      findings.push(...(await checkScopes({ main, tracking, replicables }, sources.sites.me?.selectiveSync ?? null)))
+    const { main, tracking, sites, replicables } = sources
+    await sites.refresh()
+    const { me, role } = sites
+    if (!me) findings.push(finding('SITE_UNKNOWN', `No site is named "${sites.siteName}"`))
+    else if (!me.enabled) findings.push(finding('SITE_DISABLED', 'This site is disabled'))
+    findings.push(...(await checkMigrations(main, 'main')))
+    if (me && role === 'secondary') {
+      findings.push(...(await checkReplica(main)))
+      if (!sites.primary) findings.push(finding('PRIMARY_UNKNOWN', 'No site is marked as the primary'))
+      if (tracking) findings.push(...(await checkMigrations(tracking, 'tracking')))
+      findings.push(...(await checkTracking(tracking, me)))
     }
+    if (me && role === 'secondary' && tracking) {
+      findings.push(...(await checkCursor(main, tracking)))
+      findings.push(...(await checkScopes({ main, tracking, replicables }, me.selectiveSync)))
+    }
+    findings.push(...(await checkReported(main, tracking, sites, gathered)))
     findings.push(...(await checkStores(sources)))
   } catch (reason) {
     findings.push(finding(reason instanceof GeoError ? reason.code : 'DATABASE_UNAVAILABLE', messageOf(reason)))
@@ -52,25 +67,6 @@ export async function checkHealth(sources: HealthSources): Promise<Health> {
   }
   const ill = findings.some(({ code }) => ERROR_CODES[code][0] !== 200)
   return { status: ill ? 'unhealthy' : 'healthy', findings }
-}
-
-async function checkReplica({ main, sites }: HealthSources): Promise<Finding[]> {
-  const findings: Finding[] = []
-  const { rows } = await run<{ rows: { recovering: boolean; logical: boolean }[] }>(
-    main,
-    `select pg_is_in_recovery() as recovering,
-            exists (select from pg_stat_subscription where subname is not null) as logical`,
-  )
-  if (rows[0]?.recovering === false) {
-    const logical = rows[0].logical
-    findings.push(
-      logical
-        ? finding('LOGICAL_REPLICA', 'The main database of this secondary is a logical replica')
-        : finding('NOT_IN_RECOVERY', 'The main database of this secondary is writable: it is not a streaming replica'),
-    )
-  }
-  if (!sites.primary) findings.push(finding('PRIMARY_UNKNOWN', 'No site is marked as the primary'))
-  return findings
 }
 
 async function checkStores({ main, tracking, sites, stores, replicables }: HealthSources): Promise<Finding[]> {

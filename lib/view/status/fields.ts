@@ -91,6 +91,7 @@ const rates = (what: string) =>
 
 /** What is told of a type beyond the twelve. */
 export const PROGRESS_FIELDS = Object.freeze({
+  corrupt_count: count('Primary: blobs whose bytes are no longer those of the recorded checksum. They are not served.'),
   synced_bytes: count('Secondary: bytes of the files that are here.'),
   pending_bytes: count(
     'Secondary: bytes that are still to come, as far as known; a size that no attempt has learnt counts as the mean of those here.',

@@ -8,6 +8,7 @@ import type { SiteDirectory } from '../../site.ts'
 import { loadOwnStatus, storeGathered } from '../../site-status-table.ts'
 import { loadRates, pruneThroughput, type Rates } from '../../throughput-table.ts'
 import { VERSION } from '../../version.ts'
+import { type Backlog, followBacklog, parseBacklog } from '../backlog.ts'
 import type { Health } from '../health.ts'
 import { cursorStatus, eventStatus, lagStatus, slotStatus } from './database-status.ts'
 import type { TypeProgress } from './fields.ts'
@@ -22,7 +23,10 @@ export interface GatherContext {
   readonly clock: Clock
   readonly logger: LoggerLike
   isEnabled(replicable: Replicable): boolean
-  health(): Promise<Health>
+  /** Of the site as it is gathered just now. */
+  health(gathered: GatheredStatus): Promise<Health>
+  /** Why transfers pause now, or null. */
+  transferRefusal(): unknown
   /** There is something new to tell the primary. */
   gathered(): void
 }
@@ -117,10 +121,15 @@ export class StatusGathering {
       if (!progress[plural] && earlier) progress[plural] = earlier
       delete fields[`progress.${plural}`]
     }
-    const { status, findings } = await this.#context.health()
+    const gathered = {
+      progress,
+      ...(role === 'secondary' && { backlog: this.#backlogOf(fields, before) }),
+    }
+    const { status, findings } = await this.#context.health(gathered)
     const ill = status === 'healthy' ? [] : findings.map(({ code, message }) => `${code}: ${message}`)
     return {
       ...fields,
+      ...gathered,
       healthy: status === 'healthy',
       health: ill.length > 0 ? ill.join('; ') : 'Healthy',
       findings,
@@ -128,9 +137,22 @@ export class StatusGathering {
       revision,
       selective_sync_type: sites.me?.selectiveSync?.type ?? null,
       storage_shards: replicables.map(({ name, checksum }) => ({ name: `${name}:${checksum}` })),
-      progress,
       outdated_fields: outdated,
     }
+  }
+
+  /** Whether more arrives than is done. */
+  #backlogOf(fields: Fields, before: GatheredStatus): Backlog {
+    const { sites, replicables, clock, transferRefusal } = this.#context
+    const waiting = replicables.reduce((sum, { names: { plural } }) => {
+      const count = (name: string) => Number(fields[`${plural}_${name}`] ?? 0)
+      const toFetch = count('registry_count') - count('synced_count') - count('failed_count')
+      const toVerify = count('verification_total_count') - count('verified_count') - count('verification_failed_count')
+      return sum + Math.max(0, toFetch) + Math.max(0, toVerify)
+    }, 0)
+    const { me } = sites
+    const workIsPossible = Boolean(me?.enabled && me.filesMaxCapacity > 0) && transferRefusal() === null
+    return followBacklog(parseBacklog(before['backlog']), { atMs: clock.nowMs(), waiting }, workIsPossible)
   }
 }
 

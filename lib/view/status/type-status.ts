@@ -19,14 +19,14 @@ export async function primaryTypeStatus(
   enabled: boolean,
   ratesOf: RatesOf,
 ): Promise<TypeStatus> {
-  const { total, checksummed, checksumFailed } = await countPrimary(main, replicable, { enabled })
+  const { total, checksummed, checksumFailed, corrupt } = await countPrimary(main, replicable, { enabled })
   const fields = {
     count: total,
     checksum_total_count: total,
     checksummed_count: checksummed,
     checksum_failed_count: checksumFailed,
   }
-  return { fields: named(replicable, fields), progress: { ...NOT_GATHERED, ...pace(ratesOf) } }
+  return { fields: named(replicable, fields), progress: { ...NOT_GATHERED, corrupt_count: corrupt, ...pace(ratesOf) } }
 }
 
 export async function secondaryTypeStatus(
@@ -70,6 +70,7 @@ function named({ names }: Replicable, counts: Counts): Record<string, number | n
 
 const NO_RATE = Object.freeze({ last_minute: 0, last_5_minutes: 0, last_60_minutes: 0 })
 export const NOT_GATHERED: TypeProgress = Object.freeze({
+  corrupt_count: null,
   synced_bytes: null,
   pending_bytes: null,
   in_flight_count: null,
