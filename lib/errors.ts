@@ -10,6 +10,14 @@ export const ERROR_CODES = Object.freeze({
   SITE_EXISTS: [400, 'Choose another name, or remove the other site first.'],
   INVALID_SITE: [400, 'Correct the named field.'],
   SECRET_UNDECRYPTABLE: [500, 'Give the primary and every secondary the same `encryptionKey`.'],
+  CONFIG_NOT_FOUND: [
+    500,
+    'Write `geo.config.ts`, which exports the options of createGeo, or name the file with `--config`.',
+  ],
+  CONFIG_UNREADABLE: [
+    500,
+    'Correct the file. Of TypeScript, Node only strips the types: no enums, imports with their extension; or write it in JavaScript.',
+  ],
   // doors
   UNAUTHORIZED: [401, 'Send the Authorization header of a registered site.'],
   TOKEN_EXPIRED: [401, 'Check the system clocks of both sites.'],

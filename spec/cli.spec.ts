@@ -1,18 +1,13 @@
-import { execFile } from 'node:child_process'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { loadSettings } from '../lib/cli/config.ts'
+import { geo as geoProcess } from './support/cli.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
+import { commandWith } from './support/in-process-cli.ts'
 
-interface Ended {
-  readonly status: number
-  readonly stdout: string
-  readonly stderr: string
-}
-
-const program = fileURLToPath(new URL('../lib/cli/geo.ts', import.meta.url))
 let databases: SpecDatabases
 let folder: string
 
@@ -30,20 +25,22 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'geo-cli-'))
   await writeConfig('geo.config.mjs', databases.mainUrl)
   await writeFile(join(folder, 'empty.mjs'), 'export const nothing = 1')
+  await writeFile(join(folder, 'broken.mjs'), 'export default {')
   await writeFile(join(folder, 'wrong.mjs'), 'export default () => ({ siteName: 7 })')
 })
 afterAll(async () => {
+  await Promise.all([...opened].map((db) => db.destroy()))
   await databases.destroy()
   await rm(folder, { recursive: true, force: true })
 })
 
-function geo(...args: string[]): Promise<Ended> {
-  return new Promise((resolve) => {
-    execFile(process.execPath, [program, ...args], { cwd: folder, timeout: 20_000 }, (error, stdout, stderr) => {
-      resolve({ status: error ? Number(error.code ?? -1) : 0, stdout, stderr })
-    })
-  })
-}
+/** In this process; the process of its own is another spec's. */
+const opened = new Set<Knex>()
+const geo = commandWith(async (config = 'geo.config.mjs') => {
+  const settings = await loadSettings(join(folder, config))
+  opened.add(settings.mainDb)
+  return { settings, close: async () => undefined }
+})
 
 describe('geo site', () => {
   it('adds sites to the database of the config and lists them', async () => {
@@ -53,7 +50,7 @@ describe('geo site', () => {
       stdout: 'Added the primary site "tokyo" at http://tokyo.test/\n',
       stderr: '',
     })
-    const config = ['--config', join(folder, 'geo.config.mjs')]
+    const config = ['--config', 'geo.config.mjs']
     const options = ['--internal-url', 'http://10.0.0.2', '--files-max-capacity', '3']
     expect(
       await geo('site', 'add', '--name', 'paris', '--url', 'http://paris.test', ...options, ...config),
@@ -78,9 +75,23 @@ describe('geo site', () => {
     ])
   })
 
-  it('says what is wrong and what to do, in two lines and with status 1', async () => {
+  it('changes settings and forgets a site', async () => {
+    const changed = await geo('site', 'update', 'paris', '--bytes-per-second', '5000', '--internal-url', 'none')
+    expect(changed.stdout).toBe('Changed the site "paris": internalUrl, transferBytesPerSecond\n')
+    const [paris] = await databases.main('geo_nodes').where({ name: 'paris' })
+    expect(paris).toMatchObject({ internal_url: null, transfer_bytes_per_second: '5000' })
+
+    expect(await geo('site', 'remove', 'tokyo')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('\nINVALID_SITE'),
+    })
+    expect(await geo('site', 'remove', 'paris')).toMatchObject({ status: 0, stdout: 'Removed the site "paris"\n' })
+    expect(await databases.main('geo_nodes').pluck('name')).toEqual(['tokyo'])
+  })
+
+  it('says what is wrong and what to do, in two lines and with status 2', async () => {
     const ended = await geo('site', 'add', '--name', 'TOKYO', '--url', 'http://elsewhere.test')
-    expect(ended).toMatchObject({ status: 1, stdout: '' })
+    expect(ended).toMatchObject({ status: 2, stdout: '' })
     expect(ended.stderr).toBe(
       'geo: There is a site named "TOKYO" already\n' +
         'SITE_EXISTS: Choose another name, or remove the other site first.\n',
@@ -88,7 +99,18 @@ describe('geo site', () => {
   })
 })
 
-describe.concurrent('wrong usage ends with status 1 and a word on standard error', () => {
+describe('the process', () => {
+  it('finds the config in its folder, and ends with the code of the command', async () => {
+    expect(await geoProcess(folder, 'site', 'list', '--json')).toMatchObject({
+      status: 0,
+      stdout: expect.stringContaining('tokyo'),
+    })
+    const ended = await geoProcess(folder, 'site', 'remove', 'nowhere')
+    expect(ended).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining('SITE_UNKNOWN') })
+  })
+})
+
+describe.concurrent('wrong usage ends with status 2 and a word on standard error', () => {
   const cases: [title: string, args: string[], said: RegExp][] = [
     ['a command that does not exist', ['fly'], /unknown command 'fly'/],
     ['an option that does not exist', ['site', 'list', '--yaml'], /unknown option '--yaml'/],
@@ -101,6 +123,11 @@ describe.concurrent('wrong usage ends with status 1 and a word on standard error
     ['an address that is none', ['site', 'add', '--name', 'x', '--url', 'x'], /INVALID_SITE/],
     ['a config that exports nothing', ['site', 'list', '--config', 'empty.mjs'], /INVALID_OPTIONS/],
     ['a config with wrong options', ['site', 'list', '--config', 'wrong.mjs'], /siteName: .*\nINVALID_OPTIONS/],
+    [
+      'a config that cannot be read',
+      ['site', 'list', '--config', 'broken.mjs'],
+      /broken\.mjs: .*\nCONFIG_UNREADABLE: .*enums/,
+    ],
     ['a config that is not there', ['site', 'list', '--config', 'nope.mjs'], /nope\.mjs/],
   ]
   for (const [title, args, said] of cases) {
@@ -108,15 +135,21 @@ describe.concurrent('wrong usage ends with status 1 and a word on standard error
       const ended = await geo(...args)
       expect(ended.stderr).toMatch(said)
       expect(ended.stderr).not.toMatch(/\n +at /)
-      expect(ended).toMatchObject({ status: 1, stdout: '' })
+      expect(ended).toMatchObject({ status: 2, stdout: '' })
     })
   }
+
+  it('a stack trace is there only for --debug', async () => {
+    const ended = await geo('site', 'list', '--debug', '--config', 'nope.mjs')
+    expect(ended.stderr).toMatch(
+      /^geo: .*\nCONFIG_NOT_FOUND: .*\nConfigurationError: .*\n +at [\s\S]*caused by Error: ENOENT/,
+    )
+  })
 
   it('a database that does not answer', async () => {
     await writeConfig('down.mjs', 'postgres://nobody@127.0.0.1:1/nothing')
     const ended = await geo('site', 'list', '--config', 'down.mjs')
     expect(ended.stderr).toMatch(/ECONNREFUSED/)
-    // knex itself says something on standard output.
-    expect(ended.status).toBe(1)
+    expect(ended).toMatchObject({ status: 2, stdout: '' })
   })
 })

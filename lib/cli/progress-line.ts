@@ -1,4 +1,7 @@
+import type { Screen } from './surroundings.ts'
+
 const SHOW_EVERY_MS = 100
+const DEFAULT_COLUMNS = 80
 
 /** One line on the terminal that is written over again and again; nothing where standard error is no terminal. */
 export interface ProgressLine {
@@ -7,7 +10,7 @@ export interface ProgressLine {
   clear(): void
 }
 
-export function progressLine(stream: NodeJS.WriteStream = process.stderr): ProgressLine {
+export function progressLine(stream: Screen): ProgressLine {
   let shownAtMs = Number.NEGATIVE_INFINITY
   let isShown = false
   return {
@@ -15,7 +18,7 @@ export function progressLine(stream: NodeJS.WriteStream = process.stderr): Progr
       if (!stream.isTTY || performance.now() - shownAtMs < SHOW_EVERY_MS) return
       shownAtMs = performance.now()
       isShown = true
-      stream.write(`\r\u001b[2K${text.slice(0, stream.columns - 1)}`)
+      stream.write(`\r\u001b[2K${text.slice(0, (stream.columns ?? DEFAULT_COLUMNS) - 1)}`)
     },
     clear() {
       if (isShown) stream.write('\r\u001b[2K')

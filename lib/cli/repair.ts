@@ -1,27 +1,28 @@
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import type { RepairedRecord } from '../failover/repair.ts'
 import type { RepairResult } from '../repairing.ts'
-import { withGeo } from './config.ts'
-import { progressLine } from './progress-line.ts'
+import type { CommandLine } from './command-line.ts'
+import { EXIT } from './exit-code.ts'
+import { collect, explained } from './explained.ts'
 
 interface RepairOptions {
-  config?: string
   type?: string[]
   id?: string[]
   dryRun?: true
   json?: true
 }
 
-const SOME_LEFT = 1
-const NOT_DONE = 2
-
-const collect = (value: string, values: string[] = []) => [...values, value]
-
-export function repairCommand(): Command {
-  return new Command('repair')
-    .description(
+export function repairCommand(cli: CommandLine): Command {
+  return explained({
+    name: 'repair',
+    description:
       'On the primary: brings back files that are missing or corrupt from secondaries that still have good copies.',
-    )
+    text: `Looks at records whose verification failed and whose checksum is recorded. What lies at the key is hashed first: a good file
+is never replaced. A copy must be verified on its site, hash to the recorded checksum there and again when it has arrived.
+Repaired files are then hashed by the processes of this site, like any other.`,
+    examples: ['repair --dry-run', 'repair --type widget --id 42'],
+    exits: { ok: 'nothing is damaged any more', no: 'something is' },
+  })
     .option('--type <name>', 'only this type; may be given several times (default: all immutable ones)', collect)
     .option(
       '--id <key>',
@@ -30,38 +31,25 @@ export function repairCommand(): Command {
     )
     .option('--dry-run', 'only looks what is damaged; no site is asked, nothing is changed')
     .option('--json', 'as one JSON array: type, counts, records')
-    .option('--config <file>', 'the file that exports the options of createGeo (default: geo.config.*)')
-    .addHelpText(
-      'after',
-      `
-Looks at records whose verification failed and whose checksum is recorded. What lies at the key is hashed first: a good file
-is never replaced. A copy must be verified on its site, hash to the recorded checksum there and again when it has arrived.
-Repaired files are then hashed by the processes of this site, like any other.
-
-Exit codes: 0 nothing is damaged any more, 1 something is, 2 it could not be done (1 for wrong usage).`,
-    )
-    .action(repair)
+    .action(cli.acting<RepairOptions>((options) => repair(cli, options)))
 }
 
-async function repair({ config, type, id, dryRun, json }: RepairOptions): Promise<void> {
-  process.exitCode = NOT_DONE
-  const progress = progressLine()
-  let looked = 0
-  try {
-    await withGeo(config, async (geo) => {
+function repair(cli: CommandLine, { type, id, dryRun, json, ...options }: RepairOptions) {
+  return cli.withSite(options, ({ geo }) =>
+    cli.withProgress(async (progress) => {
+      let looked = 0
       const onRecord = (name: string, record: RepairedRecord) => {
         looked += 1
         if (json) progress.show(`${looked} records looked at`)
-        else process.stdout.write(line(name, record))
+        else cli.print(line(name, record))
       }
       const results = await geo.repair({ types: type, ids: id, dryRun, onRecord })
       progress.clear()
-      process.stdout.write(json ? `${JSON.stringify(results)}\n` : results.map(summary).join(''))
-      process.exitCode = results.some(({ counts }) => counts.failed + counts.damaged > 0) ? SOME_LEFT : 0
-    })
-  } finally {
-    progress.clear()
-  }
+      if (json) cli.printJson(results)
+      else cli.print(results.map(summary).join(''))
+      return results.some(({ counts }) => counts.failed + counts.damaged > 0) ? EXIT.no : EXIT.ok
+    }),
+  )
 }
 
 const SAID: Readonly<Record<RepairedRecord['outcome'], string>> = {

@@ -1,76 +1,65 @@
-import { Command, InvalidArgumentError } from 'commander'
-import type { GeoSettings } from '../options.ts'
-import { parseOptions } from '../options.ts'
-import { insertSite, listSites, type NewSite } from '../site-table.ts'
-import { loadConfig } from './config.ts'
+import { Command } from 'commander'
+import { deleteSite, listSites } from '../site-table.ts'
+import type { CommandLine } from './command-line.ts'
+import { EXIT } from './exit-code.ts'
+import { explained } from './explained.ts'
+import { siteAddCommand } from './site-add.ts'
+import { siteUpdateCommand } from './site-update.ts'
 
-function wholeNumber(text: string): number {
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 0) throw new InvalidArgumentError('must be a whole number, 0 or more')
-  return value
+export function siteCommand(cli: CommandLine): Command {
+  return new Command('site')
+    .description('The sites, as the table geo_nodes has them.')
+    .addCommand(siteAddCommand(cli))
+    .addCommand(listCommand(cli))
+    .addCommand(siteUpdateCommand(cli))
+    .addCommand(removeCommand(cli))
 }
 
-async function withSettings(config: string | undefined, act: (settings: GeoSettings) => Promise<void>): Promise<void> {
-  const settings = parseOptions(await loadConfig(config))
-  try {
-    await act(settings)
-  } finally {
-    await Promise.all([settings.mainDb.destroy(), settings.trackingDb?.destroy()])
-  }
+function listCommand(cli: CommandLine): Command {
+  return explained({
+    name: 'list',
+    description: 'Lists the sites, the primary first.',
+    examples: ['site list --json'],
+  })
+    .option('--json', 'as one JSON array: name, primary, enabled, url')
+    .action(
+      cli.acting<{ json?: true }>(({ json, ...options }) =>
+        cli.withSettings(options, async ({ mainDb }) => {
+          const sites = (await listSites(mainDb)).map(({ name, primary, enabled, url }) => ({
+            name,
+            primary,
+            enabled,
+            url,
+          }))
+          const lines = sites.map(({ name, primary, enabled, url }) => {
+            const role = primary ? 'primary' : 'secondary'
+            return `${name.padEnd(24)} ${role.padEnd(10)} ${enabled ? 'enabled ' : 'disabled'} ${url}\n`
+          })
+          if (json) cli.printJson(sites)
+          else cli.print(lines.join(''))
+          return EXIT.ok
+        }),
+      ),
+    )
 }
 
-interface AddOptions {
-  config?: string
-  name: string
-  url: string
-  internalUrl?: string
-  primary?: true
-  filesMaxCapacity?: number
-  verificationMaxCapacity?: number
-}
-
-export function siteCommand(): Command {
-  const command = new Command('site').description('The sites, as the table geo_nodes has them.')
-
-  command
-    .command('add')
-    .description("Adds a site. Run it where the config names the primary's database.")
-    .requiredOption('--name <name>', 'the siteName of its processes')
-    .requiredOption('--url <url>', 'where people reach it')
-    .option('--internal-url <url>', 'where the other sites reach it, if elsewhere')
-    .option('--primary', 'this is the primary site')
-    .option('--files-max-capacity <count>', 'open transfers at once', wholeNumber)
-    .option('--verification-max-capacity <count>', 'checksum batches at once', wholeNumber)
-    .option('--config <file>', 'the file that exports the options of createGeo (default: geo.config.*)')
-    .action(async ({ config, ...site }: AddOptions) => {
-      await withSettings(config, async ({ mainDb, encryptionKey }) => {
-        const added = await insertSite(mainDb, encryptionKey, site satisfies NewSite)
-        process.stdout.write(
-          `Added the ${added.primary ? 'primary' : 'secondary'} site "${added.name}" at ${added.url}\n`,
-        )
-      })
-    })
-
-  command
-    .command('list')
-    .description('Lists the sites, the primary first.')
-    .option('--json', 'as one JSON array')
-    .option('--config <file>', 'the file that exports the options of createGeo (default: geo.config.*)')
-    .action(async ({ config, json }: { config?: string; json?: true }) => {
-      await withSettings(config, async ({ mainDb }) => {
-        const sites = (await listSites(mainDb)).map(({ name, primary, enabled, url }) => ({
-          name,
-          primary,
-          enabled,
-          url,
-        }))
-        const lines = sites.map((site) => {
-          const role = site.primary ? 'primary' : 'secondary'
-          return `${site.name.padEnd(24)} ${role.padEnd(10)} ${site.enabled ? 'enabled ' : 'disabled'} ${site.url}\n`
-        })
-        process.stdout.write(json ? `${JSON.stringify(sites)}\n` : lines.join(''))
-      })
-    })
-
-  return command
+function removeCommand(cli: CommandLine): Command {
+  return explained({
+    name: 'remove',
+    description: 'Forgets a secondary site. Run it where the config names the database of the primary.',
+    text: `Its processes stop replicating; its files and its tracking database stay as they are. What is left to do there: drop that
+database before the site is added again.`,
+    examples: ['site remove paris'],
+    exits: { ok: 'removed' },
+  })
+    .argument('<name>', 'the siteName of its processes')
+    .action(
+      cli.acting<object, [string]>((options, name) =>
+        cli.withSettings(options, async ({ mainDb }) => {
+          await deleteSite(mainDb, name)
+          cli.print(`Removed the site "${name}"\n`)
+          return EXIT.ok
+        }),
+      ),
+    )
 }

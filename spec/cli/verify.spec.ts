@@ -3,15 +3,21 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { encodeDigest } from '../../lib/blob/digest.ts'
+import { loadSettings } from '../../lib/cli/config.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
-import { geo, writeSiteConfig } from '../support/cli.ts'
+import { writeSiteConfig } from '../support/cli.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addSites } from '../support/fixture-rows.ts'
+import { commandWith } from '../support/in-process-cli.ts'
 import { digestOf } from '../support/verifying-site.ts'
 
 const ROWS = 50
 let databases: SpecDatabases
 let folder: string
+const geo = commandWith(async () => {
+  const settings = await loadSettings(join(folder, 'geo.config.mjs'))
+  return { settings, close: async () => undefined }
+})
 
 beforeAll(async () => {
   databases = await createSpecDatabases()
@@ -34,7 +40,7 @@ afterAll(async () => {
 
 describe('geo verify --sample', () => {
   it('ends with 0 where none is bad, and states the bound', async () => {
-    const ended = await geo(folder, 'verify', '--sample', '20', '--type', 'widget', '--seed', '5')
+    const ended = await geo('verify', '--sample', '20', '--type', 'widget', '--seed', '5')
     expect(ended).toEqual({
       status: 0,
       stdout: `widget: 20 of ${ROWS} verified files hashed, 0 bad; with 95 % confidence at most 13.92 % of all are bad (seed 5)\n`,
@@ -43,7 +49,7 @@ describe('geo verify --sample', () => {
   })
 
   it('ends with 2 and a word on standard error where it could not be done', async () => {
-    const ended = await geo(folder, 'verify', '--sample', '1%', '--type', 'wodget')
+    const ended = await geo('verify', '--sample', '1%', '--type', 'wodget')
     expect(ended).toMatchObject({ status: 2, stdout: '' })
     expect(ended.stderr).toMatch(/^geo: No type is named "wodget"\nUNKNOWN_REPLICABLE: /)
   })
@@ -52,7 +58,7 @@ describe('geo verify --sample', () => {
     const { main } = databases
     await writeFile(join(folder, 'rotten'), 'rotten')
     await main('widgets').where({ id: 7 }).update({ file_path: 'rotten' })
-    const asJson = await geo(folder, 'verify', '--sample', '100%', '--json')
+    const asJson = await geo('verify', '--sample', '100%', '--json')
     expect(asJson.status).toBe(1)
     const bad = { id: '7', code: 'CORRUPT_ON_PRIMARY', message: expect.stringMatching(/^Widget #7 has other bytes/) }
     expect(JSON.parse(asJson.stdout)).toEqual([
@@ -69,21 +75,14 @@ describe('geo verify --sample', () => {
       expect.objectContaining({ type: 'gadget', total: 0, bad: 0 }),
     ])
     await main('widget_states').update({ verification_state: V.succeeded })
-    const { stdout } = await geo(folder, 'verify', '--sample', '100%')
+    const { stdout } = await geo('verify', '--sample', '100%')
     expect(stdout).toMatch(/ at most 2 % of all .*\n {2}#7 CORRUPT_ON_PRIMARY: .*\ngadget: no verified files\n$/)
   })
 
   it('explains itself', async () => {
-    const { stdout, status } = await geo(folder, 'verify', '--help')
+    const { stdout, status } = await geo('verify', '--help')
     expect(status).toBe(0)
-    for (const word of [
-      '--sample <size>',
-      '--type <name>',
-      '--seed <number>',
-      '--json',
-      '--config',
-      'Exit codes: 0 ',
-    ]) {
+    for (const word of ['--sample <size>', '--type <name>', '--seed <number>', '--json', '--config', 'Exit codes:']) {
       expect(stdout).toContain(word)
     }
   })

@@ -178,7 +178,7 @@ describe('geo repair', { timeout: 120_000 }, () => {
 
   it('explains itself', async () => {
     const { stdout } = await geo(folder, 'repair', '--help')
-    for (const word of ['--type <name>', '--id <key>', '--dry-run', '--json', 'Exit codes: 0 ']) {
+    for (const word of ['--type <name>', '--id <key>', '--dry-run', '--json', 'Exit codes:']) {
       expect(stdout).toContain(word)
     }
   })

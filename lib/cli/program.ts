@@ -1,0 +1,69 @@
+import { Command, CommanderError } from 'commander'
+import { VERSION } from '../version.ts'
+import { CommandLine, type GlobalOptions } from './command-line.ts'
+import { EXIT, type ExitCode } from './exit-code.ts'
+import { repairCommand } from './repair.ts'
+import { siteCommand } from './site.ts'
+import type { Surroundings } from './surroundings.ts'
+import { verifyCommand } from './verify.ts'
+import { workCommand } from './work.ts'
+
+/** The command `geo` with all that it can do. */
+export function geoProgram(cli: CommandLine): Command {
+  const program = new Command('geo')
+    .description('Operates the replication of blobs between the sites of this host.')
+    .version(VERSION, '--version', 'says the version of the SDK')
+    .option(
+      '--config <file>',
+      'the file that exports the options of createGeo (default: geo.config.ts, .js, .mjs, .cjs)',
+    )
+    .option('--debug', 'errors with their stack traces')
+    .addHelpText(
+      'after',
+      `
+Exit codes of all commands:
+  0  done, and the answer is good
+  1  done, and the answer is no
+  2  it could not be done, or the usage is wrong`,
+    )
+    .addCommand(siteCommand(cli))
+    .addCommand(verifyCommand(cli))
+    .addCommand(repairCommand(cli))
+    .addCommand(workCommand(cli))
+  settle(program, cli)
+  return program
+}
+
+/** What commander would do by itself to the process is done to the surroundings instead, in every command. */
+function settle(command: Command, cli: CommandLine): void {
+  const { stdout, stderr } = cli.surroundings
+  command
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => void stdout.write(text),
+      writeErr: (text) => void stderr.write(text),
+      getOutHelpWidth: () => HELP_COLUMNS,
+      getErrHelpWidth: () => HELP_COLUMNS,
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
+    })
+    .configureHelp({ showGlobalOptions: true })
+    .helpOption('-h, --help', 'explains the command')
+  for (const sub of command.commands) settle(sub, cli)
+}
+
+const HELP_COLUMNS = 120
+
+/** Runs one call of the command to its end. Never throws. */
+export async function runGeo(args: readonly string[], surroundings: Surroundings): Promise<ExitCode> {
+  const cli = new CommandLine(surroundings)
+  const program = geoProgram(cli)
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return cli.exitCode
+  } catch (reason) {
+    // Commander has said it already.
+    if (reason instanceof CommanderError) return reason.exitCode === 0 ? EXIT.ok : EXIT.notDone
+    return cli.fail(reason, program.opts<GlobalOptions>())
+  }
+}

@@ -1,0 +1,42 @@
+import type { Command } from 'commander'
+import { insertSite } from '../site-table.ts'
+import type { CommandLine } from './command-line.ts'
+import { EXIT } from './exit-code.ts'
+import { explained } from './explained.ts'
+import { wholeNumber } from './numbers.ts'
+
+interface AddOptions {
+  name: string
+  url: string
+  internalUrl?: string
+  primary?: true
+  filesMaxCapacity?: number
+  verificationMaxCapacity?: number
+}
+
+export function siteAddCommand(cli: CommandLine): Command {
+  return explained({
+    name: 'add',
+    description: 'Adds a site. Run it where the config names the database of the primary.',
+    examples: [
+      'site add --name tokyo --url https://tokyo.example --primary',
+      'site add --name paris --url https://paris.example',
+    ],
+    exits: { ok: 'added' },
+  })
+    .requiredOption('--name <name>', 'the siteName of its processes')
+    .requiredOption('--url <url>', 'where people reach it')
+    .option('--internal-url <url>', 'where the other sites reach it, if elsewhere')
+    .option('--primary', 'this is the primary site')
+    .option('--files-max-capacity <count>', 'open transfers at once (default: 10)', wholeNumber)
+    .option('--verification-max-capacity <count>', 'checksum batches at once (default: 10)', wholeNumber)
+    .action(
+      cli.acting<AddOptions>(({ config, debug: _, ...site }) =>
+        cli.withSettings({ ...(config && { config }) }, async ({ mainDb, encryptionKey }) => {
+          const { name, primary, url } = await insertSite(mainDb, encryptionKey, site)
+          cli.print(`Added the ${primary ? 'primary' : 'secondary'} site "${name}" at ${url}\n`)
+          return EXIT.ok
+        }),
+      ),
+    )
+}

@@ -1,0 +1,81 @@
+import type { Command } from 'commander'
+import { GeoError } from '../errors.ts'
+import type { SiteChange } from '../site-fields.ts'
+import { updateSite } from '../site-table.ts'
+import type { CommandLine } from './command-line.ts'
+import { EXIT } from './exit-code.ts'
+import { collect, explained } from './explained.ts'
+import { numberOrNone, wholeNumber } from './numbers.ts'
+
+interface UpdateOptions {
+  url?: string
+  internalUrl?: string
+  filesMaxCapacity?: number
+  verificationMaxCapacity?: number
+  reverificationDays?: number
+  copiesReverificationDays?: number | null
+  bytesPerSecond?: number | null
+  selectBy?: string
+  namespace?: string[]
+  shard?: string[]
+}
+
+export function siteUpdateCommand(cli: CommandLine): Command {
+  return explained({
+    name: 'update',
+    description: 'Changes settings of a site. Run it where the config names the database of the primary.',
+    text: 'Running processes of that site follow within five seconds. `geo pause` and `geo resume` enable and disable it.',
+    examples: [
+      'site update paris --files-max-capacity 20 --bytes-per-second 5000000',
+      'site update paris --select-by namespaces --namespace 7 --namespace 9',
+      'site update paris --select-by all --bytes-per-second none',
+    ],
+    exits: { ok: 'changed' },
+  })
+    .argument('<name>', 'the siteName of its processes')
+    .option('--url <url>', 'where people reach it')
+    .option('--internal-url <url>', 'where the other sites reach it; `none`: where people do')
+    .option('--files-max-capacity <count>', 'open transfers at once; 0 pauses them', wholeNumber)
+    .option('--verification-max-capacity <count>', 'checksum batches at once; 0 pauses them', wholeNumber)
+    .option('--reverification-days <days>', 'the primary hashes its files again after so many days', wholeNumber)
+    .option('--copies-reverification-days <days>', 'a secondary its copies; `none`: never', numberOrNone)
+    .option('--bytes-per-second <bytes>', 'what its processes receive together at most; `none`: no limit', numberOrNone)
+    .option('--select-by <type>', 'it holds only what is selected, as `scope` of the types reads it; `all`: everything')
+    .option('--namespace <id>', 'with --select-by; may be given several times', collect)
+    .option('--shard <name>', 'with --select-by; may be given several times', collect)
+    .action(
+      cli.acting<UpdateOptions, [string]>((options, name) => {
+        const change = changeOf(options)
+        return cli.withSettings(options, async ({ mainDb }) => {
+          const site = await updateSite(mainDb, name, change)
+          cli.print(`Changed the site "${site.name}": ${Object.keys(change).join(', ')}\n`)
+          return EXIT.ok
+        })
+      }),
+    )
+}
+
+function changeOf(options: UpdateOptions): SiteChange {
+  const { url, internalUrl, selectBy, namespace = [], shard = [] } = options
+  if (selectBy === undefined && namespace.length + shard.length > 0) {
+    throw new GeoError('INVALID_REQUEST', '--namespace and --shard need --select-by')
+  }
+  const change: Record<string, unknown> = {
+    url,
+    internalUrl: internalUrl === 'none' ? null : internalUrl,
+    filesMaxCapacity: options.filesMaxCapacity,
+    verificationMaxCapacity: options.verificationMaxCapacity,
+    minimumReverificationIntervalDays: options.reverificationDays,
+    copiesReverificationIntervalDays: options.copiesReverificationDays,
+    transferBytesPerSecond: options.bytesPerSecond,
+    selectiveSync:
+      selectBy === undefined
+        ? undefined
+        : selectBy === 'all'
+          ? null
+          : { type: selectBy, namespaceIds: namespace, shards: shard },
+  }
+  const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as SiteChange
+  if (Object.keys(given).length === 0) throw new GeoError('INVALID_REQUEST', 'Nothing is to be changed')
+  return given
+}

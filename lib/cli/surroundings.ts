@@ -1,0 +1,44 @@
+import type { GeoSettings } from '../options.ts'
+import { loadSettings } from './config.ts'
+
+/** Where a command writes. */
+export interface Screen {
+  write(text: string): unknown
+  /** Whether a person looks at it. */
+  readonly isTTY?: boolean
+  readonly columns?: number
+}
+
+/** What a command runs in: the process, or what a spec puts in its place. */
+export interface Surroundings {
+  readonly stdout: Screen
+  readonly stderr: Screen
+  readonly environment: Readonly<Record<string, string | undefined>>
+  /** The options of the site. Whoever asks calls `close` afterwards. */
+  load(config: string | undefined): Promise<LoadedSettings>
+  /** Calls back on Ctrl-C. Returns what ends the listening. */
+  onInterrupt(listener: () => void): () => void
+}
+
+export interface LoadedSettings {
+  readonly settings: GeoSettings
+  /** Closes the host's own connections. */
+  close(): Promise<void>
+}
+
+export function processSurroundings(): Surroundings {
+  return {
+    stdout: process.stdout,
+    stderr: process.stderr,
+    environment: process.env,
+    async load(config) {
+      const settings = await loadSettings(config)
+      const { mainDb, trackingDb } = settings
+      return { settings, close: () => Promise.all([mainDb.destroy(), trackingDb?.destroy()]).then(() => undefined) }
+    },
+    onInterrupt(listener) {
+      process.on('SIGINT', listener)
+      return () => void process.off('SIGINT', listener)
+    },
+  }
+}
