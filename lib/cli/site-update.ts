@@ -8,6 +8,7 @@ import { collect, explained } from './explained.ts'
 import { numberOrNone, wholeNumber } from './numbers.ts'
 
 interface UpdateOptions {
+  name?: string
   url?: string
   internalUrl?: string
   filesMaxCapacity?: number
@@ -33,6 +34,7 @@ export function siteUpdateCommand(cli: CommandLine): Command {
     exits: { ok: 'changed' },
   })
     .argument('<name>', 'the siteName of its processes')
+    .option('--name <name>', 'another name; its processes start again with that siteName')
     .option('--url <url>', 'where people reach it')
     .option('--internal-url <url>', 'where the other sites reach it; `none`: where people do')
     .option('--files-max-capacity <count>', 'open transfers at once; 0 pauses them', wholeNumber)
@@ -56,11 +58,12 @@ export function siteUpdateCommand(cli: CommandLine): Command {
 }
 
 function changeOf(options: UpdateOptions): SiteChange {
-  const { url, internalUrl, selectBy, namespace = [], shard = [] } = options
+  const { name, url, internalUrl, selectBy, namespace = [], shard = [] } = options
   if (selectBy === undefined && namespace.length + shard.length > 0) {
     throw new GeoError('INVALID_REQUEST', '--namespace and --shard need --select-by')
   }
   const change: Record<string, unknown> = {
+    name,
     url,
     internalUrl: internalUrl === 'none' ? null : internalUrl,
     filesMaxCapacity: options.filesMaxCapacity,

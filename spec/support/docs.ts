@@ -1,12 +1,14 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { commandReference } from './docs/command-reference.ts'
 import { errorCodes } from './docs/error-codes.ts'
 import { statusFields } from './docs/status-fields.ts'
 import { lineDiff } from './line-diff.ts'
 
 /** Writes docs/ from the code, or with --check compares it and exits 1 on a difference. One entry a file; nothing else lies there. */
 const GENERATED: Readonly<Record<string, () => string | Promise<string>>> = {
+  'cli.md': commandReference,
   'errors.md': errorCodes,
   'status.md': statusFields,
 }

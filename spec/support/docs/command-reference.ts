@@ -1,0 +1,34 @@
+import type { Command } from 'commander'
+import { CommandLine } from '../../../lib/cli/command-line.ts'
+import { geoProgram } from '../../../lib/cli/program.ts'
+import { page } from './markdown.ts'
+
+/** The help of every command, as the command itself prints it. */
+export function commandReference(): string {
+  const silent = { write: () => undefined }
+  const surroundings = {
+    stdout: silent,
+    stderr: silent,
+    environment: {},
+    load: () => Promise.reject(new Error('No command is run')),
+    onInterrupt: () => () => undefined,
+  }
+  return page(
+    'The command geo',
+    'Run it as `npx geo` in the folder of `geo.config.ts` (or `.js`), which exports the options of `createGeo` as default. Answers go to standard output, progress and errors to standard error; an error says its code and what to do. Everything that has `--json` prints one JSON value.',
+    ...sections(geoProgram(new CommandLine(surroundings)), []),
+  )
+}
+
+function sections(command: Command, above: readonly string[]): string[] {
+  const path = [...above, command.name()]
+  const own = `## ${path.join(' ')}\n\n\`\`\`\n${helpOf(command)}\n\`\`\``
+  return [own, ...command.commands.flatMap((sub) => sections(sub, path))]
+}
+
+function helpOf(command: Command): string {
+  let text = ''
+  command.configureOutput({ writeOut: (written) => void (text += written), getOutHelpWidth: () => 120 })
+  command.outputHelp()
+  return text.trimEnd()
+}
