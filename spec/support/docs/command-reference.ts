@@ -27,8 +27,8 @@ function sections(command: Command, above: readonly string[]): string[] {
 }
 
 function helpOf(command: Command): string {
-  let text = ''
-  command.configureOutput({ writeOut: (written) => void (text += written), getOutHelpWidth: () => 120 })
+  const texts: string[] = []
+  command.configureOutput({ writeOut: (text) => void texts.push(text), getOutHelpWidth: () => 120 })
   command.outputHelp()
-  return text.trimEnd()
+  return texts.join('').trimEnd()
 }
