@@ -4,6 +4,7 @@ import { CommandLine, type GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { repairCommand } from './repair.ts'
 import { siteCommand } from './site.ts'
+import { statusCommand } from './status.ts'
 import type { Surroundings } from './surroundings.ts'
 import { verifyCommand } from './verify.ts'
 import { workCommand } from './work.ts'
@@ -26,6 +27,7 @@ Exit codes of all commands:
   1  done, and the answer is no
   2  it could not be done, or the usage is wrong`,
     )
+    .addCommand(statusCommand(cli))
     .addCommand(siteCommand(cli))
     .addCommand(verifyCommand(cli))
     .addCommand(repairCommand(cli))
