@@ -22,7 +22,7 @@ const MOST_ROUNDS = 4
 export async function settleByEvents(model: Model, world: World): Promise<void> {
   await calm(model, world)
   await world.pass(A_WHILE_S)
-  await world.primary.settle()
+  await world.primary.settle(HASHING)
   await world.secondary.settle(JOBS_BUT_RECONCILIATION)
 }
 
@@ -37,10 +37,14 @@ export async function settleBoth(model: Model, world: World): Promise<void> {
   await secondary.settle()
   for (let round = 1; round < MOST_ROUNDS && (await somethingFails(world)); round += 1) {
     await world.pass(LONGEST_RETRY_S)
-    await primary.settle()
-    await secondary.settle()
+    await primary.settle(HASHING)
+    await secondary.settle(FETCHING)
   }
 }
+
+/** What brings about verdicts on the primary, and on a secondary whatever a retry can lead to. */
+const HASHING = ['end-dead-leases', 'bulk', 'backfill-states', 'verify-primary']
+const FETCHING = ['end-dead-leases', 'events', 'reconcile', 'bulk', 'sync', 'remove', 'verify']
 
 const JOBS_BUT_RECONCILIATION = [
   'sites',
