@@ -58,6 +58,7 @@ export interface Assembly {
   readonly status: Router
   readonly copies: Router
   readonly probes: Router
+  readonly rest: Router
   readonly router: Router
   readonly reading: Reading
   readonly signals: Signals

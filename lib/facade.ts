@@ -36,6 +36,8 @@ export interface Geo {
      *   how well replication goes: that is `geo.health()`.
      */
     readonly health: Router
+    /** GitLab's API for sites and their statuses, under `/api/v4/geo_nodes` and `/api/v4/geo_sites`: docs/rest.md. */
+    readonly rest: Router
   }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
@@ -130,7 +132,13 @@ export function facadeOf(assembly: Assembly): Geo {
 
   return Object.freeze({
     router,
-    routers: Object.freeze({ retrieve, copies: assembly.copies, status, health: assembly.probes }),
+    routers: Object.freeze({
+      retrieve,
+      copies: assembly.copies,
+      status,
+      health: assembly.probes,
+      rest: assembly.rest,
+    }),
     start: assembly.start,
     drain: assembly.drain,
     stop: assembly.stop,

@@ -36,8 +36,10 @@ import { TransferThreads } from './transfer/threads.ts'
 import { ChecksumPool } from './verification/checksum.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
+import { isAllowedBy } from './view/authorize.ts'
 import { checkHealth } from './view/health.ts'
 import { probesRouter } from './view/probes.ts'
+import { restRouter } from './view/rest/rest-router.ts'
 import { StatusGathering } from './view/status/gather.ts'
 import { periodicWork } from './work.ts'
 
@@ -90,7 +92,20 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   // People read on any site; what they write on a secondary is turned away or passed on.
   const { idleTimeoutMs, ca } = settings
   const verificationAsked = () => loops.wake('verify')
-  const reading = openReading({ main, tracking, sites, stores, clock, logger, idleTimeoutMs, ca, verificationAsked })
+  const router = express.Router()
+  const own = () => router
+  const reading = openReading({
+    main,
+    tracking,
+    sites,
+    stores,
+    clock,
+    logger,
+    idleTimeoutMs,
+    ca,
+    own,
+    verificationAsked,
+  })
   // How far each secondary is: what all of them have read, the primary forgets.
   const status = statusRouter({
     sites,
@@ -168,6 +183,16 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     health: (gathered) => checkHealth(healthSources, gathered),
     gathered: () => loops.wake('report-position'),
   })
+  const rest = restRouter({
+    main,
+    databases,
+    sites,
+    settings,
+    encryptionKey: settings.encryptionKey,
+    clock,
+    logger,
+    isAllowed: isAllowedBy({ settings, logger }),
+  })
   const work = periodicWork({
     ...common,
     throughput,
@@ -214,12 +239,11 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
 
   const { isEnding } = lifecycle
   const probes = probesRouter({ databases, sites, check, clock, isEnding })
-
-  const router = express.Router()
   router.use(probes)
   router.use(retrieve)
   router.use(status)
   router.use(copies)
+  router.use(rest)
 
   return Object.freeze({
     settings,
@@ -239,6 +263,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     status,
     copies,
     probes,
+    rest,
     router,
     reading,
     signals,

@@ -101,9 +101,13 @@ function toSite(row: SiteRow): Site {
   })
 }
 
-/** All sites, the primary first, then by name. */
-export async function listSites(db: Knex): Promise<Site[]> {
-  const rows = await db<SiteRow>('geo_nodes').orderBy([{ column: 'primary', order: 'desc' }, 'name'])
+/** All sites, the primary first, then by name. `forUpdate` locks them to the end of the transaction. */
+export async function listSites(db: Knex, { forUpdate = false }: { forUpdate?: boolean } = {}): Promise<Site[]> {
+  const rows = await db<SiteRow>('geo_nodes')
+    .orderBy([{ column: 'primary', order: 'desc' }, 'name'])
+    .modify((query) => {
+      if (forUpdate) query.forUpdate()
+    })
   return rows.map(toSite)
 }
 

@@ -1,4 +1,4 @@
-import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import type { NextFunction, Request, RequestHandler, Response, Router } from 'express'
 import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
@@ -6,6 +6,7 @@ import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
 import { answerFailure } from './answer-failure.ts'
 import { FORWARDED_BY_HEADER, type Forwarder, sameAddressOn } from './forward.ts'
+import { isOwnRoute } from './own-routes.ts'
 
 export interface ReadOnlyOptions {
   /**
@@ -21,43 +22,49 @@ export interface ReadOnlyContext {
   readonly sites: SiteDirectory
   readonly forwarder: Forwarder
   readonly logger: LoggerLike
+  /** The SDK's routes: what they get is no write of the host's. */
+  own(): Router
 }
 
 const SAFE_METHODS = ['GET', 'HEAD', 'OPTIONS']
-/** What the sites say to each other is no write of the host's. */
-const OWN_ROUTES = /^\/api\/v4\/geo(\/|$)/
 const FIRST_BYTE_TIMEOUT_MS = 60_000
 
 /** Turns writes away from a secondary, or passes them on, before their body is read. */
 export function readOnly(context: ReadOnlyContext, { forward = false }: ReadOnlyOptions = {}): RequestHandler {
   const answer = answerFailure(context.logger)
   return (request: Request, response: Response, next: NextFunction) => {
-    if (SAFE_METHODS.includes(request.method) || OWN_ROUTES.test(request.path)) next()
-    else judge(context, forward, request, response, next).catch((reason) => answer(reason, request, response, next))
+    if (SAFE_METHODS.includes(request.method)) return next()
+    judge(context, forward, request, response).then(
+      (passes) => (passes ? next() : undefined),
+      (reason) => answer(reason, request, response, next),
+    )
   }
 }
 
+/** Whether the request passes; otherwise it is answered. */
 async function judge(
-  { sites, forwarder }: ReadOnlyContext,
+  { sites, forwarder, own }: ReadOnlyContext,
   forward: NonNullable<ReadOnlyOptions['forward']>,
   request: Request,
   response: Response,
-  next: NextFunction,
-): Promise<void> {
+): Promise<boolean> {
+  // First of all: sites speak to each other also where this one does not know what it is.
+  if (isOwnRoute(own(), request)) return true
   await answering(() => sites.ensureFresh())
   const me = sites.requireMe()
-  if (me.primary) {
-    next()
-    return
-  }
+  if (me.primary) return true
   const { primary } = sites
   if (!primary) throw new GeoError('PRIMARY_UNKNOWN', 'No site is marked as the primary')
-  if (!forward) return turnAway(me, primary, request, response)
+  if (!forward) {
+    await turnAway(me, primary, request, response)
+    return false
+  }
   const by = request.get(FORWARDED_BY_HEADER)
   if (by !== undefined)
     throw new GeoError('FORWARD_LOOP', `"${by}" passed this on to "${me.name}", which is no primary`)
   const { firstByteTimeoutMs = FIRST_BYTE_TIMEOUT_MS } = forward === true ? {} : forward
   await forwarder.forward({ me, primary, firstByteTimeoutMs }, request, response)
+  return false
 }
 
 // Enough for what is written by hand; whoever sends more without `Expect: 100-continue` may find the connection closed.

@@ -1,4 +1,4 @@
-import type { RequestHandler } from 'express'
+import type { RequestHandler, Router } from 'express'
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
@@ -21,6 +21,8 @@ export interface ReadingContext {
   readonly idleTimeoutMs: number
   /** Authorities to be trusted beside Node's own, as PEM. */
   readonly ca: readonly string[]
+  /** The SDK's routes. */
+  own(): Router
   /** Rows wait to be verified. */
   verificationAsked(): void
 }
@@ -34,14 +36,14 @@ export interface Reading {
 }
 
 export function openReading(context: ReadingContext): Reading {
-  const { sites, clock, logger, idleTimeoutMs, ca } = context
+  const { sites, clock, logger, idleTimeoutMs, ca, own } = context
   const copies = new LocalCopies({ ...context, siteName: sites.siteName })
   const primaryBlobs = new PrimaryBlobs(sites, clock, idleTimeoutMs, ca)
   const forwarder = new Forwarder(idleTimeoutMs, ca)
   return Object.freeze({
     serve: <Row>(replicable: Replicable, options?: ServeOptions<Row>) =>
       serveBlob({ ...context, copies, primaryBlobs }, replicable, options),
-    readOnly: (options?: ReadOnlyOptions) => readOnly({ sites, forwarder, logger }, options),
+    readOnly: (options?: ReadOnlyOptions) => readOnly({ sites, forwarder, logger, own }, options),
     close: async () => {
       await Promise.all([primaryBlobs.close(), forwarder.close()])
     },

@@ -41,20 +41,27 @@ const scopeShape = z.union([
   z.strictObject({ scope: z.literal('geo_api') }),
 ])
 
+/** Whether a request claims to come from a site, rightly or not. */
+export function isSigned(header: string | undefined): boolean {
+  return header !== undefined && /^GL-Geo\b/i.test(header)
+}
+
 /**
- * Who signed the request, and for what. The signature is checked before anything is said about the site.
+ * Who signed the request, and for what. The signature is checked before anything is said about the site. `disabledToo`: also a
+ * site that is disabled.
  * @throws GeoError `UNAUTHORIZED`, `TOKEN_EXPIRED`, `SITE_DISABLED`
  */
 export async function authenticate(
   header: string | undefined,
   sites: SiteDirectory,
   clock: Clock,
+  { disabledToo = false }: { disabledToo?: boolean } = {},
 ): Promise<{ site: Site; scope: TokenScope }> {
   const [, accessKey, token] = /^GL-Geo ([^\s:]+):([^\s:]+)$/.exec(header ?? '') ?? []
   const site = accessKey === undefined ? null : sites.byAccessKey(accessKey)
   if (!site || token === undefined) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
   const scope = await verify(token, sites.secretOf(site), clock)
-  if (!site.enabled) throw new GeoError('SITE_DISABLED', `The site "${site.name}" is disabled`)
+  if (!site.enabled && !disabledToo) throw new GeoError('SITE_DISABLED', `The site "${site.name}" is disabled`)
   return { site, scope }
 }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type RequestListener, request as send } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import express, { type Express } from 'express'
+import express, { type Express, type Router } from 'express'
 import createKnex from 'knex'
 import request from 'supertest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -14,6 +14,18 @@ const WRITES = ['post', 'put', 'patch', 'delete'] as const
 
 let sites: ReadingSites
 let primary: StagedServer
+
+async function listen(app: Express): Promise<{ url: string; close: () => Promise<void> }> {
+  const server = createServer(app)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: async () => {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
 
 /** Answers any method, so that one sees whether the middleware let it through. */
 const echo = (app: Express) =>
@@ -63,6 +75,91 @@ describe('geo.readOnly', () => {
         .send({ ids: ['1'] })
       expect(response.body.code).toBe('UNAUTHORIZED')
       expect((await request(paris.url).post('/api/v4/geography')).body.code).toBe('READ_ONLY_SITE')
+    })
+  })
+
+  describe("on a secondary, before the SDK's own routes", () => {
+    /** Whether each was let through: what the middleware turns away has its code. */
+    async function letThrough(url: string, asked: readonly (readonly [(typeof WRITES)[number], string])[]) {
+      const seen: Record<string, boolean> = {}
+      for (const [method, path] of asked) {
+        const response = await request(url)[method](path)
+        seen[`${method} ${path}`] = response.body.code !== 'READ_ONLY_SITE'
+      }
+      return seen
+    }
+    const own = (base: string) =>
+      [
+        ['post', `${base}/api/v4/geo/status`],
+        ['post', `${base}/api/v4/geo_nodes`],
+        ['put', `${base}/API/v4/geo_sites/1`],
+        ['delete', `${base}/api/v4/geo_sites/1/`],
+        ['post', `${base}/api/v4/geo_nodes/1/repair?a=1`],
+      ] as const
+    const others = (base: string) =>
+      [
+        ['post', `${base}/api/v4/geo_nodes_of_mine`],
+        ['post', `${base}/api/v4/geography`],
+        ['post', `${base}/api/v4/geo_nodes/1/widgets`],
+        ['patch', `${base}/api/v4/geo_nodes/1`],
+        ['post', `${base}/x/api/v4/geo_nodes`],
+        ['post', `${base}/api/v4/geo/openapi.json`],
+        ['post', `${base}/metrics`],
+        ['put', `${base}/administration/geo`],
+      ] as const
+    const all = (asked: readonly (readonly [string, string])[], is: boolean) =>
+      Object.fromEntries(asked.map(([method, path]) => [`${method} ${path}`, is]))
+
+    it('lets those through, and routes of the host that are named alike not', async () => {
+      const { url } = await sites.serveAlso('paris')
+      expect(await letThrough(url, own(''))).toEqual(all(own(''), true))
+      expect(await letThrough(url, others(''))).toEqual(all(others(''), false))
+    })
+
+    it.each([
+      ['under a path', '/a', (app: Express, router: Router) => void app.use('/a', router)],
+      [
+        'in a router in a router',
+        '/a/b',
+        (app: Express, router: Router) =>
+          void app.use('/:tenant', express.Router().use('/b', express.Router().use(router))),
+      ],
+    ])('finds them where they are mounted %s, and only there', async (_, base, mount) => {
+      const { geo } = await sites.serveAlso('paris')
+      const app = express()
+      app.use(geo.readOnly())
+      mount(app, geo.router)
+      const { url, close } = await listen(app)
+      expect(await letThrough(url, own(base))).toEqual(all(own(base), true))
+      expect(await letThrough(url, others(base))).toEqual(all(others(base), false))
+      expect(await letThrough(url, own(''))).toEqual(all(own(''), false))
+      await close()
+    })
+
+    it('finds parts that are mounted alone, apps above its own, and in apps below what sites say to each other', async () => {
+      const { geo } = await sites.serveAlso('paris')
+      const outer = express()
+      const inner = express()
+      inner.use(geo.readOnly(), (_request, _response, next) => next())
+      outer.use('/inner', inner)
+      outer.use('/inner/rest', geo.routers.rest)
+      const above = await listen(outer)
+      expect(await letThrough(above.url, own('/inner/rest').slice(1))).toEqual(all(own('/inner/rest').slice(1), true))
+      expect(await letThrough(above.url, others('/inner/rest'))).toEqual(all(others('/inner/rest'), false))
+      await above.close()
+      const app = express().use(geo.readOnly())
+      app.use('/below', express().use(geo.router))
+      const below = await listen(app)
+      expect(
+        await letThrough(below.url, [
+          ['post', '/below/api/v4/geo/status'],
+          ['post', '/below/other'],
+        ]),
+      ).toEqual({
+        'post /below/api/v4/geo/status': true,
+        'post /below/other': false,
+      })
+      await below.close()
     })
   })
 

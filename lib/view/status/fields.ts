@@ -122,15 +122,20 @@ export const PROGRESS_FIELDS = Object.freeze({
   ),
 })
 
-/** The shape of a site's status, for the types that this host declares. Every answer has exactly these fields. */
-export function statusShape(replicables: readonly Pick<Replicable, 'names'>[]) {
+/**
+ * The shape of a site's status, for the types that this host declares. Every answer has exactly these fields. `wording` is the
+ * caller's word for a site; left out: either.
+ */
+export function statusShape(replicables: readonly Pick<Replicable, 'names'>[], wording?: 'node' | 'site') {
   return z.strictObject({
     ...SITE_FIELDS,
     ...Object.assign({}, ...replicables.map(typeFields)),
     progress: z.strictObject(
       Object.fromEntries(replicables.map(({ names }) => [names.plural, z.strictObject(PROGRESS_FIELDS)])),
     ),
-    _links: z.strictObject({ self: z.string(), node: z.string().optional(), site: z.string().optional() }),
+    _links: wording
+      ? z.strictObject({ self: z.string(), [wording]: z.string() })
+      : z.strictObject({ self: z.string(), node: z.string().optional(), site: z.string().optional() }),
   })
 }
 
