@@ -179,6 +179,13 @@ describe('Given back', () => {
     await giveBack()
     expect(await row()).toMatchObject({ state, retry_count: retryCount, last_sync_failure: 'earlier', lease_id: null })
   })
+
+  it('a copy of which an earlier file was to be removed stays synced', async () => {
+    await start({ state: SYNC_STATE.synced, blob_key: 'new', superseded_keys: ['old'] })
+    const before = await row()
+    await giveBack()
+    expect(await row()).toEqual({ ...before, lease_id: null })
+  })
 })
 
 describe('Taken over from a process that died', () => {
