@@ -1,4 +1,4 @@
-import { access, mkdir, symlink, utimes, writeFile } from 'node:fs/promises'
+import { access, mkdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
@@ -53,6 +53,14 @@ async function there(...keys: string[]): Promise<string[]> {
   return keys.filter((_, position) => found[position])
 }
 
+/** Goes on with a sweep up to where all rows have been read and files were found, but nothing was done about them. */
+async function findCandidates(): Promise<void> {
+  await site.databases.caughtUp()
+  const sweep = site.assembly.jobs.find(({ name }) => name === 'sweep')
+  const pagesOfRows = [site.widgets, site.gadgets].length
+  for (let step = 0; step < pagesOfRows + 1; step += 1) await sweep?.run(new AbortController().signal)
+}
+
 const counted = async () => (await site.geo.drift()).map(({ replicable, kind, count }) => ({ replicable, kind, count }))
 
 describe('A file without either row on a secondary', () => {
@@ -66,7 +74,8 @@ describe('A file without either row on a secondary', () => {
       blob_key: 'x',
       superseded_keys: ['a/former'],
     })
-    const kept = ['a/row', 'a/gadget', 'a/copy', 'a/former']
+    await addRegistryRow(tracking, site.gadgets, crypto.randomUUID(), { state: SYNC_STATE.synced, blob_key: 'a/other' })
+    const kept = ['a/row', 'a/gadget', 'a/copy', 'a/former', 'a/other']
     const nobodys = ['nobody', 'a/nobody', 'b/c/d/nobody']
     await write(...kept, ...nobodys)
     await young('a/young')
@@ -82,6 +91,15 @@ describe('A file without either row on a secondary', () => {
     expect(await counted()).toEqual([{ replicable: 'widget', kind: 'file_without_either', count: 3 }])
     expect(site.logger.codes()).toContain('ORPHANED_FILES')
     expect((await site.geo.health()).findings.map(({ code }) => code)).not.toContain('ORPHANED_FILES')
+  })
+
+  it('stays for a day after it was put there, however old its bytes are', async () => {
+    await write('of old')
+    const longAgo = new Date(Date.now() - 9 * DAY_MS)
+    await utimes(join(site.root, 'of old'), longAgo, longAgo)
+    site.clock.advance(-(DAY_MS + 3_600_000))
+    await site.run('sweep')
+    expect(await there('of old')).toEqual(['of old'])
   })
 
   it('may be one of many', async () => {
@@ -122,14 +140,36 @@ describe('A file without either row on a secondary', () => {
     expect(await there('first', 'stored', 'second')).toEqual(['stored', 'second'])
   })
 
+  it('is not one whose row came while the store was looked through', async () => {
+    const { main, tracking } = site.databases
+    await write('new', 'nobody')
+    await findCandidates()
+    const id = await addHostRow(main, site.gadgets, { filePath: 'new' })
+    await addRegistryRow(tracking, site.gadgets, id)
+    await site.run('sweep')
+    expect(await there('new', 'nobody')).toEqual(['new'])
+  })
+
+  it('stays where its store has gone while it was looked through', async () => {
+    await write('nobody')
+    await findCandidates()
+    await rm(join(site.root, '.geo-store.json'))
+    site.clock.advance(2000)
+    await expect(site.run('sweep')).rejects.toThrow('is not mounted any more')
+    expect(await there('nobody')).toEqual(['nobody'])
+  })
+
   it('stays while the registries are too busy to be sure, and goes later', async () => {
     const { tracking } = site.databases
     await write('nobody')
     const busy = await tracking.transaction()
-    await busy('gadget_registry').delete()
-    await site.run('sweep')
-    expect(await there('nobody')).toEqual(['nobody'])
-    await busy.rollback()
+    try {
+      await busy('gadget_registry').delete()
+      await site.run('sweep')
+      expect(await there('nobody')).toEqual(['nobody'])
+    } finally {
+      await busy.rollback()
+    }
     await site.run('sweep')
     expect(await there('nobody')).toEqual([])
   })
