@@ -2,6 +2,8 @@ import { access, mkdir, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { localDisk } from '../../lib/blob/local-disk.ts'
+import { defineReplicable } from '../../lib/blob/replicable.ts'
 import { facadeOf } from '../../lib/facade.ts'
 import { assemble } from '../../lib/geo.ts'
 import { parseOptions } from '../../lib/options.ts'
@@ -148,6 +150,31 @@ describe('A file without either row on a secondary', () => {
     await addRegistryRow(tracking, site.gadgets, id)
     await site.run('sweep')
     expect(await there('new', 'nobody')).toEqual(['new'])
+  })
+
+  it('stays where a row came while the store was looked through whose key the host cannot say', async () => {
+    await site.close()
+    const blob = ({ file_path }: { file_path: string }) => {
+      if (file_path === 'unsayable') throw new Error('no')
+      return file_path
+    }
+    site = await createSecondarySite({
+      declare: (root) => {
+        const common = { store: localDisk({ root }), blob, available: (query: never) => query }
+        const columns = { table: 'gadgets', keyType: 'uuid', verificationState: 'columns' } as const
+        return [
+          defineReplicable({ name: 'widget', table: 'widgets', verificationState: 'separate', ...common }),
+          defineReplicable({ name: 'gadget', ...columns, ...common }),
+        ]
+      },
+    })
+    await prepare()
+    await write('nobody')
+    await findCandidates()
+    const id = await addHostRow(site.databases.main, site.gadgets, { filePath: 'unsayable' })
+    await addRegistryRow(site.databases.tracking, site.gadgets, id)
+    await site.run('sweep')
+    expect(await there('nobody')).toEqual(['nobody'])
   })
 
   it('stays where its store has gone while it was looked through', async () => {

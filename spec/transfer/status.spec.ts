@@ -55,6 +55,7 @@ describe('POST /api/v4/geo/status', () => {
 
   it.each([
     ['a stranger', async () => null, REPORT, 401, 'UNAUTHORIZED'],
+    ['a stranger before its body is read', async () => null, '{', 401, 'UNAUTHORIZED'],
     ['a token for a blob', () => signed({ replicable_name: 'widget', replicable_id: '1' }), REPORT, 401, 'TOKEN_SCOPE'],
     [
       'the primary itself',
@@ -67,6 +68,19 @@ describe('POST /api/v4/geo/status', () => {
     ['something that is no report', () => signed(), '{', 400, 'INVALID_REQUEST'],
   ])('refuses %s', async (_, authorization, body, status, code) => {
     expect(await post(await authorization(), body)).toEqual({ status, code })
+    expect(await stored()).toBeUndefined()
+  })
+
+  it('refuses every report on a site that is not the primary', async () => {
+    const sites = tokyo.databases.main('geo_nodes')
+    await sites.clone().where({ name: 'tokyo' }).update({ primary: false })
+    tokyo.clock.advance(6000)
+    try {
+      expect(await post(await signed(), REPORT)).toEqual({ status: 409, code: 'NOT_PRIMARY' })
+    } finally {
+      await sites.clone().where({ name: 'tokyo' }).update({ primary: true })
+      tokyo.clock.advance(6000)
+    }
     expect(await stored()).toBeUndefined()
   })
 
