@@ -59,6 +59,7 @@ export interface Assembly {
   readonly copies: Router
   readonly probes: Router
   readonly rest: Router
+  readonly metrics: Router
   readonly router: Router
   readonly reading: Reading
   readonly signals: Signals

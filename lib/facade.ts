@@ -38,6 +38,8 @@ export interface Geo {
     readonly health: Router
     /** GitLab's API for sites and their statuses, under `/api/v4/geo_nodes` and `/api/v4/geo_sites`: docs/rest.md. */
     readonly rest: Router
+    /** `GET /metrics`, for whoever may `read_geo` or has the token; without the option `metrics` it has no route. */
+    readonly metrics: Router
   }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
@@ -138,6 +140,7 @@ export function facadeOf(assembly: Assembly): Geo {
       status,
       health: assembly.probes,
       rest: assembly.rest,
+      metrics: assembly.metrics,
     }),
     start: assembly.start,
     drain: assembly.drain,

@@ -38,6 +38,7 @@ import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
 import { isAllowedBy } from './view/authorize.ts'
 import { checkHealth } from './view/health.ts'
+import { openMetrics } from './view/metrics/metrics.ts'
 import { probesRouter } from './view/probes.ts'
 import { restRouter } from './view/rest/rest-router.ts'
 import { StatusGathering } from './view/status/gather.ts'
@@ -221,8 +222,19 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     // A rollback is the host's business; there is nothing to hash then.
     trx.executionPromise.then(wake, wake)
   }
+  const metrics = openMetrics({
+    databases,
+    sites,
+    settings,
+    logger,
+    signals,
+    transferRefusal,
+    leasesHeld: () => leases.heldCount,
+    pools: () => ({ transfer: transferThreads.load, checksum: checksums.load }),
+  })
   const lifecycle = lifecycleOf({
     resources,
+    closeMetrics: metrics.close,
     reading,
     sites,
     leases,
@@ -240,6 +252,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const { isEnding } = lifecycle
   const probes = probesRouter({ databases, sites, check, clock, isEnding })
   router.use(probes)
+  router.use(metrics.router)
   router.use(retrieve)
   router.use(status)
   router.use(copies)
@@ -264,6 +277,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     copies,
     probes,
     rest,
+    metrics: metrics.router,
     router,
     reading,
     signals,

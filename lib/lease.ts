@@ -132,6 +132,11 @@ export class Leases {
     await run(db, 'delete from geo_leases where id = ?', [lease.id])
   }
 
+  /** How many it renews now. */
+  get heldCount(): number {
+    return this.#held.size
+  }
+
   /** Stops renewing: after the transaction that released it, or when its work has failed. */
   forget(lease: Lease): void {
     this.#held.delete(lease.id)

@@ -21,6 +21,8 @@ export interface Lifecycle {
 export interface LifecycleContext {
   readonly resources: Resources
   readonly reading: Pick<Reading, 'close'>
+  /** Tells a host's registry no more. */
+  closeMetrics(): void
   readonly sites: SiteDirectory
   readonly leases: Leases
   readonly loops: JobLoops
@@ -66,6 +68,7 @@ export function lifecycleOf(context: LifecycleContext): Lifecycle {
   }
 
   async function stop(): Promise<void> {
+    context.closeMetrics()
     const looped = loops.stop()
     const worked = Promise.all(dispatchers.map((dispatcher) => dispatcher.stop()))
     leases.cutAll()

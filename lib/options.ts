@@ -1,5 +1,6 @@
 import type { Request } from 'express'
 import type { Knex } from 'knex'
+import type { Registry } from 'prom-client'
 import { z } from 'zod'
 import type { Replicable } from './blob/replicable.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -9,6 +10,17 @@ import { type LoggerLike, stderrLogger } from './log.ts'
 
 /** `read_geo`: see sites, status and registries. `admin_geo`: change them. */
 export type Ability = 'read_geo' | 'admin_geo'
+
+/** What the host says of Prometheus metrics. */
+export interface MetricsOptions {
+  /** A registry of prom-client that ours are added to, and that `/metrics` shows whole. Default: one of our own. */
+  registry?: Registry
+  /**
+   * Whoever sends `Authorization: Bearer <token>` may scrape, besides those whom `authorize` lets `read_geo`. 16 to 1,024
+   * characters. Default: none.
+   */
+  token?: string
+}
 
 /** What the host passes to createGeo. */
 export interface GeoOptions {
@@ -50,16 +62,21 @@ export interface GeoOptions {
   threads?: number
   /** The version of the host, shown in the status of the site. Default: empty. */
   revision?: string
+  /** Prometheus metrics at `/metrics`. Default: none, and no route. Throws `INVALID_OPTIONS` where a name is taken in the registry. */
+  metrics?: MetricsOptions
   /** Time and chance, for specs. Default: the system's. */
   clock?: Clock
 }
 
 /** The options with every default in place. Frozen. */
 export type GeoSettings = Readonly<
-  Required<Omit<GeoOptions, 'trackingDb' | 'features' | 'threads' | 'replicables' | 'encryptionKey' | 'ca'>> & {
+  Required<
+    Omit<GeoOptions, 'trackingDb' | 'features' | 'threads' | 'metrics' | 'replicables' | 'encryptionKey' | 'ca'>
+  > & {
     trackingDb: Knex | null
     features: FeaturesLike | null
     threads: number | null
+    metrics: MetricsOptions | null
     replicables: readonly Replicable[]
     encryptionKey: Buffer
     ca: readonly string[]
@@ -118,6 +135,17 @@ const optionsShape = z.strictObject({
   orphans: z.enum(['remove', 'report']).default('remove'),
   threads: z.int().min(1).max(64).optional(),
   revision: z.string().max(255).default(''),
+  metrics: z
+    .strictObject({
+      registry: z
+        .custom<Registry>(
+          (value) => typeof (value as Registry | null)?.registerMetric === 'function',
+          'must be a registry of prom-client',
+        )
+        .optional(),
+      token: z.string().min(16).max(1024).regex(/^\S+$/, 'must be without spaces').optional(),
+    })
+    .optional(),
   clock: z.custom<Clock>((value) => typeof (value as Clock | null)?.sleep === 'function').default(systemClock),
 })
 
@@ -131,7 +159,7 @@ export function parseOptions(options: GeoOptions): GeoSettings {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'options'}: ${issue.message}`)
     throw new ConfigurationError('INVALID_OPTIONS', `createGeo: ${problems.join('; ')}`)
   }
-  const { trackingDb, features, threads, ...rest } = parsed.data
+  const { trackingDb, features, threads, metrics, ...rest } = parsed.data
   const seen = new Set<string>()
   for (const { name } of rest.replicables) {
     if (seen.has(name))
@@ -143,5 +171,6 @@ export function parseOptions(options: GeoOptions): GeoSettings {
     trackingDb: trackingDb ?? null,
     features: features ?? null,
     threads: threads ?? null,
+    metrics: metrics ? Object.freeze(metrics as MetricsOptions) : null,
   })
 }

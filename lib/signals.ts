@@ -4,6 +4,16 @@ import type { LoggerLike } from './log.ts'
 
 /** What this process has done or seen, by name. Each is told once what it tells of is committed. */
 export interface GeoSignals {
+  /** On a secondary: an attempt to fetch the file of a record begins. */
+  'blob:started': {
+    readonly type: string
+    readonly id: string
+    /**
+     * At the first attempt after an event: seconds from the host's transaction on the primary until now, by the clocks of the two
+     * databases. Null otherwise.
+     */
+    readonly waitedSeconds: number | null
+  }
   /** On a secondary: the file of a record is in its place and durable. */
   'blob:synced': {
     readonly type: string
@@ -14,6 +24,14 @@ export interface GeoSignals {
     readonly seconds: number
     /** False where the file lay in its place already and was right. */
     readonly fetched: boolean
+  }
+  /** On a secondary: a batch of blobs was asked of the primary, and what came of it is recorded. */
+  'transfer:ended': {
+    readonly type: string
+    readonly blobs: number
+    /** `refused`: the primary is away or asks for patience; `cut`: this process lost its lease or stops. */
+    readonly outcome: 'answered' | 'refused' | 'cut'
+    readonly seconds: number
   }
   /** The stored bytes are as recorded; on the primary: are recorded, or still as recorded. */
   'blob:verified': {

@@ -5,6 +5,7 @@ import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import { isLive } from '../lease.ts'
 import { type ClaimedRow, claimRows, typesToSync } from '../registry/claims.ts'
+import type { GeoSignals } from '../signals.ts'
 import { BLOBS_PER_REQUEST, RESPONSE_BYTES } from '../transfer/frame.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import { logSyncMove } from '../transition-log.ts'
@@ -75,6 +76,9 @@ export class SyncWork implements WorkSource<SyncBatch> {
       return rows
     })
     if (claimed) this.#classes.taken(replicable)
+    for (const { id, waitedSeconds } of claimed?.rows ?? []) {
+      this.#context.signals.tell('blob:started', { type: replicable.name, id, waitedSeconds })
+    }
     return claimed && { replicable, ...claimed, startedAtMs: this.#context.clock.monotonicMs() }
   }
 
@@ -88,12 +92,19 @@ export class SyncWork implements WorkSource<SyncBatch> {
   }
 
   async work(batch: SyncBatch): Promise<void> {
+    const { leases, signals, clock } = this.#context
+    let outcome: GeoSignals['transfer:ended']['outcome'] = 'cut'
     try {
       const refusal = await downloadBatch(this.#context, batch)
       // A transfer that was cut with its lease says nothing of the primary.
-      if (isLive(batch.lease)) this.#settle(refusal)
+      if (isLive(batch.lease)) {
+        outcome = refusal ? 'refused' : 'answered'
+        this.#settle(refusal)
+      }
     } finally {
-      this.#context.leases.forget(batch.lease)
+      leases.forget(batch.lease)
+      const seconds = (clock.monotonicMs() - batch.startedAtMs) / 1000
+      signals.tell('transfer:ended', { type: batch.replicable.name, blobs: batch.rows.length, outcome, seconds })
     }
   }
 

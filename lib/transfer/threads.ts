@@ -3,6 +3,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 import { GeoError } from '../errors.ts'
 import type { Lease } from '../lease.ts'
+import { loadOf, type PoolLoad } from '../pool-load.ts'
 import type { Bandwidth } from './bandwidth.ts'
 import type { ReceivedBlob, ReceiveResult, ReceiveTask } from './blob-order.ts'
 import type { ThreadData } from './exchange.ts'
@@ -102,6 +103,10 @@ export class TransferThreads {
   /** Sends a few bytes to the primary. */
   async post(task: PostTask): Promise<Posted> {
     return this.#run('postJson', task)
+  }
+
+  get load(): PoolLoad {
+    return loadOf(this.#pool)
   }
 
   /** Ends the threads. What they are at, and what they are asked for later, rejects with `STOPPED`. */

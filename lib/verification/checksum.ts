@@ -2,6 +2,7 @@ import { extname } from 'node:path'
 import { Piscina } from 'piscina'
 import type { Digest } from '../blob/digest.ts'
 import { type ErrorCode, GeoError } from '../errors.ts'
+import { loadOf, type PoolLoad } from '../pool-load.ts'
 
 /** A file to be hashed. */
 export interface ChecksumTask {
@@ -49,6 +50,10 @@ export class ChecksumPool {
   async digestOf(root: string, key: string, algorithm: Digest['algorithm']): Promise<Digest | null> {
     const [result] = await this.checksumSome([{ root, key, algorithms: [algorithm] }])
     return result?.ok ? (result.digests[0] ?? null) : null
+  }
+
+  get load(): PoolLoad {
+    return loadOf(this.#pool)
   }
 
   /** Ends the threads. What they are at, and what they are asked for later, rejects with `STOPPED`. */

@@ -63,7 +63,15 @@ it('A claim marks its rows as started, now, under its lease', async () => {
     bytes: 5,
   })
   expect(await claim('42')).toEqual([
-    { id: '1', registryId: expect.any(String), storedKey: 'a', retryCount: 0, bytes: 5, brandNew: false },
+    {
+      id: '1',
+      registryId: expect.any(String),
+      storedKey: 'a',
+      retryCount: 0,
+      bytes: 5,
+      brandNew: false,
+      waitedSeconds: null,
+    },
   ])
   const row = await registryRow(tracking, widgets, '1')
   expect(row).toMatchObject({

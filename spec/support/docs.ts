@@ -1,15 +1,21 @@
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { alertRules } from './docs/alert-rules.ts'
 import { commandReference } from './docs/command-reference.ts'
+import { dashboard } from './docs/dashboard.ts'
 import { errorCodes } from './docs/error-codes.ts'
+import { metricsPage } from './docs/metrics.ts'
 import { statusFields } from './docs/status-fields.ts'
 import { lineDiff } from './line-diff.ts'
 
 /** Writes docs/ from the code, or with --check compares it and exits 1 on a difference. One entry a file; nothing else lies there. */
 const GENERATED: Readonly<Record<string, () => string | Promise<string>>> = {
+  'alerts.yaml': alertRules,
   'cli.md': commandReference,
+  'dashboard.json': dashboard,
   'errors.md': errorCodes,
+  'metrics.md': metricsPage,
   'status.md': statusFields,
 }
 
