@@ -210,9 +210,10 @@ async function endLeases(db: Knex, condition: string, binding: string[], end: En
   return db.transaction(async (trx) => {
     const { rows } = await run<{ rows: EndedLease[] }>(
       trx,
-      `delete from geo_leases where id in (
-         select id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE} for update skip locked
-       ) returning id::text as "id", kind, replicable_name as "replicableName", record_ids as "recordIds"`,
+      // Not "in (select …)": a plan that asks it twice would lock, and end, more than the limit.
+      `with ended as materialized (
+         select id as lease_id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE} for update skip locked
+       ) delete from geo_leases using ended where id = lease_id returning id::text as "id", kind, replicable_name as "replicableName", record_ids as "recordIds"`,
       binding,
     )
     for (const lease of rows) await end(trx, lease)

@@ -15,6 +15,8 @@ import { StoreWalk } from './store-walk.ts'
 /** Only the host can say the keys of its rows; so few at once that it is not held up. */
 const ROWS_AT_ONCE = 200
 const KEYS_IN_LOG = 10
+/** Before a sweep that found too many files on their way begins anew. */
+const PUT_OFF_MS = 3_600_000
 
 export interface SweepContext {
   readonly siteName: string
@@ -59,6 +61,7 @@ interface Under {
 export class Sweep {
   readonly #context: SweepContext
   #under: Under | null = null
+  #putOffUntilMs = Number.NEGATIVE_INFINITY
 
   constructor(context: SweepContext) {
     this.#context = context
@@ -66,6 +69,7 @@ export class Sweep {
 
   /** Does the next piece, if a store is due. True: call again at once. Once the signal aborts nothing is left running. */
   async step(signal: AbortSignal): Promise<boolean> {
+    if (this.#context.clock.monotonicMs() < this.#putOffUntilMs) return false
     this.#under ??= await this.#begin(signal)
     if (!this.#under) return false
     try {
@@ -148,7 +152,8 @@ export class Sweep {
     const sure = removes && unnamed.count === 0
     const how = { replica: main, tracking: writable(), selection: selection(), removes: sure }
     const orphans = await removeOrphans(how, sharing, candidates)
-    if (!orphans) return false
+    if (orphans === 'busy') return false
+    if (orphans === 'on their way') return this.#putOff(under)
     this.#note(under, orphans.keys)
     under.removed += orphans.removed
     under.candidates = []
@@ -156,6 +161,16 @@ export class Sweep {
     // What stays would be counted again each day.
     if (first && orphans.removed > 0) await addDrift(writable(), first.name, 'file_without_either', orphans.removed)
     return true
+  }
+
+  /** While so much is fetched, or cannot be, any file may belong to it. Nothing stays open meanwhile. */
+  async #putOff(under: Under): Promise<boolean> {
+    const { logger, clock } = this.#context
+    const root = under.sharing[0]?.store.root
+    logger.info({ root }, 'A store is not swept now: too many blobs are on their way or failed; tried again in an hour')
+    this.#putOffUntilMs = clock.monotonicMs() + PUT_OFF_MS
+    await this.#end(under)
+    return false
   }
 
   #note(under: Under, keys: readonly string[]): void {

@@ -70,10 +70,13 @@ export async function reverifyOldest(
   const { table, key } = stateTableOf(replicable)
   const { rowCount } = await run<{ rowCount: number }>(
     db,
-    `update ?? set verification_state = ${V.pending} where ?? in (
-       select ?? from ?? where verification_state = ${V.succeeded} and verified_at < clock_timestamp() - ? * interval '1 day'
-       order by verified_at limit ? for update skip locked)`,
-    [table, key, key, table, intervalDays, limit],
+    `with due as materialized (
+       select ?? as due_id from ??
+       where verification_state = ${V.succeeded} and verified_at < clock_timestamp() - ? * interval '1 day'
+       order by verified_at limit ? for update skip locked
+     )
+     update ?? set verification_state = ${V.pending} from due where ?? = due_id`,
+    [key, table, intervalDays, limit, table, key],
   )
   return rowCount
 }

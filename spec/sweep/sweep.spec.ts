@@ -201,6 +201,22 @@ describe('A file without either row on a secondary', () => {
     expect(await there('nobody')).toEqual([])
   })
 
+  it('stays while too many files are on their way or failed, and is looked for again an hour later', async () => {
+    const { tracking } = site.databases
+    await write('nobody')
+    await tracking.raw(
+      `insert into widget_registry (widget_id, created_at, state) select n, now(), ${SYNC_STATE.failed} from generate_series(1, 1000) n`,
+    )
+    await site.run('sweep')
+    expect(await there('nobody')).toEqual(['nobody'])
+    await tracking('widget_registry').delete()
+    await site.run('sweep')
+    expect(await there('nobody')).toEqual(['nobody'])
+    site.clock.advance(3_600_000)
+    await site.run('sweep')
+    expect(await there('nobody')).toEqual([])
+  })
+
   it('stays in a store that is not the one that it was, or that holds types which are not declared any more', async () => {
     const { tracking } = site.databases
     await write('nobody')
