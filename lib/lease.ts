@@ -233,3 +233,25 @@ export function endDeadLeases(db: Knex, end: EndLease): Promise<number> {
 export async function endLeasesOf(db: Knex, holder: string, end: EndLease): Promise<void> {
   while ((await endLeases(db, 'holder = ?', [holder], end)) === LEASES_AT_ONCE);
 }
+
+/** A lease as others see it. */
+export interface LeaseState {
+  readonly id: string
+  readonly kind: string
+  readonly holder: string
+  readonly heldSeconds: number
+  /** Below zero: it has ended, and what it was for is about to be taken up by another. */
+  readonly secondsLeft: number
+}
+
+export async function leaseState(db: Knex, id: string): Promise<LeaseState | null> {
+  const { rows } = await run<{ rows: LeaseState[] }>(
+    db,
+    `select id::text as "id", kind, holder::text as "holder",
+       extract(epoch from clock_timestamp() - acquired_at)::float8 as "heldSeconds",
+       extract(epoch from expires_at - clock_timestamp())::float8 as "secondsLeft"
+     from geo_leases where id = ?`,
+    [id],
+  )
+  return rows[0] ?? null
+}

@@ -59,6 +59,8 @@ export interface NodeStatus {
   /** Unix seconds. */
   readonly lastReportAt: number | null
   readonly lastReportAgeSeconds: number | null
+  /** Up to where it has read the event log; null where it has not told, as the primary itself. */
+  readonly position: StoredCursor | null
 }
 
 /** Of all sites, by site id; on a secondary as the replica has it. */
@@ -70,7 +72,9 @@ export async function loadNodeStatuses(db: Knex): Promise<Map<string, NodeStatus
        to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "updatedAt",
        ${age('updated_at')} as "updatedAgeSeconds",
        extract(epoch from last_successful_status_check_at)::bigint::int8::float8 as "lastReportAt",
-       ${age('last_successful_status_check_at')} as "lastReportAgeSeconds"
+       ${age('last_successful_status_check_at')} as "lastReportAgeSeconds",
+       case when cursor_xact_id is not null then jsonb_build_object('xactId', cursor_xact_id::text,
+         'eventId', coalesce(cursor_event_id, 0)::text, 'systemIdentifier', system_identifier, 'timeline', timeline) end as "position"
      from geo_node_statuses`,
   )
   return new Map(rows.map((row) => [row.siteId, row]))

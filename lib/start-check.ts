@@ -1,3 +1,4 @@
+import type { Knex } from 'knex'
 import { stateTableOf } from './blob/primary-checksum.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { type Databases, requireTables } from './databases.ts'
@@ -27,6 +28,18 @@ const TRACKING_TABLES = [
   'geo_site_status',
 ]
 
+/** @throws ConfigurationError `UNKNOWN_TABLE` */
+export async function requireMainTables(main: Knex, replicables: readonly Replicable[]): Promise<void> {
+  const declared = replicables.flatMap((replicable) => [replicable.table, stateTableOf(replicable).table])
+  await requireTables(main, 'main', [...new Set([...MAIN_TABLES, ...declared])])
+}
+
+/** @throws ConfigurationError `UNKNOWN_TABLE` */
+export async function requireTrackingTables(tracking: Knex, replicables: readonly Replicable[]): Promise<void> {
+  const registries = replicables.map((replicable) => replicable.names.registryTable)
+  await requireTables(tracking, 'tracking', [...TRACKING_TABLES, ...registries])
+}
+
 export interface StartCheck {
   /** Throws ConfigurationError for what the host has to mend; a database that does not answer is only logged. */
   atStart(logger: LoggerLike): Promise<void>
@@ -44,8 +57,7 @@ export function checkTables(
 
   async function untilPassed(): Promise<void> {
     if (passed) return
-    const declared = replicables.flatMap((replicable) => [replicable.table, stateTableOf(replicable).table])
-    await requireTables(main, 'main', [...new Set([...MAIN_TABLES, ...declared])])
+    await requireMainTables(main, replicables)
     await sites.refresh()
     if (sites.role === 'secondary') {
       if (!tracking)
@@ -53,8 +65,7 @@ export function checkTables(
           'TRACKING_DATABASE_MISSING',
           `"${sites.siteName}" is a secondary without trackingDb`,
         )
-      const registries = replicables.map((replicable) => replicable.names.registryTable)
-      await requireTables(tracking, 'tracking', [...TRACKING_TABLES, ...registries])
+      await requireTrackingTables(tracking, replicables)
     }
     // A site that is not registered yet is asked again once it is: only then is its role known.
     passed = sites.role !== 'unknown'

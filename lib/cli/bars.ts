@@ -1,5 +1,5 @@
 import type { Replicable } from '../blob/replicable.ts'
-import { durationOf, grouped } from './quantities.ts'
+import { durationOf, grouped } from '../view/quantities.ts'
 import { flooredPercent, numberOf, type ShownSite, titleOf } from './status-text.ts'
 
 const CELLS = 24

@@ -1,12 +1,20 @@
 import { Command, CommanderError } from 'commander'
 import { VERSION } from '../version.ts'
+import { bulkCommand } from './bulk.ts'
+import { checkCommand } from './check.ts'
 import { CommandLine, type GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
+import { explainCommand } from './explain.ts'
+import { failuresCommand } from './failures.ts'
+import { pauseCommand, resumeCommand } from './pause.ts'
 import { repairCommand } from './repair.ts'
+import { runsCommand } from './runs.ts'
 import { siteCommand } from './site.ts'
 import { statusCommand } from './status.ts'
 import type { Surroundings } from './surroundings.ts'
+import { syncCommand } from './sync.ts'
 import { verifyCommand } from './verify.ts'
+import { waitCommand } from './wait.ts'
 import { workCommand } from './work.ts'
 
 /** The command `geo` with all that it can do. */
@@ -27,11 +35,24 @@ Exit codes of all commands:
   1  done, and the answer is no
   2  it could not be done, or the usage is wrong`,
     )
-    .addCommand(statusCommand(cli))
-    .addCommand(siteCommand(cli))
-    .addCommand(verifyCommand(cli))
-    .addCommand(repairCommand(cli))
-    .addCommand(workCommand(cli))
+  const commands = [
+    statusCommand(cli),
+    checkCommand(cli),
+    explainCommand(cli),
+    failuresCommand(cli),
+    waitCommand(cli),
+    syncCommand(cli),
+    verifyCommand(cli),
+    bulkCommand(cli, 'resync'),
+    bulkCommand(cli, 'reverify'),
+    runsCommand(cli),
+    repairCommand(cli),
+    pauseCommand(cli),
+    resumeCommand(cli),
+    siteCommand(cli),
+    workCommand(cli),
+  ]
+  for (const command of commands) program.addCommand(command)
   settle(program, cli)
   return program
 }

@@ -1,8 +1,8 @@
 import type { Replicable } from '../blob/replicable.ts'
 import type { Site } from '../site-table.ts'
+import { bytesOf, durationOf } from '../view/quantities.ts'
 import type { SiteStatus } from '../view/status/fields.ts'
 import type { Paint } from './paint.ts'
-import { bytesOf, durationOf } from './quantities.ts'
 
 /** The layout of GB.K.2. */
 const COLUMNS = 44

@@ -52,6 +52,13 @@ export class SyncWork implements WorkSource<SyncBatch> {
     return this.#context.capacity()
   }
 
+  /** Whether anything waits to be fetched now, and the primary is not left alone. */
+  async due(): Promise<boolean> {
+    const { tracking, clock, enabled } = this.#context
+    if (clock.monotonicMs() < this.#pausedUntilMs) return false
+    return (await typesToSync(tracking, enabled())).length > 0
+  }
+
   async claim(): Promise<SyncBatch | null> {
     const { tracking, replica, stores, siteName, clock, selection } = this.#context
     if (clock.monotonicMs() < this.#pausedUntilMs) return null

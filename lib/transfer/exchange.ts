@@ -4,7 +4,7 @@ import { Agent, type Dispatcher } from 'undici'
 import type { Line } from './line.ts'
 
 export interface Asked {
-  readonly method: 'GET' | 'POST'
+  readonly method: 'GET' | 'POST' | 'PUT'
   readonly url: string
   readonly headers: Readonly<Record<string, string>>
   readonly body?: string

@@ -2,6 +2,8 @@ import { type Asked, exchange } from './exchange.ts'
 import { type Refusal, readRefusal, readShort, unreachable } from './refusal.ts'
 
 export interface PostTask {
+  /** Default POST. */
+  readonly method?: 'POST' | 'PUT'
   readonly url: string
   readonly authorization: string
   /** JSON. */
@@ -13,8 +15,8 @@ export interface PostTask {
 export type Posted = { readonly refusal: Refusal } | { readonly refusal: null; readonly answer: string }
 
 /** Runs in a thread, whose connections it shares: sends a few bytes to the primary. */
-export async function postJson({ url, authorization, body, timeoutMs }: PostTask): Promise<Posted> {
-  const asked: Asked = { method: 'POST', url, headers: { authorization, 'content-type': 'application/json' }, body }
+export async function postJson({ method = 'POST', url, authorization, body, timeoutMs }: PostTask): Promise<Posted> {
+  const asked: Asked = { method, url, headers: { authorization, 'content-type': 'application/json' }, body }
   try {
     const line = { signal: AbortSignal.timeout(timeoutMs), live: true, spend: () => null }
     const answer = await exchange(asked, timeoutMs, line)

@@ -68,6 +68,12 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
     return this.#context.pool.threads + 1
   }
 
+  /** Whether anything waits to be hashed now. */
+  async due(): Promise<boolean> {
+    const { db, tracker, enabled } = this.#context
+    return (await tracker.waiting(db, enabled())).length > 0
+  }
+
   async claim(): Promise<VerificationBatch | null> {
     const { db, tracker, stores, siteName } = this.#context
     return this.#turns.take(
