@@ -132,7 +132,13 @@ describe('A line of the log', () => {
     const ids = [await addHostRow(main, widgets), await addHostRow(main, widgets)] as const
     await addRegistryRow(tracking, widgets, ids[0], { state: S.started })
     await addRegistryRow(tracking, widgets, ids[1], { state: S.synced, verification_state: V.disabled })
-    const event = { id: '1', xactId: '1', replicableName: 'widget', createdAt: '' }
+    const event = {
+      id: '1',
+      xactId: '1',
+      replicableName: 'widget',
+      createdAt: '2026-11-24T00:00:00Z',
+      traceparent: null,
+    }
     await tracking.transaction((trx) =>
       consumeEvents(
         trx,

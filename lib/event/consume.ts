@@ -6,7 +6,14 @@ import { existingIds, wantedIds } from '../blob/source.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { oweReconciliation } from '../registry/reconciliation-table.ts'
-import { type Announcements, insertPending, logReturned, resyncRecords, retryRefused } from '../registry/registry.ts'
+import {
+  type Announcement,
+  type Announcements,
+  insertPending,
+  logReturned,
+  resyncRecords,
+  retryRefused,
+} from '../registry/registry.ts'
 import { wakeVerification } from '../registry/registry-verification.ts'
 import { requestRemoval } from '../registry/removal.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
@@ -69,38 +76,41 @@ type IdsByEvent = Record<'created' | 'updated' | 'deleted' | 'checksum_succeeded
 
 interface Told {
   readonly ids: IdsByEvent
-  /** Of created and updated ones, the time of the last event. */
-  readonly announcedAt: Announcements
+  /** Of created and updated ones, as the last event has it. */
+  readonly announced: Announcements
 }
 
 function toldOf(replicable: Replicable, events: readonly GeoEvent[], logger: LoggerLike): Told {
-  const announcedAt = new Map<string, string>()
+  const announced = new Map<string, Announcement>()
   const ids: IdsByEvent = { created: new Set(), updated: new Set(), deleted: new Set(), checksum_succeeded: new Set() }
   for (const event of events) {
     const id = event.recordId === null ? null : parseRecordId(replicable, event.recordId)
     if (id !== null && Object.hasOwn(ids, event.eventName)) {
       ids[event.eventName as keyof IdsByEvent].add(id)
-      if (event.eventName === 'created' || event.eventName === 'updated') announcedAt.set(id, event.createdAt)
+      if (event.eventName === 'created' || event.eventName === 'updated') {
+        const { createdAt, traceparent } = event
+        announced.set(id, { createdAt, traceparent })
+      }
     } else
       logger.warn(
         { code: 'INVALID_REQUEST', event: event.id, name: event.eventName },
         'An event that cannot be read is skipped',
       )
   }
-  return { ids, announcedAt }
+  return { ids, announced }
 }
 
 async function consumeType(
   trx: Knex.Transaction,
   context: ConsumeContext,
   replicable: Replicable,
-  { ids, announcedAt }: Told,
+  { ids, announced }: Told,
 ): Promise<Consumed> {
   const { replica, logger } = context
   const changed = [...new Set([...ids.created, ...ids.updated, ...ids.deleted])]
   const wanted = new Set(await wantedOf(trx, context, replicable, changed))
   if (wanted.size > 0) {
-    const { returned } = await insertPending(trx, replicable, [...wanted], announcedAt)
+    const { returned } = await insertPending(trx, replicable, [...wanted], announced)
     logReturned(trx, logger, replicable, returned)
     // A record that was deleted and is there has been inserted again under its old key: its file may be another.
     const again = new Set([...ids.updated, ...ids.deleted, ...(replicable.immutable ? [] : ids.created)])
@@ -108,7 +118,7 @@ async function consumeType(
       trx,
       replicable,
       [...again].filter((id) => wanted.has(id)),
-      announcedAt,
+      announced,
     )
     for (const [from, rows] of Map.groupBy(resynced, (row) => row.from)) {
       logSyncMove(trx, logger, replicable, { method: 'resyncRecords', from, to: 'pending' }, rows)

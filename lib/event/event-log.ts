@@ -12,6 +12,8 @@ export interface GeoEvent {
   readonly eventName: string
   readonly recordId: string | null
   readonly createdAt: string
+  /** The trace of the host that wrote it (W3C), if there was one. */
+  readonly traceparent: string | null
 }
 
 /** A place in the event log: everything before it has been handled. Ordered by transaction id, then by event id. */
@@ -24,6 +26,8 @@ export interface NewEvent {
   readonly recordId: string
   /** Only of `deleted`: the key of the file, for sites that no longer know it. */
   readonly blobPath?: string
+  /** The trace that it belongs to (W3C). */
+  readonly traceparent?: string
 }
 
 /**
@@ -36,8 +40,12 @@ export async function insertEvents(
   eventName: EventName,
   events: readonly NewEvent[],
 ): Promise<void> {
-  const payloads = events.map(({ recordId, blobPath }) =>
-    JSON.stringify({ model_record_id: recordId, ...(blobPath !== undefined && { blob_path: blobPath }) }),
+  const payloads = events.map(({ recordId, blobPath, traceparent }) =>
+    JSON.stringify({
+      model_record_id: recordId,
+      ...(blobPath !== undefined && { blob_path: blobPath }),
+      ...(traceparent !== undefined && { traceparent }),
+    }),
   )
   await run(
     trx,
@@ -50,7 +58,8 @@ export async function insertEvents(
 
 // Ids leave the database as text, so the order names the columns: `order by id` would sort the text.
 const EVENT_COLUMNS = `id::text as "id", xact_id::text as "xactId", replicable_name as "replicableName",
-  event_name as "eventName", payload ->> 'model_record_id' as "recordId", created_at::text as "createdAt"`
+  event_name as "eventName", payload ->> 'model_record_id' as "recordId", created_at::text as "createdAt",
+  payload ->> 'traceparent' as "traceparent"`
 
 /**
  * The next events whose order is final: every transaction below the horizon has ended. Only `xmin` says that on a replica,

@@ -4,6 +4,7 @@ import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { GeoError } from '../errors.ts'
 import type { FeatureGate } from '../feature.ts'
 import type { SiteDirectory } from '../site.ts'
+import { tracePublish } from '../tracing.ts'
 import { insertEvents } from './event-log.ts'
 
 /** What the primary does to its checksums when the host writes a row; in the host's transaction. */
@@ -66,7 +67,9 @@ export function replicatorOf<Row>(
       return
     }
     await verification.requestChecksum(trx, type, recordId, change)
-    await insertEvents(trx, replicable.name, change, [{ recordId }])
+    await tracePublish({ type: replicable.name, id: recordId, event: change }, (traceparent) =>
+      insertEvents(trx, replicable.name, change, [{ recordId, ...(traceparent !== null && { traceparent }) }]),
+    )
     wakeAfter(trx)
   }
 

@@ -18,6 +18,8 @@ export interface ClaimedRow {
   readonly brandNew: boolean
   /** Of a row that is brand-new and that an event told of: seconds since the host's transaction on the primary. */
   readonly waitedSeconds: number | null
+  /** The host's trace in which the file was written, if there was one. */
+  readonly traceparent: string | null
 }
 
 // GB.E.3: pending, and every other field at its default.
@@ -124,7 +126,8 @@ async function claimWhere(
      from picked where r.id = picked.id
      returning r.??::text as "id", r.id::text as "registryId", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
        picked.brand_new as "brandNew",
-       case when picked.brand_new then greatest(0, extract(epoch from clock_timestamp() - r.announced_at))::float8 end as "waitedSeconds"`,
+       case when picked.brand_new then greatest(0, extract(epoch from clock_timestamp() - r.announced_at))::float8 end as "waitedSeconds",
+       r.traceparent`,
     [names.registryTable, limits.rows, limits.byteBudget, names.registryTable, leaseId, names.foreignKey],
   )
   return rows.map((row) => ({ ...row, bytes: row.bytes === null ? null : Number(row.bytes) }))

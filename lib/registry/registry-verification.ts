@@ -170,7 +170,7 @@ async function claimFound(
      update ?? as r set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
      from due where r.id = due.id
      returning r.??::text as "id", r.id::text as "registryId", r.verification_started_at::text as "startedAt", r.blob_key as "storedKey",
-       extract(epoch from clock_timestamp() - r.announced_at)::float8 as "announcedSecondsAgo",
+       extract(epoch from clock_timestamp() - r.announced_at)::float8 as "announcedSecondsAgo", r.traceparent,
        r.verification_retry_count as "retryCount", r.verification_checksum as "checksum"`,
     [names.registryTable, ...bindings, names.registryTable, names.foreignKey],
   )

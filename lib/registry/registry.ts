@@ -9,11 +9,21 @@ import { SYNC, SYNC_STATE, type SyncState } from './sync-state.ts'
 
 /** The door to a type's registry table: which records it has, and that they are to be fetched. */
 
-/** When the primary told of the records, by id. */
-export type Announcements = ReadonlyMap<string, string>
+/** When the primary told of a record, and in which trace. */
+export interface Announcement {
+  readonly createdAt: string
+  readonly traceparent: string | null
+}
 
-function timesOf(ids: readonly string[], announcedAt: Announcements): (string | null)[] {
-  return ids.map((id) => announcedAt.get(id) ?? null)
+/** By record id. */
+export type Announcements = ReadonlyMap<string, Announcement>
+
+function timesOf(ids: readonly string[], announced: Announcements): (string | null)[] {
+  return ids.map((id) => announced.get(id)?.createdAt ?? null)
+}
+
+function tracesOf(ids: readonly string[], announced: Announcements): (string | null)[] {
+  return ids.map((id) => announced.get(id)?.traceparent ?? null)
 }
 
 /**
@@ -24,15 +34,15 @@ export async function insertPending(
   db: Knex,
   { names, keyType }: Replicable,
   ids: readonly string[],
-  announcedAt: Announcements = new Map(),
+  announced: Announcements = new Map(),
 ): Promise<{ added: number; returned: readonly Returned[] }> {
   const { rowCount } = await run<{ rowCount: number }>(
     db,
-    `insert into ?? (??, created_at, state, announced_at)
-     select id, clock_timestamp(), ${SYNC_STATE.pending}, announced_at
-     from unnest(?::${keyType}[], ?::timestamptz[]) as u(id, announced_at)
+    `insert into ?? (??, created_at, state, announced_at, traceparent)
+     select id, clock_timestamp(), ${SYNC_STATE.pending}, announced_at, traceparent
+     from unnest(?::${keyType}[], ?::timestamptz[], ?::text[]) as u(id, announced_at, traceparent)
      on conflict (??) do nothing`,
-    [names.registryTable, names.foreignKey, ids, timesOf(ids, announcedAt), names.foreignKey],
+    [names.registryTable, names.foreignKey, ids, timesOf(ids, announced), tracesOf(ids, announced), names.foreignKey],
   )
   const returned = await cancelRemovals(db, { names, keyType }, ids)
   await run(db, `update ?? set backfill = false where ?? = any(?::${keyType}[]) and backfill`, [
@@ -96,18 +106,28 @@ export async function resyncRecords(
   db: Knex,
   { names, keyType }: Replicable,
   ids: readonly string[],
-  announcedAt: Announcements = new Map(),
+  announced: Announcements = new Map(),
 ): Promise<(MovedRow & { from: SyncState })[]> {
   if (ids.length === 0) return []
   const { rows } = await run<{ rows: (MovedRow & { before: number })[] }>(
     db,
     `with resynced as materialized (
-       select r.id as row_id, r.state as before, a.announced_at as announced
-       from ?? as r join unnest(?::${keyType}[], ?::timestamptz[]) as a(id, announced_at) on r.?? = a.id for update of r
+       select r.id as row_id, r.state as before, a.announced_at as announced, a.traceparent as trace
+       from ?? as r join unnest(?::${keyType}[], ?::timestamptz[], ?::text[]) as a(id, announced_at, traceparent)
+         on r.?? = a.id for update of r
      )
-     update ?? as r set ${TO_PENDING}, backfill = false, announced_at = announced from resynced where r.id = row_id
+     update ?? as r set ${TO_PENDING}, backfill = false, announced_at = announced, traceparent = trace
+     from resynced where r.id = row_id
      returning r.??::text as "id", r.id::text as "registryId", before`,
-    [names.registryTable, ids, timesOf(ids, announcedAt), names.foreignKey, names.registryTable, names.foreignKey],
+    [
+      names.registryTable,
+      ids,
+      timesOf(ids, announced),
+      tracesOf(ids, announced),
+      names.foreignKey,
+      names.registryTable,
+      names.foreignKey,
+    ],
   )
   return rows.map(({ before, ...row }) => ({ ...row, from: SYNC.named(before) }))
 }

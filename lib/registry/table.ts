@@ -119,7 +119,9 @@ export async function createRegistryTable(
         row_version bigint,
         -- When the host's transaction on the primary began that wrote the file, by the clock of its database; null where no
         -- event told of it, and once the copy is verified: the lag from commit to verified is measured once.
-        announced_at timestamptz
+        announced_at timestamptz,
+        -- The host's trace (W3C) in which the file was written, for as long; null where there was none.
+        traceparent text
       )`,
       [names.registryTable, names.foreignKey],
     )

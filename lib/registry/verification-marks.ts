@@ -32,7 +32,7 @@ export async function recordSucceeded(
     trx,
     `update ?? as r set ${VERIFICATION.step('started', 'succeeded').set}, verification_checksum = m.checksum, verified_at = clock_timestamp(),
        verification_retry_count = 0, verification_retry_at = null, verification_failure = null,
-       checksum_mismatch = false, verification_checksum_mismatched = null, announced_at = null
+       checksum_mismatch = false, verification_checksum_mismatched = null, announced_at = null, traceparent = null
      from unnest(?::${keyType}[], ?::timestamptz[], ?::bytea[]) as m(id, started_at, checksum)
      where r.?? = m.id and ${MINE} returning m.id::text as id`,
     [

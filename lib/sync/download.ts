@@ -84,6 +84,7 @@ async function decide(
   const ids = rows.map((row) => row.id)
   const source = await loadSource(replica, replicable, ids, selection())
   const checksums = await loadPrimaryChecksums(replica, replicable, ids)
+  const traces = new Map(rows.flatMap(({ id, traceparent }) => (traceparent ? [[id, traceparent]] : [])))
   const wanted: WantedBlob[] = []
   for (const id of ids) {
     const record = source.get(id)
@@ -104,7 +105,8 @@ async function decide(
     const expected = checksums.get(id)?.digest ?? null
     findings.facts.set(id, { verifiable: expected !== null, rowVersion: record.version })
     try {
-      wanted.push({ id, key: checkKey(record.key), expected })
+      const traceparent = traces.get(id)
+      wanted.push({ id, key: checkKey(record.key), expected, ...(traceparent && { traceparent }) })
     } catch (reason) {
       if (!(reason instanceof GeoError)) throw reason
       const message = `Skipping transfer due to validation error: ${reason.message}`

@@ -11,6 +11,7 @@ import {
   type SyncedRow,
 } from '../registry/marks.ts'
 import { requestRemoval } from '../registry/removal.ts'
+import { traceDone } from '../tracing.ts'
 import { logSyncMove } from '../transition-log.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
 import type { FailedBlob, Findings, PresentBlob } from './findings.ts'
@@ -96,13 +97,18 @@ function withRetries({ rows }: SyncBatch, failed: readonly FailedBlob[], clock: 
 /** One line for each blob (GB.E.5), and word of it for whoever listens. */
 function tellDownloads(
   { logger, clock, signals }: DownloadContext,
-  { replicable, startedAtMs }: SyncBatch,
+  { replicable, startedAtMs, rows }: SyncBatch,
   { present }: Findings,
   { synced, failed, marked }: { synced: SyncedRow[]; failed: FailedRow[]; marked: ReadonlySet<string> },
 ): void {
   const type = replicable.name
   const download_time_s = (clock.monotonicMs() - startedAtMs) / 1000
   const skipped = new Set(present.map((blob) => blob.id))
+  const traces = new Map(rows.flatMap(({ id, traceparent }) => (traceparent ? [[id, traceparent]] : [])))
+  const trace = (id: string, outcome: { error?: string; attributes?: Readonly<Record<string, number | boolean>> }) => {
+    const done = { seconds: download_time_s, nowMs: clock.nowMs(), ...outcome }
+    traceDone('geo sync', { type, id, traceparent: traces.get(id) ?? null }, done)
+  }
   for (const { id, key, bytes } of synced) {
     const fetched = !skipped.has(id)
     const fields = {
@@ -116,6 +122,7 @@ function tellDownloads(
       ...(!fetched && { skipped: true }),
     }
     logger.info(fields, 'Blob download')
+    if (marked.has(id)) trace(id, { attributes: { 'geo.bytes': bytes, 'geo.fetched': fetched } })
     if (marked.has(id)) signals.tell('blob:synced', { type, id, key, bytes, seconds: download_time_s, fetched })
   }
   for (const { id, code, message, retryInSeconds } of failed) {
@@ -131,6 +138,7 @@ function tellDownloads(
       code,
     }
     logger.info(fields, 'Blob download')
+    if (marked.has(id)) trace(id, { error: `${code}: ${message}` })
     if (marked.has(id)) signals.tell('blob:failed', { type, id, during: 'sync', code, message, retryInSeconds })
   }
 }

@@ -210,6 +210,7 @@ async function failWith({ tracking, secondary }: Bench, { id, blobKey }: MadeRow
     corrupt: false,
     unreadable: false,
     announcedSecondsAgo: null,
+    traceparent: null,
     storedKey: blobKey,
   } as const
   const verdict = { id, outcome: 'failed', code: 'FILE_MISSING', message, retryInSeconds: 60 } as const

@@ -38,7 +38,7 @@ export async function askForBlob(
     const asked: Asked = { method: 'GET', url, headers: { ...range, ...more } }
     return exchange(asked, task.idleTimeoutMs, line)
   }
-  const first = await ask(task.url, { authorization })
+  const first = await ask(task.url, { authorization, ...(task.traceparent && { traceparent: task.traceparent }) })
   if (!isRedirect(first)) return read(first, goOn, false)
   const target = redirectTarget(first, task.url)
   await readShort(first)

@@ -8,6 +8,8 @@ export interface WantedBlob {
   readonly id: string
   readonly key: string
   readonly expected: Digest | null
+  /** The trace that it belongs to, if it does. */
+  readonly traceparent?: string
 }
 
 /** A blob that has arrived under a temporary name beside its place, hashed and synced to disk. */
@@ -34,6 +36,8 @@ export interface ReceiveTask {
   /** For the first request; later ones ask for another over the line. */
   readonly authorization: string
   readonly replicableName: string
+  /** The span of the transfer, told to the primary; null without one. */
+  readonly traceparent?: string | null
   readonly idleTimeoutMs: number
   readonly root: string
   readonly durable: boolean

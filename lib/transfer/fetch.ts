@@ -1,8 +1,9 @@
 import type { Replicable } from '../blob/replicable.ts'
 import type { Clock } from '../clock.ts'
-import { GeoError } from '../errors.ts'
+import { GeoError, messageOf } from '../errors.ts'
 import type { Lease } from '../lease.ts'
 import type { SiteDirectory } from '../site.ts'
+import { traceTransfer } from '../tracing.ts'
 import type { Bandwidth } from './bandwidth.ts'
 import type { ReceiveResult, WantedBlob } from './blob-order.ts'
 import type { TransferThreads } from './threads.ts'
@@ -73,6 +74,16 @@ export class Fetcher {
       blobs,
     }
     const authorization = () => signRequest(me, secret, scope, this.#clock)
-    return this.#threads.receive(how, task, { lease, bandwidth: this.#bandwidth, authorization })
+    const traceparents = blobs.flatMap(({ traceparent }) => traceparent ?? [])
+    const { traceparent, end } = traceTransfer(replicable.name, traceparents, blobs.length)
+    try {
+      const main = { lease, bandwidth: this.#bandwidth, authorization }
+      const result = await this.#threads.receive(how, { ...task, traceparent }, main)
+      end(result.refusal ? `${result.refusal.code}: ${result.refusal.message}` : undefined)
+      return result
+    } catch (reason) {
+      end(messageOf(reason))
+      throw reason
+    }
   }
 }

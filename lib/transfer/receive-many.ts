@@ -18,7 +18,8 @@ export async function receiveMany(task: ReceiveTask): Promise<ReceiveResult> {
 }
 
 async function fetchMany(task: ReceiveTask, line: Line): Promise<Omit<ReceiveResult, 'unspent'>> {
-  const headers = { authorization: task.authorization, 'content-type': 'application/json' }
+  const { authorization, traceparent } = task
+  const headers = { authorization, 'content-type': 'application/json', ...(traceparent && { traceparent }) }
   const body = JSON.stringify({ ids: task.blobs.map((blob) => blob.id) })
   const answer = await exchange({ method: 'POST', url: task.url, headers, body }, task.idleTimeoutMs, line)
   if (answer.status !== 200) return { outcomes: [], refusal: await readRefusal(answer) }

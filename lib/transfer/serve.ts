@@ -13,6 +13,7 @@ import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import type { SiteDirectory } from '../site.ts'
+import { traceServe } from '../tracing.ts'
 import { answerErrors } from './answer-errors.ts'
 import { CHECKSUM_ETAG_HEADER, checksumEtag } from './checksum-etag.ts'
 import { BLOBS_PER_REQUEST, encodeHeader, FRAMES_CONTENT_TYPE, type FrameHeader } from './frame.ts'
@@ -41,7 +42,11 @@ export function retrieveRouter(context: ServeContext): Router {
   const path = '/api/v4/geo/retrieve/:name'
   router.use(path, (request, response, next) => {
     // Signatures first: nothing is said, and no body is read, for strangers.
-    authenticateRequest(context, request, response).then(() => next(), next)
+    authenticateRequest(context, request, response).then(() => {
+      const span = traceServe(String(request.params['name']), request.get('traceparent'))
+      if (span) response.once('close', () => span.end())
+      next()
+    }, next)
   })
   router.get(`${path}/:id`, (request, response, next) => {
     serveOne(context, request, response).catch(next)

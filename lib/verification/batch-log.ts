@@ -3,6 +3,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import type { Clock } from '../clock.ts'
 import type { LoggerLike } from '../log.ts'
 import type { Signals } from '../signals.ts'
+import { traceDone } from '../tracing.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import type { ClaimedRecord, Verdict, VerificationTracker } from './tracker.ts'
 
@@ -78,6 +79,11 @@ export function tellVerdicts(
   for (const verdict of written) {
     const { id } = verdict
     const claim = claims.get(id)
+    if (claim?.traceparent) {
+      const error = verdict.outcome === 'failed' ? verdict.message : undefined
+      const done = { seconds, nowMs: clock.nowMs(), ...(error !== undefined && { error }) }
+      traceDone('geo verify', { type, id, traceparent: claim.traceparent }, done)
+    }
     if (verdict.outcome === 'succeeded') {
       const site = claim?.registryId == null ? 'primary' : 'secondary'
       const announced = claim?.announcedSecondsAgo ?? null

@@ -88,7 +88,16 @@ async function claimFound(
   return rows.map(({ checksum, ...row }) => {
     const recorded = decodeDigest(checksum)
     const unreadable = checksum !== null && recorded === null
-    return { ...row, from, recorded, unreadable, registryId: null, announcedSecondsAgo: null, storedKey: null }
+    return {
+      ...row,
+      from,
+      recorded,
+      unreadable,
+      registryId: null,
+      announcedSecondsAgo: null,
+      traceparent: null,
+      storedKey: null,
+    }
   })
 }
 

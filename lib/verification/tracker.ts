@@ -22,6 +22,8 @@ export interface ClaimedRecord {
   readonly unreadable: boolean
   /** Seconds from the event that told of these bytes until the claim, by the databases' clocks; null where none did, or on the primary. */
   readonly announcedSecondsAgo: number | null
+  /** The host's trace in which these bytes were written; null where there was none, or on the primary. */
+  readonly traceparent: string | null
   /** The key under which a secondary keeps its copy; null on the primary, whose rows say it. */
   readonly storedKey: string | null
 }

@@ -34,6 +34,7 @@ const OWN_COLUMNS = [
   'backfill boolean not null default false',
   'row_version bigint',
   'announced_at timestamp with time zone',
+  'traceparent text',
 ]
 
 const WIDGET_INDEXES = {

@@ -71,6 +71,7 @@ it('A claim marks its rows as started, now, under its lease', async () => {
       bytes: 5,
       brandNew: false,
       waitedSeconds: null,
+      traceparent: null,
     },
   ])
   const row = await registryRow(tracking, widgets, '1')

@@ -81,6 +81,7 @@ describe.each(['separate', 'columns'] as const)('With its state kept as %s, the 
         corrupt: false,
         unreadable: false,
         announcedSecondsAgo: null,
+        traceparent: null,
         storedKey: null,
       },
     ])
