@@ -120,11 +120,15 @@ export function isDatabaseFailure(reason: unknown): boolean {
 const LONGEST_STATEMENT_MS = 30_000
 
 /** Runs `work` in a transaction in which no statement lasts longer than 30 s: for everything that touches the host's tables. */
-export function bounded<Result>(db: Knex, work: (trx: Knex.Transaction) => Promise<Result>): Promise<Result> {
+export function bounded<Result>(
+  db: Knex,
+  work: (trx: Knex.Transaction) => Promise<Result>,
+  config: Pick<Knex.TransactionConfig, 'isolationLevel'> = {},
+): Promise<Result> {
   return db.transaction(async (trx) => {
     await run(trx, `set local statement_timeout = ${LONGEST_STATEMENT_MS}`)
     return work(trx)
-  })
+  }, config)
 }
 
 /**

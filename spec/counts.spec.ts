@@ -28,7 +28,7 @@ describe.each(types)('The counts of $name', (replicable) => {
   const { keyType } = replicable
   const idOf = (n: number) => (keyType === 'bigint' ? String(n) : `00000000-0000-0000-0000-00000000000${n}`)
 
-  it.each([100_000, 2, 1])('on a secondary are parts of one another, also %i rows at a time', async (rowsPerPage) => {
+  it.each([2048, 1])('on a secondary are parts of one another, also %i blocks at a time', async (blocksPerPage) => {
     const rows = [
       { state: S.pending, announced_at: new Date(Date.now() - 60_000) },
       { state: S.started, bytes: 5 },
@@ -42,7 +42,7 @@ describe.each(types)('The counts of $name', (replicable) => {
     for (const [n, columns] of rows.entries()) {
       await addRegistryRow(databases.tracking, replicable, idOf(n + 1), columns)
     }
-    expect(await countRegistry(databases.tracking, replicable, { enabled: true, rowsPerPage })).toEqual({
+    expect(await countRegistry(databases.tracking, replicable, { enabled: true, blocksPerPage })).toEqual({
       registry: 7,
       synced: 3,
       failed: 2,
@@ -57,7 +57,7 @@ describe.each(types)('The counts of $name', (replicable) => {
     })
   })
 
-  it.each([50_000, 2, 1])(
+  it.each([50_000, 3, 2, 1])(
     'on the primary are those of rows with a file, also %i rows at a time',
     async (rowsPerPage) => {
       const { main } = databases
@@ -67,7 +67,7 @@ describe.each(types)('The counts of $name', (replicable) => {
       const corrupt = { verification_state: V.failed, verification_failure: 'CORRUPT_ON_PRIMARY: bytes' }
       await addRecord(main, replicable, 'a', corrupt)
       await addRecord(main, replicable, null, corrupt)
-      expect(await countPrimary(main, replicable, { enabled: true, rowsPerPage })).toEqual({
+      expect(await countPrimary(main, replicable, { enabled: true, rowsPerPage, blocksPerPage: rowsPerPage })).toEqual({
         total: 7,
         checksummed: 2,
         checksumFailed: 2,

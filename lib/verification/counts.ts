@@ -1,7 +1,8 @@
 import type { Knex } from 'knex'
-import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
+import { CORRUPT_PREFIX } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
+import { walkBlocks } from '../block-walk.ts'
 import { bounded, run } from '../databases.ts'
 import { VERIFICATION_STATE as V } from './verification-state.ts'
 
@@ -24,47 +25,110 @@ const NOT_COUNTED: PrimaryCounts = Object.freeze({
   corrupt: null,
 })
 
-const ROWS_PER_PAGE = 50_000
+/** For specs: pages smaller than the defaults. */
+interface Pages {
+  readonly rowsPerPage?: number
+  readonly blocksPerPage?: number
+}
 
-/** Counts page by page in key order, so that no statement is long on a large table. No request may count rows. */
+/** Counts page by page, so that no statement is long on a large table. No request may count rows. */
 export async function countPrimary(
   main: Knex,
   replicable: Replicable,
-  { enabled, rowsPerPage = ROWS_PER_PAGE }: { enabled: boolean; rowsPerPage?: number },
+  { enabled, ...pages }: { enabled: boolean } & Pages,
 ): Promise<PrimaryCounts> {
   if (!enabled) return NOT_COUNTED
   const sum: Counted = { total: 0, checksummed: 0, checksumFailed: 0, corrupt: 0 }
-  for (let after: string | null = null; ; ) {
-    const page: Counted & { last: string | null } = await countPage(main, replicable, after, rowsPerPage)
+  const add = (page: Counted) => {
     for (const name of Object.keys(sum) as (keyof Counted)[]) sum[name] += page[name]
-    if (page.last === null) return Object.freeze(sum)
-    after = page.last
+  }
+  if (replicable.verificationState === 'columns') await countColumns(main, replicable, pages, add)
+  else await countSeparate(main, replicable, pages, add)
+  return Object.freeze(sum)
+}
+
+const COUNTS = `count(*)::int as "total", (count(*) filter (where state = ${V.succeeded}))::int as "checksummed",
+  (count(*) filter (where state = ${V.failed}))::int as "checksumFailed",
+  (count(*) filter (where state = ${V.failed} and failure like '${CORRUPT_PREFIX}%'))::int as "corrupt"`
+
+type Add = (page: Counted) => void
+
+/** The state is in the host's row: each block is read once. */
+async function countColumns(main: Knex, replicable: Replicable, pages: Pages, add: Add): Promise<void> {
+  const { table } = replicable
+  await walkBlocks(
+    main,
+    table,
+    async (trx, range) => {
+      const rows = replicable
+        .available(trx(table))
+        .select(
+          trx.raw('??.ctid as address, ??.verification_state as state, ??.verification_failure as failure', [
+            table,
+            table,
+            table,
+          ]),
+        )
+      const sql = `select ${COUNTS} from (?) as wanted where address >= ?::tid and address < ?::tid`
+      add(oneOf(await run<{ rows: Counted[] }>(trx, sql, [rows, ...range]), table))
+    },
+    pages,
+  )
+}
+
+const ROWS_PER_PAGE = 50_000
+
+/**
+ * The state is in a table beside: both are read in key order, each page between two known keys. Without them PostgreSQL reads
+ * all states for every page.
+ */
+async function countSeparate(
+  main: Knex,
+  replicable: Replicable,
+  { rowsPerPage = ROWS_PER_PAGE }: Pages,
+  add: Add,
+): Promise<void> {
+  const { table, keyColumn, keyType, names } = replicable
+  for (let after: string | null = null, more = true; more; ) {
+    const from: string | null = after
+    const to: string | null = await bounded(main, async (trx) => {
+      const last = await keyAfter(trx, replicable, from, rowsPerPage)
+      const between = (query: Knex.QueryBuilder, key: string) => {
+        if (from !== null) query.whereRaw(`?? > ?::${keyType}`, [key, from])
+        if (last !== null) query.whereRaw(`?? <= ?::${keyType}`, [key, last])
+        return query
+      }
+      const wanted = between(wantedRows(trx, replicable, null).select(trx.raw('?? as id', [keyColumn])), keyColumn)
+      const states = between(trx(names.stateTable), names.foreignKey).select(
+        trx.raw('?? as id, verification_state as state, verification_failure as failure', [names.foreignKey]),
+      )
+      const sql = `select ${COUNTS} from (?) as wanted left join (?) as states on states.id = wanted.id`
+      add(oneOf(await run<{ rows: Counted[] }>(trx, sql, [wanted, states]), table))
+      return last
+    })
+    after = to
+    more = to !== null
   }
 }
 
-async function countPage(
-  main: Knex,
-  replicable: Replicable,
+/** The key so many rows after another one, whether those have a file or not; null where there are fewer. */
+async function keyAfter(
+  trx: Knex.Transaction,
+  { table, keyColumn, keyType }: Replicable,
   after: string | null,
-  limit: number,
-): Promise<Counted & { last: string | null }> {
-  const { table, key } = stateTableOf(replicable)
-  return bounded(main, async (trx) => {
-    const keys = wantedRows(trx, replicable, null).select(trx.raw('?? as id', [replicable.keyColumn]))
-    if (after !== null) keys.whereRaw(`?? > ?::${replicable.keyType}`, [replicable.keyColumn, after])
-    keys.orderBy(replicable.keyColumn).limit(limit)
-    const { rows } = await run<{ rows: (Counted & { last: string | null })[] }>(
-      trx,
-      `select count(*)::int as "total", (count(*) filter (where state = ${V.succeeded}))::int as "checksummed",
-         (count(*) filter (where state = ${V.failed}))::int as "checksumFailed",
-         (count(*) filter (where state = ${V.failed} and failure like '${CORRUPT_PREFIX}%'))::int as "corrupt",
-         (array_agg(id order by id desc))[1]::text as last
-       from (select page.id, s.verification_state as state, s.verification_failure as failure
-             from (?) as page left join ?? s on s.?? = page.id) as counted`,
-      [keys, table, key],
-    )
-    const [page] = rows
-    if (!page) throw new Error(`${replicable.table} could not be counted`)
-    return page
-  })
+  rows: number,
+): Promise<string | null> {
+  const query = trx(table)
+    .select(trx.raw('??::text as key', [keyColumn]))
+    .orderBy(keyColumn)
+    .offset(rows - 1)
+  if (after !== null) query.whereRaw(`?? > ?::${keyType}`, [keyColumn, after])
+  const row: { key: string } | undefined = await query.first()
+  return row?.key ?? null
+}
+
+function oneOf({ rows }: { rows: Counted[] }, table: string): Counted {
+  const [row] = rows
+  if (!row) throw new Error(`${table} could not be counted`)
+  return row
 }
