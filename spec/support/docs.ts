@@ -6,6 +6,7 @@ import { commandReference } from './docs/command-reference.ts'
 import { dashboard } from './docs/dashboard.ts'
 import { errorCodes } from './docs/error-codes.ts'
 import { metricsPage } from './docs/metrics.ts'
+import { restRoutes } from './docs/rest-routes.ts'
 import { statusFields } from './docs/status-fields.ts'
 import { lineDiff } from './line-diff.ts'
 
@@ -16,6 +17,7 @@ const GENERATED: Readonly<Record<string, () => string | Promise<string>>> = {
   'dashboard.json': dashboard,
   'errors.md': errorCodes,
   'metrics.md': metricsPage,
+  'rest.md': restRoutes,
   'status.md': statusFields,
 }
 

@@ -223,6 +223,7 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
       ['post', base],
       ['put', `${base}/${ids.paris}`],
     ] as const) {
+      expect((await ask(tokyo, method, path, { name: 'x'.repeat(70_000) })).status).toBe(413)
       const xml = await request(tokyo.url)[method](path).set('x-may', 'all').type('text/xml').send('<a/>')
       answers.check(method, path, xml)
       expect([xml.status, xml.body]).toEqual([415, { error: "The provided content-type 'text/xml' is not supported" }])

@@ -26,6 +26,7 @@ const REFUSALS: Readonly<Record<RestRoute['fails'][number] | 403 | 503, string>>
   401: 'The signature of the site is not right.',
   403: 'The host does not let this request do it, or it is a write and this site is a secondary (`geo_code`, `primary`).',
   404: 'There is no such site, or no status of it.',
+  413: 'The body is longer than 64 KiB.',
   415: 'The body is neither JSON nor a form.',
   503: 'The database does not answer.',
 }

@@ -21,7 +21,7 @@ export interface RestRoute {
   readonly takes?: 'page' | 'newNode' | 'nodeChange' | 'refresh'
   readonly answers: { readonly status: 200 | 201 | 204; readonly body?: AnswerBody }
   /** What else it may answer, beside 403. */
-  readonly fails: readonly (400 | 401 | 404 | 415)[]
+  readonly fails: readonly (400 | 401 | 404 | 413 | 415)[]
 }
 
 export type AnswerBody = 'node' | 'nodes' | 'status' | 'statuses' | 'schema'
@@ -46,7 +46,7 @@ export const ROUTES: readonly RestRoute[] = Object.freeze([
     summary: 'Adds a site, on the primary.',
     takes: 'newNode',
     answers: { status: 201, body: 'node' },
-    fails: [400, 415],
+    fails: [400, 413, 415],
   },
   {
     id: 'listStatuses',
@@ -85,7 +85,7 @@ export const ROUTES: readonly RestRoute[] = Object.freeze([
       'Changes a site, on the primary. A secondary may send this of itself, signed and with nothing but `enabled`, also while it is disabled.',
     takes: 'nodeChange',
     answers: { status: 200, body: 'node' },
-    fails: [400, 401, 404, 415],
+    fails: [400, 401, 404, 413, 415],
   },
   {
     id: 'remove',

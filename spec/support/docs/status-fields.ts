@@ -27,6 +27,22 @@ function fieldTable(shape: Shape): string {
   return table(['field', 'type', 'meaning'], rows)
 }
 
+const LEFT_OUT = [
+  [
+    '`projects_count`, `repositories_count`, `repositories_checked_count`, `repositories_checked_failed_count`, `repositories_checked_in_percentage`',
+    'a host has no Git repositories',
+  ],
+  ['`container_repositories_replication_enabled`', 'no container registry; types have flags of their own'],
+  [
+    '`git_fetch_event_count_weekly`, `git_push_event_count_weekly`, `proxy_remote_requests_event_count_weekly`, `proxy_local_requests_event_count_weekly`',
+    'no Git traffic; what `geo.readOnly({ forward })` passes on is not counted',
+  ],
+  [
+    '`repository_verification_enabled`, `repositories_replication_enabled`, `lfs_objects_*`, `attachments_*`, `job_artifacts_*`, `wikis_*`, `design_repositories_*`, `repositories_retrying_verification_count`, `*_checksum_mismatch_count`',
+    'types of GitLab before 14; each type of the host has the twelve fields instead',
+  ],
+] as const
+
 export function statusFields(): string {
   return page(
     'Status of a site',
@@ -38,5 +54,8 @@ export function statusFields(): string {
     fieldTable(typeFields({ names: deriveNames('widget') })),
     '## `progress`, by the plural of each type',
     fieldTable(PROGRESS_FIELDS),
+    '## What GitLab has and this has not',
+    table(['fields', 'why'], LEFT_OUT),
+    'Percentages are of what they say: verified of `_verification_total_count`, where GitLab divides by `_registry_count`; and `_verification_failed_count` keeps a copy whose verification failed also while it is fetched again.',
   )
 }
