@@ -7,6 +7,7 @@ import { chosenBy, requireOneTypeFor } from './chosen.ts'
 import type { CommandLine, GlobalOptions, OpenSite } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { runToEnd } from './follow-run.ts'
+import { kindOf, leftByStatus } from './left-by-status.ts'
 import { withOnly, workDue } from './work-due.ts'
 
 export interface DueOptions extends GlobalOptions {
@@ -40,7 +41,8 @@ export function workNow(
       requireOneTypeFor(options.id, replicables)
       await requireWorkable(assembly, what, replicables)
       if (options.id || options.failed) await makeDue(cli, site, what, replicables, options)
-      const { isWhole, ...counted } = await work(cli, assembly, what)
+      const left = await leftByStatus(assembly, what, replicables)
+      const { isWhole, ...counted } = await work(cli, assembly, what, left)
       const { done, failed, codes } = counted
       if (options.json) cli.printJson({ [WORDS[what]]: done, failed, failures: Object.fromEntries(codes) })
       else {
@@ -86,7 +88,12 @@ async function makeDue(
   )
 }
 
-function work(cli: CommandLine, assembly: Assembly, what: 'sync' | 'verify'): Promise<Done & { isWhole: boolean }> {
+function work(
+  cli: CommandLine,
+  assembly: Assembly,
+  what: 'sync' | 'verify',
+  left: number | null,
+): Promise<Done & { isWhole: boolean }> {
   const { clock } = assembly.settings
   const counted: Done = { done: 0, failed: 0, codes: new Map() }
   const beganAtMs = clock.monotonicMs()
@@ -94,8 +101,12 @@ function work(cli: CommandLine, assembly: Assembly, what: 'sync' | 'verify'): Pr
     cli.withProgress(async (progress) => {
       const show = () => {
         const seconds = (clock.monotonicMs() - beganAtMs) / 1000
-        const rate = seconds > 0 ? ` in ${durationOf(seconds)}, ${(counted.done / seconds).toFixed(1)} a second` : ''
-        progress.show(`${grouped(counted.done)} ${WORDS[what]}, ${grouped(counted.failed)} failed${rate}`)
+        const rate = seconds > 0 ? counted.done / seconds : 0
+        const rest = left === null ? 0 : left - counted.done
+        const remaining = rate > 0 && rest > 0 ? `, about ${durationOf(rest / rate)} left` : ''
+        progress.show(
+          `${grouped(counted.done)} ${WORDS[what]}, ${grouped(counted.failed)} failed, ${rate.toFixed(1)} a second${remaining}`,
+        )
       }
       const succeeded = () => {
         counted.done += 1
@@ -110,16 +121,13 @@ function work(cli: CommandLine, assembly: Assembly, what: 'sync' | 'verify'): Pr
         }),
       ]
       try {
-        if (what === 'verify' && assembly.sites.role === 'primary') {
+        const kind = kindOf(assembly, what)
+        if (kind === 'hash') {
           // Files that no process has seen yet get their state first.
           const backfill = assembly.jobs.find(({ name }) => name === 'backfill-states')
           while (!signal.aborted && (await backfill?.run(signal)));
         }
-        await workDue(
-          assembly,
-          what === 'sync' ? 'sync' : assembly.sites.role === 'primary' ? 'hash' : 'verify',
-          signal,
-        )
+        await workDue(assembly, kind, signal)
       } finally {
         for (const stop of listening) stop()
       }

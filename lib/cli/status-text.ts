@@ -66,7 +66,7 @@ function replicationLines({ site, status }: ShownSite, nowMs: number): Line[] {
   if (site.primary) {
     return [
       { label: 'Last event ID', text: event(status.last_event_id, status.last_event_timestamp) },
-      ...(slots === null ? [] : [{ label: 'Replication slots in use', text: `${used} of ${slots}` }]),
+      ...(slots ? [{ label: 'Replication slots in use', text: `${used} of ${slots}` }] : []),
       ...common,
     ]
   }
@@ -79,8 +79,12 @@ function replicationLines({ site, status }: ShownSite, nowMs: number): Line[] {
       text: event(status.cursor_last_event_id, status.cursor_last_event_timestamp),
     },
     ...common,
-    ...(skew === null ? [] : [{ label: 'Clock ahead of the primary by', text: `${skew.toFixed(3)} seconds` }]),
+    ...(skew === null ? [] : [{ label: "Clock, against the primary's", text: skewText(skew) }]),
   ]
+}
+
+function skewText(seconds: number): string {
+  return `${Math.abs(seconds).toFixed(3)} seconds ${seconds < 0 ? 'behind' : 'ahead'}`
 }
 
 const PARTS = Object.freeze({
@@ -115,7 +119,12 @@ function progressLines({ status }: ShownSite, { names }: Pick<Replicable, 'names
   const within = (seconds: number | null) => (seconds === null ? 'more than four hours' : durationOrLess(seconds))
   return [
     ...(blobs + bytes > 0
-      ? [{ label: `${title} in the last 5 minutes`, text: `${blobs.toFixed(1)} a second, ${bytesOf(bytes)}/s` }]
+      ? [
+          {
+            label: `${title} in the last 5 minutes`,
+            text: `${blobs.toFixed(1)} a second${bytes > 0 ? `, ${bytesOf(bytes)}/s` : ''}`,
+          },
+        ]
       : []),
     ...(remaining ? [{ label: `${title} remaining`, text: `about ${durationOf(remaining)}` }] : []),
     ...(pending ? [{ label: `${title} still to come`, text: bytesOf(pending) }] : []),

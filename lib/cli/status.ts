@@ -46,7 +46,7 @@ async function show(cli: CommandLine, { assembly }: OpenSite, { site: name, json
         ...status,
       })),
     )
-  } else cli.print(shown.map((one) => statusText(one, { paint: cli.paint, nowMs })).join('\n'))
+  } else cli.print(shown.map((one) => statusText(one, { paint: cli.paint, nowMs })).join(''))
   return EXIT.ok
 }
 

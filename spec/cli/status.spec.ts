@@ -58,7 +58,7 @@ Replication Information
            Last event ID seen from primary: 90 (3 minutes ago)
                    Last event ID processed: 88 (2 hours ago)
                     Last status report was: 4 seconds ago
-             Clock ahead of the primary by: 0.012 seconds
+              Clock, against the primary's: 0.012 seconds ahead
 
 Replication Status
 --------------------------------------------
