@@ -82,7 +82,7 @@ export interface Geo {
   /**
    * Calls `listener` with what this process does from now on, once it is committed; what other processes of the site do, they
    * tell their own listeners. Returns what ends it. An exception in a listener is logged and goes no further; a listener that
-   * waits is not waited for.
+   * waits is not waited for. Names and fields: docs/events.md. Throws ConfigurationError `INVALID_OPTIONS` for another name.
    */
   on<Name extends GeoSignalName>(name: Name, listener: GeoListener<Name>): () => void
   /**

@@ -162,7 +162,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     verify: new Dispatcher(verifyingCopies, clock, logger),
   }
   const ending = (how: 'died' | 'stopped') =>
-    endingOf(how, sites.role === 'primary' ? onPrimary : onSecondary, byName, clock, logger)
+    endingOf(how, sites.role === 'primary' ? onPrimary : onSecondary, byName, clock, logger, signals)
   const writable = () => (sites.role === 'primary' ? main : tracking)
   const check = checkTables(databases, sites, replicables)
   const bulk = new BulkRuns({ replicables: byName, sites, writable, started: () => loops.wake('bulk') })

@@ -1,68 +1,9 @@
-import type { ErrorCode } from './errors.ts'
-import { messageOf } from './errors.ts'
+import { ConfigurationError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
+import { type GeoSignalName, type GeoSignals, SIGNALS } from './signal-catalogue.ts'
 
-/** What this process has done or seen, by name. Each is told once what it tells of is committed. */
-export interface GeoSignals {
-  /** On a secondary: an attempt to fetch the file of a record begins. */
-  'blob:started': {
-    readonly type: string
-    readonly id: string
-    /**
-     * At the first attempt after an event: seconds from the host's transaction on the primary until now, by the clocks of the two
-     * databases. Null otherwise.
-     */
-    readonly waitedSeconds: number | null
-  }
-  /** On a secondary: the file of a record is in its place and durable. */
-  'blob:synced': {
-    readonly type: string
-    readonly id: string
-    readonly key: string
-    readonly bytes: number
-    /** From the claim of its batch until now. */
-    readonly seconds: number
-    /** False where the file lay in its place already and was right. */
-    readonly fetched: boolean
-  }
-  /** On a secondary: a batch of blobs was asked of the primary, and what came of it is recorded. */
-  'transfer:ended': {
-    readonly type: string
-    readonly blobs: number
-    /** `refused`: the primary is away or asks for patience; `cut`: this process lost its lease or stops. */
-    readonly outcome: 'answered' | 'refused' | 'cut'
-    readonly seconds: number
-  }
-  /** The stored bytes are as recorded; on the primary: are recorded, or still as recorded. */
-  'blob:verified': {
-    readonly type: string
-    readonly id: string
-    readonly site: 'primary' | 'secondary'
-    /** From the claim of its batch until now. */
-    readonly seconds: number
-    /**
-     * On a secondary, the first time after an event: seconds from the host's transaction on the primary until now, by the
-     * clocks of the two databases. Null otherwise.
-     */
-    readonly lagSeconds: number | null
-  }
-  /** An attempt failed and will be repeated. */
-  'blob:failed': {
-    readonly type: string
-    readonly id: string
-    readonly during: 'sync' | 'verification' | 'removal'
-    readonly code: ErrorCode
-    readonly message: string
-    readonly retryInSeconds: number
-  }
-  /** On a secondary: the record is gone or out of scope, and so are its file and its registry row. */
-  'blob:removed': { readonly type: string; readonly id: string }
-  /** On a secondary: the primary cannot be reached or asks for patience; nothing is counted as failed meanwhile. */
-  'transfers:paused': { readonly code: ErrorCode; readonly message: string }
-  'transfers:resumed': { readonly code: ErrorCode }
-}
+export type { GeoSignalName, GeoSignals } from './signal-catalogue.ts'
 
-export type GeoSignalName = keyof GeoSignals
 export type GeoListener<Name extends GeoSignalName> = (told: GeoSignals[Name]) => unknown
 
 /** Tells whoever listens. What a listener throws, or rejects with, is logged and goes no further. */
@@ -74,18 +15,34 @@ export class Signals {
     this.#logger = logger
   }
 
-  /** Returns what ends the listening. */
+  /**
+   * Returns what ends the listening.
+   * @throws ConfigurationError `INVALID_OPTIONS` for a name that nothing is told under, or a listener that is no function
+   */
   on<Name extends GeoSignalName>(name: Name, listener: GeoListener<Name>): () => void {
+    if (!Object.hasOwn(SIGNALS, name)) {
+      const names = Object.keys(SIGNALS).join(', ')
+      throw new ConfigurationError(
+        'INVALID_OPTIONS',
+        `geo.on: nothing is told as ${JSON.stringify(name)}, but ${names}`,
+      )
+    }
+    if (typeof listener !== 'function')
+      throw new ConfigurationError('INVALID_OPTIONS', `geo.on: the listener of ${name} must be a function`)
     const listeners = this.#listeners.get(name) ?? new Set()
     this.#listeners.set(name, listeners.add(listener))
     return () => void listeners.delete(listener)
   }
 
   tell<Name extends GeoSignalName>(name: Name, told: GeoSignals[Name]): void {
-    for (const listener of this.#listeners.get(name) ?? []) {
+    const listeners = this.#listeners.get(name)
+    if (!listeners?.size) return
+    // A copy: who begins to listen meanwhile hears from the next time on.
+    for (const listener of [...listeners]) {
       try {
         const result = (listener as GeoListener<Name>)(told)
-        if (result instanceof Promise) result.catch((reason: unknown) => this.#complain(name, reason))
+        if (typeof (result as PromiseLike<unknown> | null | undefined)?.then === 'function')
+          Promise.resolve(result).catch((reason: unknown) => this.#complain(name, reason))
       } catch (reason) {
         this.#complain(name, reason)
       }

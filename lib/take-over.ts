@@ -4,6 +4,7 @@ import { backoffSeconds, type Clock } from './clock.ts'
 import type { EndedLease, EndLease } from './lease.ts'
 import type { LoggerLike } from './log.ts'
 import { giveBackRows, takeOverRows } from './registry/marks.ts'
+import type { Signals } from './signals.ts'
 import { SYNC_LEASE } from './sync/schedule.ts'
 import { logSyncMove, logVerificationMove } from './transition-log.ts'
 import type { VerificationTracker } from './verification/tracker.ts'
@@ -24,6 +25,7 @@ export function endingOf(
   replicables: ReadonlyMap<string, Replicable>,
   clock: Clock,
   logger: LoggerLike,
+  signals: Signals,
 ): EndLease {
   return async (trx: Knex.Transaction, { id, kind, replicableName, recordIds }: EndedLease) => {
     const replicable = replicables.get(replicableName ?? '')
@@ -34,10 +36,29 @@ export function endingOf(
       if (how === 'died') {
         const lost = await tracker.takeOver(trx, replicable, recordIds, retryInSeconds)
         logVerificationMove(trx, logger, tracker.tableOf(replicable), TAKEN_OVER, lost)
+        tellLost(trx, signals, 'verification', replicable, lost)
       } else await tracker.giveBack(trx, replicable, recordIds)
     } else if (kind === SYNC_LEASE && how === 'died') {
       const lost = await takeOverRows(trx, replicable, id, recordIds, retryInSeconds)
       logSyncMove(trx, logger, replicable, TAKEN_OVER, lost)
+      const ids = lost.map((row) => row.id)
+      tellLost(trx, signals, 'sync', replicable, ids)
     } else await giveBackRows(trx, replicable, id, recordIds)
   }
+}
+
+function tellLost(
+  trx: Knex.Transaction,
+  signals: Signals,
+  during: 'sync' | 'verification',
+  { name: type }: Replicable,
+  ids: readonly string[],
+): void {
+  const message = 'The process that worked on this blob stopped answering'
+  const tell = () => {
+    for (const id of ids)
+      signals.tell('blob:failed', { type, id, during, code: 'WORKER_LOST', message, retryInSeconds: null })
+  }
+  // What was rolled back is taken over again, and told then.
+  trx.executionPromise.then(tell, () => undefined)
 }

@@ -115,6 +115,7 @@ describe('A line of the log', () => {
       new Map([['widget', widgets]]),
       systemClock,
       site.logger,
+      site.parts.signals,
     )
     const lease = { id: LEASE, replicableName: 'widget', recordIds: ['1', '2'] }
     await tracking.transaction(async (trx) => {

@@ -5,6 +5,7 @@ import { alertRules } from './docs/alert-rules.ts'
 import { commandReference } from './docs/command-reference.ts'
 import { dashboard } from './docs/dashboard.ts'
 import { errorCodes } from './docs/error-codes.ts'
+import { eventsPage } from './docs/events.ts'
 import { metricsPage } from './docs/metrics.ts'
 import { restRoutes } from './docs/rest-routes.ts'
 import { statusFields } from './docs/status-fields.ts'
@@ -16,6 +17,7 @@ const GENERATED: Readonly<Record<string, () => string | Promise<string>>> = {
   'cli.md': commandReference,
   'dashboard.json': dashboard,
   'errors.md': errorCodes,
+  'events.md': eventsPage,
   'metrics.md': metricsPage,
   'rest.md': restRoutes,
   'status.md': statusFields,

@@ -90,7 +90,7 @@ describe.each(['widgets', 'gadgets'] as const)('No retry of %s that is due is lo
     await main('geo_leases').update({ expires_at: main.fn.now() })
     const byName = new Map(Object.values(types).map((type) => [type.name, type]))
     const tracker = primaryVerification(main, async () => undefined)
-    await endDeadLeases(main, endingOf('died', tracker, byName, new ManualClock(), logger))
+    await endDeadLeases(main, endingOf('died', tracker, byName, new ManualClock(), logger, new Signals(logger)))
     await changeState(main, types[name], id, { verification_retry_at: null })
     await workAll(processOf())
     expect(await stateNow(id)).toBe(V.succeeded)
