@@ -56,7 +56,7 @@ describe('a scope that is set, changed and cleared while both sites run', { time
   it('leave the primary informed of how far the secondary has read', async () => {
     const { main, tracking } = sites.databases
     await until(async () => {
-      const told = await main('geo_node_statuses').first()
+      const told = await main('geo_node_statuses').whereNotNull('cursor_xact_id').first()
       const read = await tracking('geo_event_cursors').first()
       return told !== undefined && told.cursor_xact_id === read.xact_id && told.cursor_event_id === read.event_id
     }, FOLLOWED_MS)
