@@ -18,8 +18,7 @@ import type { SyncWork } from './sync/schedule.ts'
 import type { TransferThreads } from './transfer/threads.ts'
 import type { ChecksumPool } from './verification/checksum.ts'
 import type { VerificationWork } from './verification/verify.ts'
-import type { Health } from './view/health.ts'
-import type { StatusGathering } from './view/status/gather.ts'
+import type { Viewing } from './viewing.ts'
 
 /** What costs time to open; whoever opens it closes it. */
 export interface Resources {
@@ -57,14 +56,10 @@ export interface Assembly {
   readonly retrieve: Router
   readonly status: Router
   readonly copies: Router
-  readonly probes: Router
-  readonly rest: Router
-  readonly metrics: Router
+  readonly viewing: Viewing
   readonly router: Router
   readonly reading: Reading
   readonly signals: Signals
-  readonly gathering: StatusGathering
-  health(): Promise<Health>
   /** Once the caller's transaction has ended, new files are hashed at once. */
   hashAfter(trx: Knex.Transaction): void
   /** As in the facade. */

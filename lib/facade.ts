@@ -138,9 +138,9 @@ export function facadeOf(assembly: Assembly): Geo {
       retrieve,
       copies: assembly.copies,
       status,
-      health: assembly.probes,
-      rest: assembly.rest,
-      metrics: assembly.metrics,
+      health: assembly.viewing.probes,
+      rest: assembly.viewing.rest,
+      metrics: assembly.viewing.metrics,
     }),
     start: assembly.start,
     drain: assembly.drain,
@@ -153,7 +153,7 @@ export function facadeOf(assembly: Assembly): Geo {
       return reading.serve(replicable as Replicable, options)
     },
     readOnly: reading.readOnly,
-    health: assembly.health,
+    health: assembly.viewing.health,
     status: () => statusOf(assembly),
     on<Name extends GeoSignalName>(name: Name, listener: GeoListener<Name>) {
       return assembly.signals.on(name, listener)

@@ -36,12 +36,7 @@ import { TransferThreads } from './transfer/threads.ts'
 import { ChecksumPool } from './verification/checksum.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
-import { isAllowedBy } from './view/authorize.ts'
-import { checkHealth } from './view/health.ts'
-import { openMetrics } from './view/metrics/metrics.ts'
-import { probesRouter } from './view/probes.ts'
-import { restRouter } from './view/rest/rest-router.ts'
-import { StatusGathering } from './view/status/gather.ts'
+import { openViewing } from './viewing.ts'
 import { periodicWork } from './work.ts'
 
 const MOST_THREADS = 4
@@ -166,38 +161,23 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const writable = () => (sites.role === 'primary' ? main : tracking)
   const check = checkTables(databases, sites, replicables)
   const bulk = new BulkRuns({ replicables: byName, sites, writable, started: () => loops.wake('bulk') })
-  // What people and machines look at is gathered in the background; nothing that is asked for is counted.
-  const transferRefusal = () => syncing.refusal
-  const watched = { main, tracking: databases.tracking, sites, stores, replicables, transferRefusal }
-  const healthSources = { ...watched, jobFailures: () => loops.failures }
-  const health = () => checkHealth(healthSources)
-  const gathering = new StatusGathering({
-    main,
-    tracking: databases.tracking,
-    sites,
-    replicables,
-    revision: settings.revision,
-    clock,
-    logger,
-    isEnabled: (replicable) => gate.replicationEnabled(replicable),
-    transferRefusal,
-    health: (gathered) => checkHealth(healthSources, gathered),
-    gathered: () => loops.wake('report-position'),
-  })
-  const rest = restRouter({
-    main,
-    databases,
-    sites,
+  const viewing = openViewing({
+    ...resources,
     settings,
-    encryptionKey: settings.encryptionKey,
-    clock,
-    logger,
-    isAllowed: isAllowedBy({ settings, logger }),
+    sites,
+    gate,
+    leases,
+    stores,
+    loops,
+    signals,
+    check,
+    transferRefusal: () => syncing.refusal,
+    isEnding: () => lifecycle.isEnding(),
   })
   const work = periodicWork({
     ...common,
     throughput,
-    gatherStatus: () => gathering.run(),
+    gatherStatus: () => viewing.gathering.run(),
     syncTimeoutMs: settings.syncTimeoutMs,
     verificationTimeoutMs: settings.verificationTimeoutMs,
     eventRetentionMs: settings.eventRetentionMs,
@@ -222,19 +202,9 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     // A rollback is the host's business; there is nothing to hash then.
     trx.executionPromise.then(wake, wake)
   }
-  const metrics = openMetrics({
-    databases,
-    sites,
-    settings,
-    logger,
-    signals,
-    transferRefusal,
-    leasesHeld: () => leases.heldCount,
-    pools: () => ({ transfer: transferThreads.load, checksum: checksums.load }),
-  })
   const lifecycle = lifecycleOf({
     resources,
-    closeMetrics: metrics.close,
+    closeViewing: viewing.close,
     reading,
     sites,
     leases,
@@ -249,14 +219,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     endStopped: (trx, lease) => ending('stopped')(trx, lease),
   })
 
-  const { isEnding } = lifecycle
-  const probes = probesRouter({ databases, sites, check, clock, isEnding })
-  router.use(probes)
-  router.use(metrics.router)
-  router.use(retrieve)
-  router.use(status)
-  router.use(copies)
-  router.use(rest)
+  for (const part of [viewing.probes, viewing.metrics, retrieve, status, copies, viewing.rest]) router.use(part)
 
   return Object.freeze({
     settings,
@@ -275,14 +238,10 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     retrieve,
     status,
     copies,
-    probes,
-    rest,
-    metrics: metrics.router,
+    viewing,
     router,
     reading,
     signals,
-    health,
-    gathering,
     hashAfter,
     ...lifecycle,
   })

@@ -22,7 +22,7 @@ export interface LifecycleContext {
   readonly resources: Resources
   readonly reading: Pick<Reading, 'close'>
   /** Tells a host's registry no more. */
-  closeMetrics(): void
+  closeViewing(): void
   readonly sites: SiteDirectory
   readonly leases: Leases
   readonly loops: JobLoops
@@ -68,7 +68,7 @@ export function lifecycleOf(context: LifecycleContext): Lifecycle {
   }
 
   async function stop(): Promise<void> {
-    context.closeMetrics()
+    context.closeViewing()
     const looped = loops.stop()
     const worked = Promise.all(dispatchers.map((dispatcher) => dispatcher.stop()))
     leases.cutAll()

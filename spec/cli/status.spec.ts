@@ -18,7 +18,7 @@ beforeAll(async () => {
     const state = id === 3 ? { state: 3, retry_count: 1 } : { state: 2, verification_state: 2 }
     await addRegistryRow(tracking, site.widgets, String(id), state)
   }
-  await site.assembly.gathering.gather()
+  await site.assembly.viewing.gathering.gather()
 })
 afterAll(() => site.close())
 

@@ -234,7 +234,7 @@ describe('geo wait', () => {
 
   it('on the primary goes by what the secondaries told after the last event', async () => {
     const report = async () => {
-      await sites.site.assembly.gathering.gather()
+      await sites.site.assembly.viewing.gathering.gather()
       await sites.site.run('report-position')
     }
     const missing = async () => JSON.parse((await onPrimary('wait', '--timeout', '0', '--json')).stdout).waitingFor

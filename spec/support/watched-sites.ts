@@ -90,10 +90,10 @@ export async function createWatchedSites(options: WatchedSitesOptions = {}): Pro
     url,
     async gatherAll() {
       await step(rome, 'throughput')
-      await rome.gathering.gather()
+      await rome.viewing.gathering.gather()
       await step(assembly, 'throughput')
       await databases.caughtUp()
-      await assembly.gathering.gather()
+      await assembly.viewing.gathering.gather()
       await report()
     },
     report,

@@ -13,15 +13,15 @@ beforeAll(async () => {
 afterAll(() => sites?.close())
 
 const codesOf = async (which: 'rome' | 'paris') => {
-  const health = await (which === 'rome' ? sites.rome.health() : sites.paris.assembly.health())
+  const health = await (which === 'rome' ? sites.rome.viewing.health() : sites.paris.assembly.viewing.health())
   return health.findings.map(({ code }) => code)
 }
 const messageOf = async (code: string) =>
-  (await sites.paris.assembly.health()).findings.find((finding) => finding.code === code)?.message
+  (await sites.paris.assembly.viewing.health()).findings.find((finding) => finding.code === code)?.message
 
 it('Two sites that work are healthy, and nothing is said of them', async () => {
-  expect(await sites.rome.health()).toEqual({ status: 'healthy', findings: [] })
-  expect(await sites.paris.assembly.health()).toEqual({ status: 'healthy', findings: [] })
+  expect(await sites.rome.viewing.health()).toEqual({ status: 'healthy', findings: [] })
+  expect(await sites.paris.assembly.viewing.health()).toEqual({ status: 'healthy', findings: [] })
 })
 
 describe('A secondary that is cut from its primary', () => {
@@ -36,8 +36,8 @@ describe('A secondary that is cut from its primary', () => {
     expect(await messageOf('SITE_OFFLINE')).toMatch(
       /^This site has not reported to the primary for 9\d seconds: .*ECONNREFUSED/,
     )
-    expect((await sites.paris.assembly.health()).status).toBe('unhealthy')
-    const { status, findings } = await sites.rome.health()
+    expect((await sites.paris.assembly.viewing.health()).status).toBe('unhealthy')
+    const { status, findings } = await sites.rome.viewing.health()
     expect(findings[0]?.message).toMatch(/^The primary has not heard of paris for 9\d seconds$/)
     expect(status, 'the primary itself is well').toBe('healthy')
     const told = await statusesOf(sites.rome, sites.rome.sites.all)
@@ -113,7 +113,9 @@ describe('The tracking database', () => {
       .del()
       .returning('*')
     await caughtUp()
-    const messages = (await sites.paris.assembly.health()).findings.map(({ code, message }) => `${code} ${message}`)
+    const messages = (await sites.paris.assembly.viewing.health()).findings.map(
+      ({ code, message }) => `${code} ${message}`,
+    )
     expect(messages).toEqual([
       expect.stringMatching(
         /^MIGRATIONS_PENDING The main database is at migration \d+_\w+, this version needs \d+_\w+; missing: \d+_create_geo_throughput$/,
@@ -152,7 +154,7 @@ it('Corrupt blobs of the primary are told of by number, from the gathering on', 
     .update({ ...failed, verification_failure: 'the disk is away' })
   expect(await codesOf('rome'), 'health counts nothing').toEqual([])
   await sites.gatherAll()
-  const { status, findings } = await sites.rome.health()
+  const { status, findings } = await sites.rome.viewing.health()
   expect(findings).toMatchObject([
     { code: 'CORRUPT_ON_PRIMARY', message: '1 of the widgets on the primary are not as recorded' },
   ])
@@ -164,7 +166,7 @@ it('Corrupt blobs of the primary are told of by number, from the gathering on', 
 
 it('A backlog that grows for ten minutes is told of as a hint, and no longer once it shrinks', async () => {
   const { tracking } = sites.paris.databases
-  const { gathering } = sites.paris.assembly
+  const { gathering } = sites.paris.assembly.viewing
   let added = 0
   const minute = async (rows: number) => {
     sites.paris.clock.advance(60_000)
@@ -175,7 +177,7 @@ it('A backlog that grows for ten minutes is told of as a hint, and no longer onc
   expect(await messageOf('FALLING_BEHIND')).toMatch(
     /^Blobs that wait for their first attempt have grown from \d+ to \d+/,
   )
-  expect((await sites.paris.assembly.health()).status).toBe('healthy')
+  expect((await sites.paris.assembly.viewing.health()).status).toBe('healthy')
   await tracking('widget_registry').del()
   await minute(0)
   expect(await codesOf('paris')).toEqual([])
@@ -185,7 +187,7 @@ it('A metrics job that does not get through is told of, but not by that job itse
   const { tracking } = sites.paris.databases
   await tracking.raw(`update geo_site_status set gathered_at = gathered_at - interval '11 minutes'`)
   expect(await messageOf('STATUS_OUTDATED')).toMatch(/gathered 11 minutes ago/)
-  await sites.paris.assembly.gathering.gather()
+  await sites.paris.assembly.viewing.gathering.gather()
   const { rows } = await tracking.raw(`select status ->> 'health' as health from geo_site_status`)
   expect(rows[0].health).toBe('Healthy')
   expect(await codesOf('paris')).toEqual([])
@@ -193,7 +195,8 @@ it('A metrics job that does not get through is told of, but not by that job itse
 
 it('Health runs few statements however many rows there are, and none that counts', async () => {
   const { tracking } = sites.paris.databases
-  const { databases, health } = sites.paris.assembly
+  const { databases, viewing } = sites.paris.assembly
+  const { health } = viewing
   const statements: string[] = []
   for (const db of [databases.main, databases.tracking])
     db?.on('query', ({ sql }: { sql: string }) => void statements.push(sql))

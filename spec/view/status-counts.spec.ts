@@ -160,7 +160,7 @@ describe('The twelve fields of a type are a count by hand', () => {
     )
     for (const flags of [[], ['widget'], ['gadget'], ['widget', 'gadget']]) {
       off = new Set(flags)
-      await assembly.gathering.gather()
+      await assembly.viewing.gathering.gather()
       const status = await statusOf(assembly)
       for (const { name, names } of [paris.widgets, paris.gadgets]) {
         const expected = Object.entries(off.has(name) ? none : on).map(([field, n]) => [`${names.plural}_${field}`, n])
@@ -187,7 +187,7 @@ it('Progress is what the rows and the last hour say: bytes, in flight, oldest, l
     { type: 'widget', kind: 'verified', blobs: 600, bytes: 0, lagCounts },
     { type: 'widget', kind: 'synced', blobs: 600, bytes: 36_000, lagCounts: null },
   ])
-  await assembly.gathering.gather()
+  await assembly.viewing.gathering.gather()
   const { widgets: progress } = (await statusOf(assembly)).progress
   expect(progress).toMatchObject({
     synced_bytes: 400,
@@ -233,12 +233,12 @@ it('A statement that is cancelled, as a timeout does, costs its numbers their fr
   const { assembly, databases, widgets } = paris
   const { tracking } = databases
   await addRegistryRow(tracking, widgets, '1', { state: S.synced, verification_state: V.succeeded, bytes: 1 })
-  await assembly.gathering.gather()
+  await assembly.viewing.gathering.gather()
   const before = await statusOf(assembly)
   let gathering: Promise<void> | undefined
   await tracking.transaction(async (trx) => {
     await trx.raw('lock table widget_registry in access exclusive mode')
-    gathering = assembly.gathering.gather()
+    gathering = assembly.viewing.gathering.gather()
     await until(async () => {
       const { rows } = await trx.raw(
         `select pg_cancel_backend(pid) from pg_stat_activity
@@ -257,7 +257,7 @@ it('A statement that is cancelled, as a timeout does, costs its numbers their fr
 
 it('A request for statuses sends a constant number of statements, and none that counts', async () => {
   const { main } = paris.databases
-  await rome.gathering.gather()
+  await rome.viewing.gathering.gather()
   const ask = () =>
     timedStatements([rome.databases.main], async () => {
       for (const path of ['/api/v4/geo_nodes', '/api/v4/geo_nodes/status'])

@@ -55,10 +55,10 @@ afterAll(async () => {
 
 async function gatherAll(): Promise<void> {
   await step(rome, 'throughput')
-  await rome.gathering.gather()
+  await rome.viewing.gathering.gather()
   await step(paris.assembly, 'throughput')
   await paris.databases.caughtUp()
-  await paris.assembly.gathering.gather()
+  await paris.assembly.viewing.gathering.gather()
   await paris.run('events')
   await step(paris.assembly, 'report-position')
   await paris.databases.caughtUp()
@@ -113,7 +113,7 @@ it('keeps the last value of a number that cannot be gathered, and names it', asy
   const { tracking } = paris.databases
   await gatherAll()
   await tracking.schema.renameTable('widget_registry', 'widget_registry_away')
-  await paris.assembly.gathering.gather()
+  await paris.assembly.viewing.gathering.gather()
   await tracking.schema.renameTable('widget_registry_away', 'widget_registry')
   const status = await facadeOf(paris.assembly).status()
   expect(status).toMatchObject({ widgets_synced_count: 1, gadgets_synced_count: 0 })

@@ -1,0 +1,103 @@
+import type { Router } from 'express'
+import type { StoreIdentities } from './blob/store-identity.ts'
+import type { Databases } from './databases.ts'
+import type { FeatureGate } from './feature.ts'
+import type { JobLoops } from './job-loop.ts'
+import type { Leases } from './lease.ts'
+import type { GeoSettings } from './options.ts'
+import type { Signals } from './signals.ts'
+import type { SiteDirectory } from './site.ts'
+import type { StartCheck } from './start-check.ts'
+import type { Refusal } from './transfer/refusal.ts'
+import type { TransferThreads } from './transfer/threads.ts'
+import type { ChecksumPool } from './verification/checksum.ts'
+import { isAllowedBy } from './view/authorize.ts'
+import { checkHealth, type Health } from './view/health.ts'
+import { openMetrics } from './view/metrics/metrics.ts'
+import { probesRouter } from './view/probes.ts'
+import { restRouter } from './view/rest/rest-router.ts'
+import { StatusGathering } from './view/status/gather.ts'
+
+export interface ViewingContext {
+  readonly settings: GeoSettings
+  readonly databases: Databases
+  readonly transferThreads: Pick<TransferThreads, 'load'>
+  readonly checksums: Pick<ChecksumPool, 'load'>
+  readonly sites: SiteDirectory
+  readonly gate: FeatureGate
+  readonly leases: Leases
+  readonly stores: StoreIdentities
+  readonly loops: JobLoops
+  readonly signals: Signals
+  readonly check: StartCheck
+  transferRefusal(): Refusal | null
+  /** Whether this process is going away. */
+  isEnding(): boolean
+}
+
+/** What people and machines look at. It is gathered in the background; nothing that is asked for is counted. */
+export interface Viewing {
+  health(): Promise<Health>
+  readonly gathering: StatusGathering
+  readonly rest: Router
+  readonly metrics: Router
+  readonly probes: Router
+  close(): void
+}
+
+export function openViewing(context: ViewingContext): Viewing {
+  const { settings, databases, sites, gate, leases, stores, loops, signals, transferRefusal } = context
+  const { main, tracking } = databases
+  const { replicables, clock, logger } = settings
+  const sources = {
+    main,
+    tracking,
+    sites,
+    stores,
+    replicables,
+    transferRefusal,
+    jobFailures: () => loops.failures,
+  }
+  const gathering = new StatusGathering({
+    main,
+    tracking,
+    sites,
+    replicables,
+    revision: settings.revision,
+    clock,
+    logger,
+    isEnabled: (replicable) => gate.replicationEnabled(replicable),
+    transferRefusal,
+    health: (gathered) => checkHealth(sources, gathered),
+    gathered: () => loops.wake('report-position'),
+  })
+  const rest = restRouter({
+    main,
+    databases,
+    sites,
+    settings,
+    encryptionKey: settings.encryptionKey,
+    clock,
+    logger,
+    isAllowed: isAllowedBy({ settings, logger }),
+  })
+  const metrics = openMetrics({
+    databases,
+    sites,
+    settings,
+    logger,
+    signals,
+    transferRefusal,
+    leasesHeld: () => leases.heldCount,
+    pools: () => ({ transfer: context.transferThreads.load, checksum: context.checksums.load }),
+  })
+  const { check, isEnding } = context
+  return Object.freeze({
+    health: () => checkHealth(sources),
+    gathering,
+    rest,
+    metrics: metrics.router,
+    probes: probesRouter({ databases, sites, check, clock, isEnding }),
+    close: metrics.close,
+  })
+}
