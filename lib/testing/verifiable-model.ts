@@ -27,7 +27,7 @@ export function aVerifiableModel({ describe, it, beforeEach }: TestRunner, { rep
       await make.row({ state: { verification_state: V.pending } })
       assertColumns(await stateOf(bench(), checksummed.id), { verification_state: V.succeeded })
       const counts = await countPrimary(main, primary.type, { enabled: true })
-      assert.deepEqual(counts, { total: 3, checksummed: 1, checksumFailed: 1 })
+      assert.deepEqual(counts, { total: 3, checksummed: 1, checksumFailed: 1, corrupt: 0 })
     })
 
     if (replicable.verificationState === 'separate') {

@@ -26,9 +26,9 @@ export function verificationCounters({ describe, it }: TestRunner, { bench }: Su
 
     it('are 0 without records, and null while verification is disabled', async () => {
       const { main, primary } = bench()
-      const none = { total: 0, checksummed: 0, checksumFailed: 0 }
+      const none = { total: 0, checksummed: 0, checksumFailed: 0, corrupt: 0 }
       assert.deepEqual(await countPrimary(main, primary.type, { enabled: true }), none)
-      const unknown = { total: null, checksummed: null, checksumFailed: null }
+      const unknown = { total: null, checksummed: null, checksumFailed: null, corrupt: null }
       assert.deepEqual(await countPrimary(main, primary.type, { enabled: false }), unknown)
     })
 
