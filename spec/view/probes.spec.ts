@@ -8,6 +8,7 @@ import { type DatabaseGate, gateTo } from '../support/database-gate.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addSites, ENCRYPTION_KEY } from '../support/fixture-rows.ts'
 import { type ShiftedClock, shiftedClock } from '../support/shifted-clock.ts'
+import { until } from '../support/until.ts'
 
 let databases: SpecDatabases
 let gate: DatabaseGate
@@ -74,7 +75,8 @@ it('A database that hangs makes it unready within seconds', async () => {
   expect((await ask('/healthz')).status).toBe(200)
   await gate.shut()
   await gate.open()
-  expect((await ask('/readyz')).status).toBe(200)
+  // What its pool still has of dead connections goes with the first that try them.
+  await until(async () => (await ask('/readyz')).status === 200)
 })
 
 it('Strangers who ask often are answered from one look at the databases', async () => {
