@@ -9,7 +9,7 @@ export default defineConfig({
     setupFiles: ['spec/support/leak-check.ts'],
     reporters: ['default', new ClosingLineReporter()],
     pool: 'forks',
-    maxWorkers: 2,
+    maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
   },
