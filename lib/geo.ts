@@ -143,6 +143,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     ...common,
     replica: main,
     tracking,
+    replicables,
     fetcher,
     threads: transferThreads,
     capacity: () => (sites.me?.enabled ? sites.me.filesMaxCapacity : 0),

@@ -13,6 +13,8 @@ import type { TransferThreads } from '../transfer/threads.ts'
 export interface DownloadContext {
   readonly replica: Knex
   readonly tracking: Knex
+  /** All declared types: some keep their files in the same folder. */
+  readonly replicables: readonly Replicable[]
   readonly leases: Leases
   readonly fetcher: Fetcher
   readonly threads: TransferThreads

@@ -11,8 +11,9 @@ import {
   type SyncedRow,
 } from '../registry/marks.ts'
 import { requestRemoval } from '../registry/removal.ts'
+import { wakeSharers } from '../registry/sharers.ts'
 import { traceDone } from '../tracing.ts'
-import { logSyncMove } from '../transition-log.ts'
+import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
 import type { FailedBlob, Findings, PresentBlob } from './findings.ts'
 
@@ -29,6 +30,15 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
     const outcome = await place(context, batch, findings)
     if (!outcome) return false
     const { synced, failed } = outcome
+    const sharing = context.replicables.filter(({ store }) => store.root === replicable.store.root)
+    const sharers = await wakeSharers(trx, replicable, sharing, received(synced, findings))
+    for (const [type, rows] of Map.groupBy(sharers, (row) => row.replicable)) {
+      for (const [from, moved] of Map.groupBy(rows, (row) => row.from)) {
+        const move = { method: 'wakeSharers', from, to: 'pending' } as const
+        const ids = moved.map((row) => row.id)
+        logVerificationMove(trx, logger, type.names.registryTable, move, ids)
+      }
+    }
     const succeeded = await markSynced(trx, replicable, lease.id, synced)
     logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
     const marked = new Set(succeeded.map((row) => row.id))
@@ -53,6 +63,12 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
   })
   if (!mine) await threads.discard(findings.received)
   else tellDownloads(context, batch, findings, mine)
+}
+
+/** Those that were fetched: what lay in its place already has replaced nothing. */
+function received(synced: readonly SyncedRow[], { present }: Findings): SyncedRow[] {
+  const there = new Set(present.map(({ id }) => id))
+  return synced.filter(({ id }) => !there.has(id))
 }
 
 /** Renames what has arrived. What is marked afterwards, besides what failed before; null where the lease has ended meanwhile. */

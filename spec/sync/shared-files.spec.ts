@@ -6,6 +6,7 @@ import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { defineReplicable, type LocalDiskOptions, localDisk } from '../../lib/index.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { TransferThreads } from '../../lib/transfer/threads.ts'
+import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { type AssembledSite, assembleSecondary } from '../support/assembled-site.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addRegistryRow, secondsFromNow, untyped } from '../support/fixture-rows.ts'
@@ -91,6 +92,20 @@ async function someoneWaits(): Promise<boolean> {
   )
   return rows.length > 0
 }
+
+describe('A row whose file is replaced by the copy of another', () => {
+  it.each([V.succeeded, V.started])('is hashed again, from verification state %i', async (state) => {
+    const { tracking } = databases
+    const judged = { state: SYNC_STATE.synced, blob_key: KEY, verification_state: state }
+    await addRegistryRow(tracking, untyped(site.replicables.widgets), GONE, judged)
+    await addRegistryRow(tracking, untyped(site.replicables.widgets), '998', { ...judged, blob_key: 'another' })
+    const id = await addWantedWidget(databases, site, { key: KEY })
+    await syncOnce(site)
+    expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.synced })
+    expect(await widgetRow(databases, site, GONE)).toMatchObject({ verification_state: V.pending })
+    expect(await widgetRow(databases, site, '998')).toMatchObject({ verification_state: state })
+  })
+})
 
 describe('Rows that share a file keep it until the last is gone', () => {
   it('also while one is removed at the moment at which another has just got the file', async () => {
