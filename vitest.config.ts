@@ -1,5 +1,6 @@
 import { defineConfig } from 'vitest/config'
 import { ClosingLineReporter } from './spec/support/closing-line-reporter.ts'
+import { LongestFirst } from './spec/support/longest-first.ts'
 
 export default defineConfig({
   test: {
@@ -9,6 +10,7 @@ export default defineConfig({
     setupFiles: ['spec/support/leak-check.ts'],
     reporters: ['default', new ClosingLineReporter()],
     pool: 'forks',
+    sequence: { sequencer: LongestFirst },
     maxWorkers: 3,
     testTimeout: 30_000,
     hookTimeout: 60_000,
