@@ -25,6 +25,14 @@ export interface Databases {
   close(patienceMs: number): Promise<void>
 }
 
+/** Where a site of that role renews its leases: in the database that it writes, whatever else is configured. */
+export function heartbeatOf(
+  { mainHeartbeat, trackingHeartbeat }: Pick<Databases, 'mainHeartbeat' | 'trackingHeartbeat'>,
+  role: 'primary' | 'secondary' | 'unknown',
+): Knex {
+  return role === 'primary' ? mainHeartbeat : (trackingHeartbeat ?? mainHeartbeat)
+}
+
 export function openDatabases(mainDb: Knex, trackingDb: Knex | null, logger: LoggerLike, clock: Clock): Databases {
   const pools: OwnPool[] = []
   const open = (host: Knex, max: number): Knex => {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Assembly } from './assembly.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { chosenTypes } from './chosen-types.ts'
+import { heartbeatOf } from './databases.ts'
 import { GeoError } from './errors.ts'
 import { whileRenewing } from './renewal.ts'
 import { parseSampleSize } from './verification/draw.ts'
@@ -51,8 +52,7 @@ export async function verifySample(
   await sites.ensureFresh()
   const onPrimary = sites.requireMe().primary
   const replicables = chosenTypes(assembly, types)
-  const heartbeatDb = onPrimary ? databases.mainHeartbeat : (databases.trackingHeartbeat ?? databases.mainHeartbeat)
-  return whileRenewing(leases, heartbeatDb, settings, async () => {
+  return whileRenewing(leases, heartbeatOf(databases, sites.role), settings, async () => {
     const results: SampleResult[] = []
     for (const replicable of replicables) {
       const work = onPrimary ? sources.hash : sources.verify

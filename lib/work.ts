@@ -4,7 +4,7 @@ import type { CurrentSelection } from './blob/selective-sync.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
 import { type Clock, unlessAborted } from './clock.ts'
-import type { Databases } from './databases.ts'
+import { type Databases, heartbeatOf } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { followEvents } from './event/follow.ts'
 import { pruneEvents } from './event/prune.ts'
@@ -124,9 +124,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
       return false
     },
     async heartbeat() {
-      await leases.heartbeat(
-        onPrimary() ? databases.mainHeartbeat : (databases.trackingHeartbeat ?? databases.mainHeartbeat),
-      )
+      await leases.heartbeat(heartbeatOf(databases, sites.role))
       return false
     },
     async cutExpiring() {

@@ -1,5 +1,6 @@
 import type { BulkRun } from '../bulk/bulk-run.ts'
 import type { BulkRequest } from '../bulk/request.ts'
+import { heartbeatOf } from '../databases.ts'
 import { whileRenewing } from '../renewal.ts'
 import { durationOf, grouped } from '../view/quantities.ts'
 import type { CommandLine, OpenSite } from './command-line.ts'
@@ -11,9 +12,9 @@ const LOOK_EVERY_MS = 250
  * Ctrl-C cancels the run that is being followed and begins no other.
  */
 export function runToEnd(cli: CommandLine, site: OpenSite, requests: readonly BulkRequest[]): Promise<BulkRun[]> {
-  const { databases, leases, settings } = site.assembly
+  const { databases, leases, settings, sites } = site.assembly
   return cli.untilInterrupted((signal) =>
-    whileRenewing(leases, databases.trackingHeartbeat ?? databases.mainHeartbeat, settings, async () => {
+    whileRenewing(leases, heartbeatOf(databases, sites.role), settings, async () => {
       const ended: BulkRun[] = []
       for (const request of requests) {
         if (signal.aborted) break

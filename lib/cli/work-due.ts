@@ -1,4 +1,5 @@
 import type { Assembly } from '../assembly.ts'
+import { heartbeatOf } from '../databases.ts'
 import type { FeaturesLike } from '../feature.ts'
 import type { GeoSettings } from '../options.ts'
 import { whileRenewing } from '../renewal.ts'
@@ -28,10 +29,9 @@ export async function workDue(
   kind: 'sync' | 'verify' | 'hash',
   signal: AbortSignal,
 ): Promise<void> {
-  const { databases, leases, settings, jobs } = assembly
+  const { databases, leases, settings, sites, jobs } = assembly
   const dispatcher = assembly.dispatchers[kind]
-  const heartbeatDb = databases.trackingHeartbeat ?? databases.mainHeartbeat
-  await whileRenewing(leases, heartbeatDb, settings, async () => {
+  await whileRenewing(leases, heartbeatOf(databases, sites.role), settings, async () => {
     let wake: () => void = () => undefined
     for (;;) {
       const woken = new AbortController()
