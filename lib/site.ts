@@ -43,7 +43,7 @@ export class SiteDirectory {
   }
 
   get me(): Site | null {
-    return this.#sites.find((site) => site.name.toLowerCase() === this.siteName.toLowerCase()) ?? null
+    return this.byName(this.siteName)
   }
 
   get role(): Role {
@@ -63,6 +63,11 @@ export class SiteDirectory {
   /** The names of all enabled sites. */
   get enabledNames(): readonly string[] {
     return this.#sites.filter((site) => site.enabled).map((site) => site.name)
+  }
+
+  /** Names are the same whatever their case, as in geo_nodes. */
+  byName(name: string): Site | null {
+    return this.#sites.find((site) => site.name.toLowerCase() === name.toLowerCase()) ?? null
   }
 
   byAccessKey(accessKey: string): Site | null {

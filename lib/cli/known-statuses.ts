@@ -18,7 +18,7 @@ export async function knownStatuses(assembly: Assembly, name: string | undefined
 
 function wantedSites({ sites }: Assembly, name: string | undefined): readonly Site[] {
   if (name === undefined) return sites.requireMe().primary ? sites.all : [sites.requireMe()]
-  const site = sites.all.find((one) => one.name.toLowerCase() === name.toLowerCase())
+  const site = sites.byName(name)
   if (!site) throw new GeoError('SITE_UNKNOWN', `No site is named "${name}" in geo_nodes`)
   return [site]
 }

@@ -51,7 +51,7 @@ async function steer(assembly: Assembly, name: string | undefined, enabled: bool
     if (name === undefined) throw new GeoError('INVALID_REQUEST', 'Name the secondary with --site')
     return (await updateSite(databases.main, name, { enabled })).name
   }
-  if (name !== undefined && name.toLowerCase() !== me.name.toLowerCase()) {
+  if (name !== undefined && sites.byName(name) !== me) {
     throw new GeoError('NOT_PRIMARY', 'A secondary may pause only itself')
   }
   await askToBeEnabled({ sites, threads: repairContext.threads, clock: settings.clock }, enabled)

@@ -74,7 +74,7 @@ async function missingNow(assembly: Assembly, { type, site: name }: WaitOptions)
   await sites.ensureFresh()
   const replicables = chosenTypes(assembly, type)
   if (!sites.requireMe().primary) {
-    if (name !== undefined && name.toLowerCase() !== sites.siteName.toLowerCase()) {
+    if (name !== undefined && sites.byName(name) !== sites.me) {
       throw new GeoError('NOT_PRIMARY', 'Only the primary knows how far other sites are')
     }
     return missingHere(assembly, replicables)
@@ -83,7 +83,7 @@ async function missingNow(assembly: Assembly, { type, site: name }: WaitOptions)
   const wanted =
     name === undefined
       ? secondaries.filter(({ enabled }) => enabled)
-      : secondaries.filter((site) => site.name.toLowerCase() === name.toLowerCase())
+      : secondaries.filter((site) => site === sites.byName(name))
   if (wanted.length === 0) throw new GeoError('SITE_UNKNOWN', `There is no secondary ${name ?? 'that is enabled'}`)
   return missingElsewhere(assembly, wanted, replicables)
 }
