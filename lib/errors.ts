@@ -140,6 +140,11 @@ export function isErrorCode(code: unknown): code is ErrorCode {
   return typeof code === 'string' && Object.hasOwn(ERROR_CODES, code)
 }
 
+/** The code that stands in front of a message, as failures on the primary are kept; null where none does. */
+export function codeInFrontOf(message: string): string | null {
+  return /^([A-Z][A-Z_]+): /.exec(message)?.[1] ?? null
+}
+
 /** An error with a stable code. `message` says what happened and to what, `advice` what to do, `cause` what was underneath. */
 export class GeoError extends Error {
   override readonly name: string = 'GeoError'

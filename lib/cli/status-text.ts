@@ -1,6 +1,6 @@
 import type { Replicable } from '../blob/replicable.ts'
 import type { Site } from '../site-table.ts'
-import { bytesOf, durationOf } from '../view/quantities.ts'
+import { apartOf, bytesOf, durationOf } from '../view/quantities.ts'
 import type { SiteStatus } from '../view/status/fields.ts'
 import type { Paint } from './paint.ts'
 
@@ -79,12 +79,8 @@ function replicationLines({ site, status }: ShownSite, nowMs: number): Line[] {
       text: event(status.cursor_last_event_id, status.cursor_last_event_timestamp),
     },
     ...common,
-    ...(skew === null ? [] : [{ label: "Clock, against the primary's", text: skewText(skew) }]),
+    ...(skew === null ? [] : [{ label: "Clock, against the primary's", text: apartOf(skew) }]),
   ]
-}
-
-function skewText(seconds: number): string {
-  return `${Math.abs(seconds).toFixed(3)} seconds ${seconds < 0 ? 'behind' : 'ahead'}`
 }
 
 const PARTS = Object.freeze({

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
-import { ERROR_CODES, type ErrorCode, GeoError, isErrorCode, messageOf } from '../errors.ts'
+import { codeInFrontOf, ERROR_CODES, type ErrorCode, GeoError, isErrorCode, messageOf } from '../errors.ts'
 import { type LoggedEvent, newestEventsOf } from '../event/record-events.ts'
 import type { FeatureGate } from '../feature.ts'
 import { type LeaseState, leaseState } from '../lease.ts'
@@ -100,7 +100,7 @@ function failureOf(copy: CopyRecord | null, primary: PrimaryRecord | null, onPri
   const message = onPrimary ? primary?.failure : (copy?.syncFailure ?? copy?.verificationFailure)
   if (!message) return null
   // The primary keeps the code in front of the message.
-  const code = copy?.errorCode ?? /^([A-Z][A-Z_]+): /.exec(message)?.[1] ?? null
+  const code = copy?.errorCode ?? codeInFrontOf(message)
   return { code, message, advice: isErrorCode(code) ? ERROR_CODES[code][1] : null }
 }
 

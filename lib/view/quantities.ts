@@ -20,6 +20,11 @@ export function grouped(count: number): string {
   return count.toLocaleString('en')
 }
 
+/** How far a clock is from another: `0.009 seconds behind`; above zero it is ahead. */
+export function apartOf(seconds: number): string {
+  return `${Math.abs(seconds).toFixed(3)} seconds ${seconds < 0 ? 'behind' : 'ahead'}`
+}
+
 const BYTE_UNITS = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']
 
 /** `3.4 MiB` */

@@ -1,6 +1,7 @@
 import { type ErrorCode, GeoError } from '../../errors.ts'
 import { clusterIdentity, loadCursor } from '../../event/cursor.ts'
 import { reportStatus } from '../../transfer/report.ts'
+import { apartOf } from '../quantities.ts'
 import { type Check, noBy, type Outcome, skipped, yes } from './outcome.ts'
 import type { CheckSources } from './sources.ts'
 
@@ -39,7 +40,7 @@ export function connectionChecks(sources: CheckSources): Check[] {
       name: "This machine's clock agrees with that of the primary",
       async ask(): Promise<Outcome> {
         if (skewMs === null) return skipped('The primary did not tell its time')
-        const apart = `${Math.abs(skewMs / 1000).toFixed(3)} seconds ${skewMs < 0 ? 'behind' : 'ahead'}`
+        const apart = apartOf(skewMs / 1000)
         return Math.abs(skewMs) <= MOST_SKEW_MS ? yes(apart) : noBy('CLOCK_SKEW', apart)
       },
     },
