@@ -117,3 +117,8 @@ export function parseRecordId(replicable: Replicable, id: string): string | null
   const value = BigInt(id)
   return value >= -BIGINT_LIMIT && value < BIGINT_LIMIT ? value.toString() : null
 }
+
+/** The types, this one among them, whose files lie in the same folder. */
+export function sharingStore(replicables: readonly Replicable[], { store }: Replicable): Replicable[] {
+  return replicables.filter((other) => other.store.root === store.root)
+}

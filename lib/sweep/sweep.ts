@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import { namedKeys } from '../blob/named-keys.ts'
-import type { Replicable } from '../blob/replicable.ts'
+import { type Replicable, sharingStore } from '../blob/replicable.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import { noteSwept, storesToSweep, typesInStoreOf } from '../blob/store-table.ts'
@@ -85,7 +85,7 @@ export class Sweep {
     const due = await storesToSweep(writable(), siteName, everyMs)
     for (const first of replicables.filter(({ name }) => due.includes(name))) {
       const { root } = first.store
-      const sharing = replicables.filter(({ store }) => store.root === root)
+      const sharing = sharingStore(replicables, first)
       if (!(await this.#areMounted(sharing))) continue
       const names = sharing.map(({ name }) => name)
       const strangers = (await typesInStoreOf(writable(), siteName, first.name)).filter((name) => !names.includes(name))

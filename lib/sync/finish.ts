@@ -1,4 +1,4 @@
-import type { Replicable } from '../blob/replicable.ts'
+import { type Replicable, sharingStore } from '../blob/replicable.ts'
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
 import { lockForPlacing } from '../registry/file-lock.ts'
 import {
@@ -30,7 +30,7 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
     const outcome = await place(context, batch, findings)
     if (!outcome) return false
     const { synced, failed } = outcome
-    const sharing = context.replicables.filter(({ store }) => store.root === replicable.store.root)
+    const sharing = sharingStore(context.replicables, replicable)
     const sharers = await wakeSharers(trx, replicable, sharing, received(synced, findings))
     for (const [type, rows] of Map.groupBy(sharers, (row) => row.replicable)) {
       for (const [from, moved] of Map.groupBy(rows, (row) => row.from)) {

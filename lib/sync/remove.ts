@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import { failureOf } from '../blob/disk-failure.ts'
-import type { Replicable } from '../blob/replicable.ts'
+import { type Replicable, sharingStore } from '../blob/replicable.ts'
 import { scopeProblem } from '../blob/scope.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { wantedIds } from '../blob/source.ts'
@@ -90,7 +90,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
         await lockForRemoving(trx)
         const done: string[] = []
         const going = await this.#withoutReturned(trx, replicable, rows)
-        const inUse = await keysInUse(trx, this.#sharing(replicable), keysOf(going), lease.id)
+        const inUse = await keysInUse(trx, sharingStore(this.#context.replicables, replicable), keysOf(going), lease.id)
         for (const row of going) {
           if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row.id)
         }
@@ -118,11 +118,6 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     const returned = whole.length > 0 ? await wantedIds(replica, replicable, whole, selection()) : []
     if (returned.length > 0) logReturned(trx, logger, replicable, await cancelRemovals(trx, replicable, returned))
     return rows.map((row) => (returned.includes(row.id) ? { ...row, whole: false } : row))
-  }
-
-  /** The types whose files lie in the same folder. */
-  #sharing(replicable: Replicable): Replicable[] {
-    return this.#context.replicables.filter((other) => other.store.root === replicable.store.root)
   }
 
   async #removeFiles(
