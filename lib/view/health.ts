@@ -49,10 +49,8 @@ export async function checkHealth(sources: HealthSources, gathered: GatheredStat
       if (!sites.primary) findings.push(finding('PRIMARY_UNKNOWN', 'No site is marked as the primary'))
       if (tracking) findings.push(...(await checkMigrations(tracking, 'tracking')))
       findings.push(...(await checkTracking(tracking, me)))
-    }
-    if (me && role === 'secondary' && tracking) {
-      findings.push(...(await checkCursor(main, tracking)))
-      findings.push(...(await checkScopes({ main, tracking, replicables }, me.selectiveSync)))
+      if (tracking) findings.push(...(await checkCursor(main, tracking)))
+      if (tracking) findings.push(...(await checkScopes({ main, tracking, replicables }, me.selectiveSync)))
     }
     findings.push(...(await checkReported(main, tracking, sites, gathered)))
     findings.push(...(await checkStores(sources)))
