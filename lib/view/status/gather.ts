@@ -12,7 +12,7 @@ import { type Backlog, followBacklog, parseBacklog } from '../backlog.ts'
 import type { Health } from '../health.ts'
 import { cursorStatus, eventStatus, lagStatus, slotStatus } from './database-status.ts'
 import type { TypeProgress } from './fields.ts'
-import { primaryTypeStatus, secondaryTypeStatus } from './type-status.ts'
+import { COUNTS, NOT_GATHERED, primaryTypeStatus, secondaryTypeStatus } from './type-status.ts'
 
 export interface GatherContext {
   readonly main: Knex
@@ -111,15 +111,17 @@ export class StatusGathering {
     for (const replicable of replicables) {
       const { plural } = replicable.names
       const ratesOf = (kind: Rates['kind']) => rates.find((rate) => rate.type === replicable.name && rate.kind === kind)
-      const names = Object.keys(before).filter((name) => name.startsWith(`${plural}_`))
-      await part(plural, [...names, `progress.${plural}`], async () => {
-        const gathered = await typeStatus(writable, replicable, isEnabled(replicable), ratesOf)
-        progress[plural] = gathered.progress
-        return gathered.fields
-      })
-      const earlier = beforeProgress[plural]
-      if (!progress[plural] && earlier) progress[plural] = earlier
-      delete fields[`progress.${plural}`]
+      progress[plural] = beforeProgress[plural] ?? NOT_GATHERED
+      await part(
+        plural,
+        COUNTS.map((name) => `${plural}_${name}`),
+        async () => {
+          const gathered = await typeStatus(writable, replicable, isEnabled(replicable), ratesOf)
+          progress[plural] = gathered.progress
+          return gathered.fields
+        },
+      )
+      if (outdated.includes(`${plural}_count`)) outdated.push(`progress.${plural}`)
     }
     const gathered = {
       progress,
