@@ -1,6 +1,6 @@
 import { runInNewContext } from 'node:vm'
 import { afterAll, beforeAll, describe, expect, expectTypeOf, it } from 'vitest'
-import { endDeadLeases } from '../lib/lease.ts'
+import { endDeadLeases } from '../lib/other-leases.ts'
 import { SYNC_STATE as S } from '../lib/registry/sync-state.ts'
 import type { SIGNALS } from '../lib/signal-catalogue.ts'
 import { type GeoSignalName, type GeoSignals, Signals } from '../lib/signals.ts'

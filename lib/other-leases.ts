@@ -1,0 +1,71 @@
+import type { Knex } from 'knex'
+import { run } from './databases.ts'
+
+/** Leases as others see them: of processes that died, that stop, or that work a blob somebody asks about. */
+
+/** A lease that has ended without the end of its work, and the records it was for. */
+export interface EndedLease {
+  readonly id: string
+  readonly kind: string
+  readonly replicableName: string | null
+  readonly recordIds: readonly string[]
+}
+
+/** Gives back a holder's leases on periodic jobs, which have no records: another process does the jobs from now on. */
+export async function endJobLeasesOf(db: Knex, holder: string): Promise<void> {
+  await run(db, 'delete from geo_leases where holder = ? and replicable_name is null', [holder])
+}
+
+export type EndLease = (trx: Knex.Transaction, lease: EndedLease) => Promise<void>
+
+const LEASES_AT_ONCE = 20
+
+async function endLeases(db: Knex, condition: string, binding: string[], end: EndLease): Promise<number> {
+  return db.transaction(async (trx) => {
+    const { rows } = await run<{ rows: EndedLease[] }>(
+      trx,
+      // Not "in (select …)": a plan that asks it twice would lock, and end, more than the limit.
+      `with ended as materialized (
+         select id as lease_id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE} for update skip locked
+       ) delete from geo_leases using ended where id = lease_id returning id::text as "id", kind, replicable_name as "replicableName", record_ids as "recordIds"`,
+      binding,
+    )
+    for (const lease of rows) await end(trx, lease)
+    return rows.length
+  })
+}
+
+/**
+ * Ends up to 20 leases that were not renewed: their processes died, stopped or lost the database. What each was for is given
+ * to `end` in the same transaction. A lease whose holder is committing its work at this moment is locked and skipped.
+ */
+export function endDeadLeases(db: Knex, end: EndLease): Promise<number> {
+  return endLeases(db, 'expires_at <= clock_timestamp()', [], end)
+}
+
+/** Gives back all leases of a holder that stops. */
+export async function endLeasesOf(db: Knex, holder: string, end: EndLease): Promise<void> {
+  while ((await endLeases(db, 'holder = ?', [holder], end)) === LEASES_AT_ONCE);
+}
+
+/** A lease as others see it. */
+export interface LeaseState {
+  readonly id: string
+  readonly kind: string
+  readonly holder: string
+  readonly heldSeconds: number
+  /** Below zero: it has ended, and what it was for is about to be taken up by another. */
+  readonly secondsLeft: number
+}
+
+export async function leaseState(db: Knex, id: string): Promise<LeaseState | null> {
+  const { rows } = await run<{ rows: LeaseState[] }>(
+    db,
+    `select id::text as "id", kind, holder::text as "holder",
+       extract(epoch from clock_timestamp() - acquired_at)::float8 as "heldSeconds",
+       extract(epoch from expires_at - clock_timestamp())::float8 as "secondsLeft"
+     from geo_leases where id = ?`,
+    [id],
+  )
+  return rows[0] ?? null
+}
