@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
-import { ClosingLineReporter } from './spec/support/closing-line-reporter.ts'
-import { LongestFirst } from './spec/support/longest-first.ts'
+import { ClosingLineReporter } from './support/closing-line-reporter.ts'
+import { LongestFirst } from './support/longest-first.ts'
 
 export default defineConfig({
   test: {

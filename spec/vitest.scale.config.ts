@@ -1,6 +1,6 @@
 import { defineConfig } from 'vitest/config'
-import { SITE_ARGUMENTS } from './fixtures/widget-app/site-arguments.ts'
-import { ClosingLineReporter } from './spec/support/closing-line-reporter.ts'
+import { SITE_ARGUMENTS } from '../fixtures/widget-app/site-arguments.ts'
+import { ClosingLineReporter } from './support/closing-line-reporter.ts'
 
 const HALF_HOUR_MS = 30 * 60_000
 
