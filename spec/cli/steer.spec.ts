@@ -244,7 +244,7 @@ describe('geo wait', () => {
 
     await sites.addWidget('four', 'fourth')
     expect(await missing()).toEqual(['paris: events are still to be read'])
-    await sites.site.hear()
+    await sites.site.hearInTurn()
     sites.site.clock.advance(31_000)
     await sites.site.run('report-position')
     expect(await missing()).toEqual(['paris: has not counted since it read the last event'])

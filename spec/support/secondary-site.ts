@@ -31,6 +31,8 @@ export interface SecondarySite {
   run(job: string): Promise<void>
   /** Runs the job that follows the events until it has heard of all that were published. */
   hear(): Promise<void>
+  /** The same, and until none of them waits for its turn any more: the position is behind the last. */
+  hearInTurn(): Promise<void>
   /** Changes the settings of the site, as an operator would on the primary, and lets this process see it. */
   update(change: Parameters<Geo['sites']['update']>[1]): Promise<void>
   close(): Promise<void>
@@ -99,6 +101,11 @@ export async function createSecondarySite({ declare, ...options }: SecondarySite
       until(async () => {
         await run('events')
         return allHeard()
+      }),
+    hearInTurn: () =>
+      until(async () => {
+        await run('events')
+        return (await allHeard()) && !(await databases.tracking('geo_early_events').first())
       }),
     async update(change) {
       await primary.sites.update(SECONDARY_NAME, change)

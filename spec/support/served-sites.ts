@@ -80,7 +80,7 @@ export async function serveSites(): Promise<ServedSites> {
       return id
     },
     async settle() {
-      await site.hear()
+      await site.hearInTurn()
       await settle(site.assembly, ['events', 'reconcile', 'sync', 'remove', 'verify', 'bulk'])
     },
     async close() {
