@@ -76,14 +76,22 @@ export async function readSettledEvents(db: Knex, after: EventPosition, limit: n
   return rows
 }
 
-/** Committed events past the horizon: an older transaction is still open, and may yet write before them. */
-export async function readEarlyEvents(db: Knex, excludeIds: readonly string[], limit: number): Promise<GeoEvent[]> {
+/**
+ * Committed events after a position whose turn has not come: an older transaction is still open, and may yet write before
+ * them. What has come to its turn since the settled events were read is among them, or it would wait for the next look.
+ */
+export async function readEarlyEvents(
+  db: Knex,
+  after: EventPosition,
+  excludeIds: readonly string[],
+  limit: number,
+): Promise<GeoEvent[]> {
   const { rows } = await run<{ rows: GeoEvent[] }>(
     db,
     `select ${EVENT_COLUMNS} from geo_events
-     where xact_id >= pg_snapshot_xmin(pg_current_snapshot()) and id <> all(?::bigint[])
+     where (xact_id, id) > (?::xid8, ?::bigint) and id <> all(?::bigint[])
      order by geo_events.xact_id, geo_events.id limit ?`,
-    [excludeIds, limit],
+    [after.xactId, after.eventId, excludeIds, limit],
   )
   return rows
 }

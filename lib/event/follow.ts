@@ -57,7 +57,7 @@ export async function followEvents(context: FollowContext): Promise<Followed> {
   const known = await earlyIds(tracking)
   const nothing = { consumed: NOTHING, more: false, early: known.length }
   if (known.length >= LONGEST_EARLY_LIST) return nothing
-  const early = await bounded(replica, (trx) => readEarlyEvents(trx, known, EVENTS_PER_BATCH))
+  const early = await bounded(replica, (trx) => readEarlyEvents(trx, cursor, known, EVENTS_PER_BATCH))
   if (early.length === 0) return nothing
   const consumed = await tracking.transaction(async (trx) => {
     await rememberEarly(trx, early)

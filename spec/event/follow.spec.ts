@@ -4,7 +4,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { defineReplicable } from '../../lib/blob/replicable.ts'
 import { loadCursor } from '../../lib/event/cursor.ts'
-import { type EventName, insertEvents } from '../../lib/event/event-log.ts'
+import { type EventName, insertEvents, readEarlyEvents } from '../../lib/event/event-log.ts'
 import { type Followed, followEvents } from '../../lib/event/follow.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
@@ -173,6 +173,19 @@ describe('Transactions that commit in another order than that of their events', 
     expect(await registeredIds(tracking, widgets)).toEqual([quickId])
     expect(await earlyCount()).toBe(0)
   })
+})
+
+it('An event whose turn comes between the two looks at the log is in the second', async () => {
+  const { main, standby } = databases
+  await started()
+  const before = await loadCursor(databases.tracking, SITE)
+  if (!before) throw new Error('A site that has started has a position')
+  await publish(main, 'widget', 'created', await addHostRow(main, widgets))
+  await passed()
+  const [event, ...others] = await readEarlyEvents(standby, before, [], 10)
+  expect(event).toMatchObject({ eventName: 'created' })
+  expect(others).toEqual([])
+  expect(await readEarlyEvents(standby, before, [String(event?.id)], 10)).toEqual([])
 })
 
 describe('The first start', () => {
