@@ -18,12 +18,12 @@ const LONGEST_RETRY_S = 5 * HOUR_S
 const REVERIFICATION_S = 8 * DAY_S
 const MOST_ROUNDS = 4
 
-/** All that events alone bring about. */
+/** All that events alone bring about, but for the verification of copies: its mismatches would mend what an event should have. */
 export async function settleByEvents(model: Model, world: World): Promise<void> {
   await calm(model, world)
   await world.pass(A_WHILE_S)
   await world.primary.settle(HASHING)
-  await world.secondary.settle(JOBS_BUT_RECONCILIATION)
+  await world.secondary.settle(JOBS_BY_EVENTS)
 }
 
 /** All is calm again: nothing fails any more, what is due comes due, every file is hashed on both sites. */
@@ -46,17 +46,7 @@ export async function settleBoth(model: Model, world: World): Promise<void> {
 const HASHING = ['end-dead-leases', 'bulk', 'backfill-states', 'verify-primary']
 const FETCHING = ['end-dead-leases', 'events', 'reconcile', 'bulk', 'sync', 'remove', 'verify']
 
-const JOBS_BUT_RECONCILIATION = [
-  'sites',
-  'heartbeat',
-  'cut-expiring',
-  'end-dead-leases',
-  'bulk',
-  'events',
-  'sync',
-  'remove',
-  'verify',
-]
+const JOBS_BY_EVENTS = ['sites', 'heartbeat', 'cut-expiring', 'end-dead-leases', 'bulk', 'events', 'sync', 'remove']
 
 /** Whether another attempt may change anything. */
 async function somethingFails({ main, tracking }: World): Promise<boolean> {
@@ -89,13 +79,23 @@ async function calm(model: Model, world: World): Promise<void> {
 /** Promise 4: what events have told has been done, without any reconciliation. */
 export async function checkByEvents(model: Model, world: World): Promise<void> {
   await checkAtAnyTime(model, world)
+  if (model.seen) checkTold(model, model.seen)
+  await world.secondary.settle(['verify'])
+  await checkAtAnyTime(model, world)
   const now = model.seen
   if (!now) return
   checkNothingStarted(now)
+  checkTold(model, now)
   for (const type of TYPE_NAMES) {
     const wanted = model.wanted(type)
     checkRegistered(now, type, wanted)
-    for (const row of wanted) {
+    if (!model.spoiled) for (const row of wanted) checkVerified(now, row)
+  }
+}
+
+function checkTold(model: Model, now: Observation): void {
+  for (const type of TYPE_NAMES) {
+    for (const row of model.wanted(type)) {
       const found = now.registered.get(nameOf(row))
       if (found?.state !== SYNC_STATE.synced) continue
       const situation = () => JSON.stringify({ row, found, recorded: now.recorded.get(nameOf(row)) })
@@ -107,14 +107,21 @@ export async function checkByEvents(model: Model, world: World): Promise<void> {
         'no event is lost: the copy has the bytes of the row',
         situation,
       )
-      // A process that died over it twice has put the checksum, here or there, off to a retry that is not due yet.
-      const told = now.recorded.get(nameOf(row))?.state === VERIFICATION_STATE.succeeded
-      const { verificationState } = found
-      const verified = verificationState === VERIFICATION_STATE.succeeded
-      const putOff = verificationState === VERIFICATION_STATE.failed
-      mustHold(verified || putOff || !told, 'no event is lost: the copy is verified', situation)
     }
   }
+}
+
+function checkVerified(now: Observation, row: ModelRow): void {
+  const found = now.registered.get(nameOf(row))
+  const recorded = now.recorded.get(nameOf(row))
+  if (found?.state !== SYNC_STATE.synced) return
+  // A process that died over it twice has put the checksum, here or there, off to a retry that is not due yet.
+  const told = recorded?.state === VERIFICATION_STATE.succeeded
+  const verified = found.verificationState === VERIFICATION_STATE.succeeded
+  const putOff = found.verificationState === VERIFICATION_STATE.failed
+  mustHold(verified || putOff || !told, 'no event is lost: the copy is verified', () =>
+    JSON.stringify({ row, found, recorded }),
+  )
 }
 
 /** Promise 5: what a dead process had in hand has been taken up, long before any timeout. */

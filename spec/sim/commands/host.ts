@@ -104,12 +104,20 @@ export const takeFile = onRow<{ which: number }>(
   },
 )
 
-export const rename = onRow<{ which: number; content: number; keyed: 'fresh' | 'shared' | 'reused' }>(
-  { name: 'rename', weight: 4, params: fc.record({ which, content, keyed }) },
+export const rename = onRow<{
+  which: number
+  content: number
+  keyed: 'fresh' | 'shared' | 'reused'
+  sameBytes: boolean
+}>(
+  { name: 'rename', weight: 4, params: fc.record({ which, content, keyed, sameBytes: fc.boolean() }) },
   withFile,
-  async (model, world, { which, content, keyed }, row) => {
+  async (model, world, { which, content, keyed, sameBytes }, row) => {
     const { key, blob } = placeFor(model, { type: row.type, keyed, which: which + 1, content })
-    if (key !== row.key) await replaceFile(model, world, row, key, blob)
+    if (key === row.key) return
+    // A checksum cannot tell a file that was moved from the one that it was.
+    const moved = sameBytes && model.isWhole(row.key) ? model.files.get(row.key ?? '') : undefined
+    await replaceFile(model, world, row, key, blob && (moved ?? blob))
   },
 )
 
