@@ -1,5 +1,5 @@
 import { beforeEach, describe, it } from 'vitest'
-import { aBlobReplicator, aFrameworkRegistry, aVerifiableModel } from '../../lib/testing/index.ts'
+import { aBlobReplicator, aFrameworkRegistry, aSiteStatus, aVerifiableModel } from '../../lib/testing/index.ts'
 import { subjectOf } from './bench.ts'
 
 const runner = { describe, it, beforeEach }
@@ -8,3 +8,4 @@ const subject = subjectOf('gadgets')
 aBlobReplicator(runner, subject)
 aFrameworkRegistry(runner, subject)
 aVerifiableModel(runner, subject)
+aSiteStatus(runner, subject)
