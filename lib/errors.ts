@@ -20,6 +20,10 @@ export const ERROR_CODES = Object.freeze({
   ],
   // doors
   UNAUTHORIZED: [401, 'Send the Authorization header of a registered site.'],
+  IP_NOT_ALLOWED: [
+    401,
+    "Add the address to the option `allowedIps` there; if it is that of a proxy, set Express's `trust proxy`.",
+  ],
   TOKEN_EXPIRED: [401, 'Check the system clocks of both sites.'],
   TOKEN_SCOPE: [401, 'A token serves only the blobs it was made for; ask with a token of its own.'],
   SITE_DISABLED: [403, 'Enable the site again on the primary.'],
@@ -64,7 +68,10 @@ export const ERROR_CODES = Object.freeze({
   PRIMARY_UNKNOWN: [503, 'Add the primary site with `geo site add --primary`.'],
   PRIMARY_UNREACHABLE: [503, 'Check the network and the URL of the primary; transfers go on by themselves.'],
   PRIMARY_BUSY: [503, 'Nothing: the primary asked for patience and is asked again when it said.'],
-  PRIMARY_REFUSED: [502, 'Check that this site is enabled and both sites share the encryption key and the time.'],
+  PRIMARY_REFUSED: [
+    502,
+    'Check that this site is enabled, its address among the `allowedIps` there, and both sites share the encryption key and the time.',
+  ],
   TLS_UNTRUSTED: [
     502,
     'Pass the certificate of the authority that signed the other side as the option `ca`, or renew it.',

@@ -83,7 +83,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
 
   // Bytes between sites, and whether they are right.
   const fetcher = new Fetcher(sites, transferThreads, new Bandwidth(tracking, clock), settings)
-  const retrieve = retrieveRouter({ main, sites, replicables: byName, threads: transferThreads, stores, clock, logger })
+  const doors = { main, sites, replicables: byName, stores, allowedIps: settings.allowedIps, clock, logger }
+  const retrieve = retrieveRouter({ ...doors, threads: transferThreads })
 
   // People read on any site; what they write on a secondary is turned away or passed on.
   const { idleTimeoutMs, ca } = settings
@@ -104,9 +105,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   })
   // How far each secondary is: what all of them have read, the primary forgets.
   const status = statusRouter({
-    sites,
-    clock,
-    logger,
+    ...doors,
     store: (siteId, report) =>
       storeReport(
         main,
@@ -121,7 +120,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
       ),
   })
   // Where the primary's own file is damaged, a secondary lends its copy.
-  const copies = lendingOf({ main, tracking, sites, replicables: byName, stores, checksums, clock, logger })
+  const copies = lendingOf({ ...doors, tracking, checksums })
   const repairContext = { main, sites, stores, pool: checksums, threads: transferThreads, clock, idleTimeoutMs }
 
   // The primary hashes its files and announces each checksum; a secondary fetches, hashes and compares.

@@ -5,7 +5,8 @@ import { verifiedCopy } from './registry/verified-copy.ts'
 import { copyRouter, type LendContext } from './transfer/serve-copy.ts'
 import type { ChecksumPool } from './verification/checksum.ts'
 
-export interface LendingParts extends Pick<LendContext, 'main' | 'sites' | 'replicables' | 'clock' | 'logger'> {
+export interface LendingParts
+  extends Pick<LendContext, 'main' | 'sites' | 'allowedIps' | 'replicables' | 'clock' | 'logger'> {
   readonly tracking: Knex
   readonly stores: StoreIdentities
   readonly checksums: ChecksumPool

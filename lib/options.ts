@@ -2,9 +2,10 @@ import type { Request } from 'express'
 import type { Knex } from 'knex'
 import type { Registry } from 'prom-client'
 import { z } from 'zod'
+import { AllowedIps, EVERY_IP } from './allowed-ips.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { ConfigurationError } from './errors.ts'
+import { ConfigurationError, messageOf } from './errors.ts'
 import type { FeaturesLike } from './feature.ts'
 import { type LoggerLike, stderrLogger } from './log.ts'
 
@@ -38,6 +39,11 @@ export interface GeoOptions {
   encryptionKey: string
   /** Who may see and steer: `true` lets the request pass, anything else, an exception too, is a 403. Default: nobody. */
   authorize?: (request: Request, ability: Ability) => boolean | Promise<boolean>
+  /**
+   * From which addresses other sites may ask this one, as addresses or ranges (`10.0.0.0/8`), in a list or with commas. Behind a
+   * proxy set Express's `trust proxy`: it is `request.ip` that counts. All others get 401 `IP_NOT_ALLOWED`. Default: from any.
+   */
+  allowedIps?: string | readonly string[]
   /** Default: warnings and errors as JSON lines on standard error. */
   logger?: LoggerLike
   /** False in a process that only serves and publishes; the background work is done elsewhere. Default true. */
@@ -71,8 +77,12 @@ export interface GeoOptions {
 /** The options with every default in place. Frozen. */
 export type GeoSettings = Readonly<
   Required<
-    Omit<GeoOptions, 'trackingDb' | 'features' | 'threads' | 'metrics' | 'replicables' | 'encryptionKey' | 'ca'>
+    Omit<
+      GeoOptions,
+      'trackingDb' | 'features' | 'threads' | 'metrics' | 'replicables' | 'encryptionKey' | 'ca' | 'allowedIps'
+    >
   > & {
+    allowedIps: AllowedIps
     trackingDb: Knex | null
     features: FeaturesLike | null
     threads: number | null
@@ -91,6 +101,18 @@ const knexInstance = z.custom<Knex>((value) => {
 const certificate = z
   .union([z.string(), z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes).toString('utf8'))])
   .refine((pem) => pem.includes('-----BEGIN CERTIFICATE-----'), 'must be a certificate in PEM')
+
+const allowedIps = z
+  .union([z.string().transform((text) => text.split(',')), z.array(z.string())], 'must be addresses')
+  .default([...EVERY_IP])
+  .transform((entries, { addIssue }) => {
+    try {
+      return new AllowedIps(entries.map((entry) => entry.trim()))
+    } catch (reason) {
+      addIssue(messageOf(reason))
+      return z.NEVER
+    }
+  })
 
 const EIGHT_HOURS_MS = 8 * 60 * 60_000
 
@@ -112,6 +134,7 @@ const optionsShape = z.strictObject({
     .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
     .refine((key) => key.length === 32, 'must be 32 bytes as hex or base64'),
   authorize: z.custom<GeoSettings['authorize']>((value) => typeof value === 'function').default(() => () => false),
+  allowedIps,
   logger: z
     .custom<LoggerLike>(
       (value) => typeof (value as LoggerLike | null)?.warn === 'function',

@@ -77,6 +77,7 @@ export function openViewing(context: ViewingContext): Viewing {
     sites,
     settings,
     encryptionKey: settings.encryptionKey,
+    allowedIps: settings.allowedIps,
     clock,
     logger,
     isAllowed: isAllowedBy({ settings, logger }),

@@ -74,6 +74,8 @@ describe('the options of createGeo', () => {
     verificationTimeoutMs: { verificationTimeoutMs: 0 },
     threads: { threads: 1.5 },
     ca: { ca: ['/etc/ssl/our-ca.pem'] },
+    allowedIps: { allowedIps: '10.0.0.0/33' },
+    'allowedIps:': { allowedIps: ['10.0.0.1', 'paris.example'] },
     clock: { clock: Date },
     typo: { typo: 1 },
   }

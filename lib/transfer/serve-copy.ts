@@ -33,9 +33,9 @@ export function copyRouter(context: LendContext): Router {
 }
 
 async function lend(context: LendContext, request: Request, response: Response): Promise<void> {
-  const { sites, clock, replicables } = context
+  const { sites, replicables } = context
   await sites.ensureFresh()
-  const { site, scope } = await authenticate(request.get('authorization'), sites, clock)
+  const { site, scope } = await authenticate(request, context)
   if (!site.primary) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
   if (sites.role !== 'secondary') throw new GeoError('NOT_SECONDARY', `"${sites.siteName}" is not a secondary site`)
   const [name, asked] = [String(request.params['name']), String(request.params['id'])]

@@ -9,10 +9,8 @@ import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-chec
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
-import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
-import type { SiteDirectory } from '../site.ts'
 import { traceServe } from '../tracing.ts'
 import { answerErrors } from './answer-errors.ts'
 import { CHECKSUM_ETAG_HEADER, checksumEtag } from './checksum-etag.ts'
@@ -20,15 +18,13 @@ import { BLOBS_PER_REQUEST, encodeHeader, FRAMES_CONTENT_TYPE, type FrameHeader 
 import type { PackItem } from './pack.ts'
 import { sendBlob } from './serve-one.ts'
 import type { TransferThreads } from './threads.ts'
-import { authenticate, digestOfIds, type TokenScope } from './token.ts'
+import { authenticate, type DoorContext, digestOfIds, type TokenScope } from './token.ts'
 
-export interface ServeContext {
+export interface ServeContext extends DoorContext {
   readonly main: Knex
-  readonly sites: SiteDirectory
   readonly replicables: ReadonlyMap<string, Replicable>
   readonly threads: TransferThreads
   readonly stores: StoreIdentities
-  readonly clock: Clock
   readonly logger: LoggerLike
 }
 
@@ -58,13 +54,10 @@ export function retrieveRouter(context: ServeContext): Router {
   return router
 }
 
-async function authenticateRequest(
-  { sites, clock }: ServeContext,
-  request: Request,
-  response: Response,
-): Promise<void> {
+async function authenticateRequest(context: ServeContext, request: Request, response: Response): Promise<void> {
+  const { sites } = context
   await sites.ensureFresh()
-  response.locals['geo'] = await authenticate(request.get('authorization'), sites, clock)
+  response.locals['geo'] = await authenticate(request, context)
   if (sites.role !== 'primary') throw new GeoError('NOT_PRIMARY', `"${sites.siteName}" is not the primary site`)
 }
 

@@ -1,11 +1,9 @@
 import express, { type Request, type Response, type Router } from 'express'
 import { z } from 'zod'
-import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
-import type { SiteDirectory } from '../site.ts'
 import { answerErrors } from './answer-errors.ts'
-import { authenticate } from './token.ts'
+import { authenticate, type DoorContext } from './token.ts'
 
 export const STATUS_PATH = '/api/v4/geo/status'
 
@@ -24,9 +22,7 @@ const reportShape = z.looseObject({
 /** What a secondary tells of itself (GB.G.2). Numbers of events and transactions as texts. */
 export type StatusReport = z.input<typeof reportShape>
 
-export interface StatusContext {
-  readonly sites: SiteDirectory
-  readonly clock: Clock
+export interface StatusContext extends DoorContext {
   readonly logger: LoggerLike
   store(siteId: string, report: z.output<typeof reportShape>): Promise<void>
 }
@@ -46,9 +42,10 @@ export function statusRouter(context: StatusContext): Router {
   return router
 }
 
-async function requireSecondary({ sites, clock }: StatusContext, request: Request, response: Response): Promise<void> {
+async function requireSecondary(context: StatusContext, request: Request, response: Response): Promise<void> {
+  const { sites } = context
   await sites.ensureFresh()
-  const { site, scope } = await authenticate(request.get('authorization'), sites, clock)
+  const { site, scope } = await authenticate(request, context)
   if (!('scope' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   if (sites.role !== 'primary') throw new GeoError('NOT_PRIMARY', `"${sites.siteName}" is not the primary site`)
   if (site.primary) throw new GeoError('INVALID_REQUEST', 'Only a secondary has a status to post')

@@ -1,6 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto'
+import type { Request } from 'express'
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
+import type { AllowedIps } from '../allowed-ips.ts'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
@@ -46,17 +48,26 @@ export function isSigned(header: string | undefined): boolean {
   return header !== undefined && /^GL-Geo\b/i.test(header)
 }
 
+/** What a door that is open to sites alone asks. */
+export interface DoorContext {
+  readonly sites: SiteDirectory
+  readonly allowedIps: AllowedIps
+  readonly clock: Clock
+}
+
 /**
- * Who signed the request, and for what. The signature is checked before anything is said about the site. `disabledToo`: also a
- * site that is disabled.
- * @throws GeoError `UNAUTHORIZED`, `TOKEN_EXPIRED`, `SITE_DISABLED`
+ * Who signed the request, and for what. The signature is checked before anything is said about the site, and the address before
+ * that. `disabledToo`: also a site that is disabled.
+ * @throws GeoError `IP_NOT_ALLOWED`, `UNAUTHORIZED`, `TOKEN_EXPIRED`, `SITE_DISABLED`
  */
 export async function authenticate(
-  header: string | undefined,
-  sites: SiteDirectory,
-  clock: Clock,
+  request: Pick<Request, 'ip' | 'get'>,
+  { sites, allowedIps, clock }: DoorContext,
   { disabledToo = false }: { disabledToo?: boolean } = {},
 ): Promise<{ site: Site; scope: TokenScope }> {
+  if (!allowedIps.includes(request.ip))
+    throw new GeoError('IP_NOT_ALLOWED', `401 Unauthorized: no site may ask from the address ${request.ip}`)
+  const header = request.get('authorization')
   const [, accessKey, token] = /^GL-Geo ([^\s:]+):([^\s:]+)$/.exec(header ?? '') ?? []
   const site = accessKey === undefined ? null : sites.byAccessKey(accessKey)
   if (!site || token === undefined) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')

@@ -82,6 +82,9 @@ function adviceFor(code: ErrorCode, message: string, primary: string): string[] 
   if (/ 404\b/.test(message)) {
     return ['Mount geo.router of the primary where its address points: /api/v4/geo/status is not there.']
   }
+  if (/from the address/.test(message)) {
+    return ["Add that address to `allowedIps` there; if it is that of a proxy, set Express's `trust proxy`."]
+  }
   if (code === 'PRIMARY_REFUSED') {
     return ['Give both sites the same `encryptionKey`, and synchronise their clocks (NTP).']
   }

@@ -1,16 +1,12 @@
 import type { Request } from 'express'
-import type { Clock } from '../../clock.ts'
 import { GeoError } from '../../errors.ts'
-import type { SiteDirectory } from '../../site.ts'
 import type { Site } from '../../site-table.ts'
-import { authenticate, isSigned } from '../../transfer/token.ts'
+import { authenticate, type DoorContext, isSigned } from '../../transfer/token.ts'
 import type { IsAllowed } from '../authorize.ts'
 import { badRequest, forbidden } from './rest-error.ts'
 import type { RestRoute } from './routes.ts'
 
-export interface AdmissionContext {
-  readonly sites: SiteDirectory
-  readonly clock: Clock
+export interface AdmissionContext extends DoorContext {
   readonly isAllowed: IsAllowed
 }
 
@@ -18,19 +14,14 @@ export interface AdmissionContext {
  * Lets in whom the host lets in, and a site that signs a change of itself, which a disabled one may too (GB.G.2). Returns that
  * site, or null. Nothing has been read of the body yet.
  */
-export async function admit(
-  { sites, clock, isAllowed }: AdmissionContext,
-  route: RestRoute,
-  request: Request,
-): Promise<Site | null> {
-  const authorization = request.get('authorization')
-  if (!isSigned(authorization)) {
-    if (await isAllowed(request, route.ability)) return null
+export async function admit(context: AdmissionContext, route: RestRoute, request: Request): Promise<Site | null> {
+  if (!isSigned(request.get('authorization'))) {
+    if (await context.isAllowed(request, route.ability)) return null
     throw forbidden()
   }
   if (route.id !== 'update') throw badRequest()
-  await sites.ensureFresh()
-  const { site, scope } = await authenticate(authorization, sites, clock, { disabledToo: true })
+  await context.sites.ensureFresh()
+  const { site, scope } = await authenticate(request, context, { disabledToo: true })
   if (!('scope' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   if (site.id !== request.params['id']) throw forbidden()
   return site

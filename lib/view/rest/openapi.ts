@@ -23,7 +23,7 @@ const PAGE_HEADERS: Readonly<Record<string, string>> = {
 
 const REFUSALS: Readonly<Record<RestRoute['fails'][number] | 403 | 503, string>> = {
   400: 'A parameter is missing or of another type (`error`), or the site cannot be so (`message`, by field).',
-  401: 'The signature of the site is not right.',
+  401: 'The signature of the site is not right, or its address is not allowed.',
   403: 'The host does not let this request do it, or it is a write and this site is a secondary (`geo_code`, `primary`).',
   404: 'There is no such site, or no status of it.',
   413: 'The body is longer than 64 KiB.',
