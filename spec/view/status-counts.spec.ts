@@ -6,7 +6,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Assembly } from '../../lib/assembly.ts'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import { assemble } from '../../lib/geo.ts'
-import { defineReplicable, localDisk } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options.ts'
 import { SYNC_STATE as S } from '../../lib/registry/sync-state.ts'
 import { insertSite } from '../../lib/site-table.ts'
@@ -274,29 +273,4 @@ it('A request for statuses sends a constant number of statements, and none that 
   expect(many).toEqual(few)
   expect(many.length).toBeLessThan(15)
   expect(many.filter((sql) => /count\s*\(|widget|gadget/i.test(sql))).toEqual([])
-})
-
-it('A further type shows up in the status, its schema and the OpenAPI document with nothing but its declaration', async () => {
-  const gizmos = defineReplicable<{ file_path: string }>({
-    name: 'gizmo',
-    table: 'gizmos',
-    verificationState: 'columns',
-    store: localDisk({ root: paris.root }),
-    blob: (row) => row.file_path,
-  })
-  const site = primaryOf([paris.widgets, gizmos as unknown as Replicable])
-  const further = createServer(express().use(site.router))
-  const get = async (path: string) => (await request(further).get(path)).body
-  const fields = (named: object) => Object.keys(named).filter((name) => name.startsWith('gizmos_'))
-  await site.sites.refresh()
-  const id = site.sites.me?.id
-  const status = await get(`/api/v4/geo_sites/${id}/status`)
-  expect(fields(status)).toHaveLength(12)
-  expect(status.progress).toHaveProperty('gizmos')
-  const schema = await get('/api/v4/geo_sites/status.schema.json')
-  expect(fields(schema.properties)).toEqual(fields(status))
-  const document = await get('/api/v4/geo/openapi.json')
-  for (const name of ['GeoNodeStatus', 'GeoSiteStatus'])
-    expect(fields(document.components.schemas[name].properties)).toEqual(fields(status))
-  await site.stop()
 })

@@ -1,4 +1,4 @@
-import { deriveNames } from '../../../lib/blob/names.ts'
+import type { Replicable } from '../../../lib/blob/replicable.ts'
 import {
   type Metric,
   PROCESS_METRICS,
@@ -19,8 +19,7 @@ function metricTable(metrics: readonly Metric[]): string {
   return table(['metric', 'kind', 'labels', 'meaning'], rows)
 }
 
-export function metricsPage(): string {
-  const names = deriveNames('widget')
+export function metricsPage(types: readonly Pick<Replicable, 'name' | 'names'>[]): string {
   return page(
     'Metrics for Prometheus',
     '`GET /metrics` in `geo.router`, or alone in `geo.routers.metrics`, where `createGeo` got the option `metrics`: for whoever `authorize` lets `read_geo`, or sends its `token` as `Authorization: Bearer`. A secondary shows itself, the primary itself and every secondary; disabled sites are left out. Beside this page lie alert rules (`alerts.yaml`) and a dashboard for Grafana (`dashboard.json`).',
@@ -28,8 +27,11 @@ export function metricsPage(): string {
     'What the metrics job of the site gathered last: a scrape counts nothing. What does not apply to the role of a site, or is not known, has no sample. `name` and `url` are both the name of the site.',
     metricTable([...SITE_GAUGES, STATUS_FAILED]),
     '## Of each type',
-    'They begin with the plural of its name; here those of the type `widget`. None while its flag is off.',
-    metricTable([...typeGauges(names), ...progressGauges(names)]),
+    'They begin with the plural of its name; here those of the types that the reference host declares. None while its flag is off.',
+    ...types.flatMap(({ name, names }) => [
+      `### \`${name}\``,
+      metricTable([...typeGauges(names), ...progressGauges(names)]),
+    ]),
     '## Of the process that is scraped',
     'What it has done since it began. `name` is the name of its site: scrape every process, and sum.',
     metricTable(Object.values(PROCESS_METRICS)),

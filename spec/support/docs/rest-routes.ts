@@ -1,4 +1,4 @@
-import { deriveNames } from '../../../lib/blob/names.ts'
+import type { Replicable } from '../../../lib/blob/replicable.ts'
 import { openApiDocument } from '../../../lib/view/rest/openapi.ts'
 import { page, table } from './markdown.ts'
 
@@ -28,8 +28,6 @@ interface Document {
   readonly components: { readonly schemas: Readonly<Record<string, Schema>> }
 }
 
-const document = openApiDocument([{ names: deriveNames('widget') }]) as unknown as Document
-
 function typeOf(schema: Schema): string {
   if (schema.$ref) return schema.$ref.split('/').at(-1) ?? ''
   if (schema.anyOf) return schema.anyOf.map(typeOf).join(' or ')
@@ -38,7 +36,7 @@ function typeOf(schema: Schema): string {
   return [schema.type ?? 'any'].flat().join(' or ')
 }
 
-function fields(name: string, head: string): string {
+function fields(document: Document, name: string, head: string): string {
   const { properties = {}, required = [] } = document.components.schemas[name] ?? {}
   const rows = Object.entries(properties).map(([field, schema]) => [
     `\`${field}\``,
@@ -58,7 +56,7 @@ function answerOf({ responses }: Operation): string {
     .join(', ')
 }
 
-function routes(): string {
+function routes(document: Document): string {
   const rows = Object.entries(document.paths)
     .filter(([path]) => !path.includes('geo_sites'))
     .flatMap(([path, operations]) =>
@@ -78,7 +76,7 @@ function routes(): string {
   return table(['route', 'ability', 'what it does', 'takes', 'answers'], rows)
 }
 
-function refusals(): string {
+function refusals(document: Document): string {
   const texts = new Map<string, string>()
   for (const operation of Object.values(document.paths).flatMap((operations) => Object.values(operations)))
     for (const [status, { description }] of Object.entries(operation.responses))
@@ -89,24 +87,25 @@ function refusals(): string {
   )
 }
 
-export function restRoutes(): string {
+export function restRoutes(types: readonly Pick<Replicable, 'name' | 'names'>[]): string {
+  const document = openApiDocument(types) as unknown as Document
   return page(
     'REST API',
     document.info.description,
     '`GET /api/v4/geo/openapi.json` serves all this as an OpenAPI 3.1 document, and `GET /api/v4/geo_nodes/status.schema.json` the schema of a status, both for the types that the host declares. What sites ask of each other (`/api/v4/geo/retrieve`, `/status`, `/copies`) is signed and for them alone.',
     '## Routes',
     'Each also under `/api/v4/geo_sites`, where messages and links say "site" and `clone_protocol` is left out.',
-    routes(),
+    routes(document),
     'Lists come in pages, with the headers `X-Total`, `X-Total-Pages`, `X-Page`, `X-Per-Page`, `X-Next-Page`, `X-Prev-Page` and `Link`.',
     '## Refusals',
-    refusals(),
+    refusals(document),
     'What is wrong with a parameter is `{"error": "name is missing"}`, with a site `{"message": {"name": ["has already been taken"]}}`, anything else `{"message": "404 GeoNode Not Found"}`.',
     '## NewSite and SiteChange',
     'From the address, JSON or a form; numbers and booleans may be texts, and blank ones ask for no change.',
-    fields('NewSite', 'parameter'),
+    fields(document, 'NewSite', 'parameter'),
     '## GeoNode',
-    fields('GeoNode', 'field'),
+    fields(document, 'GeoNode', 'field'),
     '## GeoNodeStatus',
-    'See [status.md](status.md).',
+    `See [status.md](status.md) for \`progress\`, the fields of the site and those of each type: ${types.map(({ names }) => `\`${names.plural}_*\``).join(', ')}.`,
   )
 }

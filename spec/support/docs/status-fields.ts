@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { deriveNames } from '../../../lib/blob/names.ts'
+import type { Replicable } from '../../../lib/blob/replicable.ts'
 import { PROGRESS_FIELDS, SITE_FIELDS, typeFields } from '../../../lib/view/status/fields.ts'
 import { page, table } from './markdown.ts'
 
@@ -43,15 +43,15 @@ const LEFT_OUT = [
   ],
 ] as const
 
-export function statusFields(): string {
+export function statusFields(types: readonly Pick<Replicable, 'name' | 'names'>[]): string {
   return page(
     'Status of a site',
     'What `geo.status()`, the REST routes and `geo status --json` show. The metrics job of a site gathers it in the background, every 10 to 60 seconds: no request counts anything. Null is what does not apply to the role of the site, is not known, or belongs to a type whose flag is off.',
     '## The site',
     fieldTable(SITE_FIELDS),
     '## Of each type',
-    'Twelve fields that begin with the plural of its name; here those of the type `widget`.',
-    fieldTable(typeFields({ names: deriveNames('widget') })),
+    'Twelve fields that begin with the plural of its name; here those of the types that the reference host declares. The schema that a running site serves has those of its own.',
+    ...types.flatMap(({ name, names }) => [`### \`${name}\``, fieldTable(typeFields({ names }))]),
     '## `progress`, by the plural of each type',
     fieldTable(PROGRESS_FIELDS),
     '## What GitLab has and this has not',
