@@ -57,6 +57,7 @@ export const ERROR_CODES = Object.freeze({
     500,
     'Correct `blob` in the declaration of this type, or the row that it fails for; all other rows go on.',
   ],
+  SEARCH_FAILED: [500, 'Correct `search` in the declaration of this type.'],
   STORE_NOT_MOUNTED: [
     503,
     'Mount the volume of this store; if the folder was copied by hand, remove its .geo-store.json.',
@@ -91,6 +92,7 @@ export const ERROR_CODES = Object.freeze({
   VERIFICATION_MISMATCH: [500, 'Nothing at first: the blob is fetched again. If it persists, check the volume.'],
   FILE_MISSING: [500, 'Nothing: on a secondary the blob is fetched again. On the primary, restore the file.'],
   NOT_CHECKSUMMABLE: [500, 'Correct the row, so that it names a file that exists.'],
+  REGISTRY_BUSY: [409, 'Another process is writing this row of the registry; ask again.'],
   BULK_RUN_ACTIVE: [409, 'Wait for the run of this kind that is active, or cancel it.'],
   BULK_RUN_UNKNOWN: [404, 'List the runs of this site; ended ones are kept for 30 days.'],
   DRIFT_MENDED: [200, 'Nothing: it is mended. If it goes on, look for writes that call no `replicator`.'],

@@ -40,6 +40,8 @@ export interface Geo {
     readonly rest: Router
     /** `GET /metrics`, for whoever may `read_geo` or has the token; without the option `metrics` it has no route. */
     readonly metrics: Router
+    /** `/api/graphql` and what belongs to it: docs/graphql.md. Without the option `graphql` it has no route. */
+    readonly graphql: Router
   }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
@@ -141,6 +143,7 @@ export function facadeOf(assembly: Assembly): Geo {
       health: assembly.viewing.probes,
       rest: assembly.viewing.rest,
       metrics: assembly.viewing.metrics,
+      graphql: assembly.viewing.graphql,
     }),
     start: assembly.start,
     drain: assembly.drain,

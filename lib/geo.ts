@@ -160,7 +160,13 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     endingOf(how, sites.role === 'primary' ? onPrimary : onSecondary, byName, clock, logger, signals)
   const writable = () => (sites.role === 'primary' ? main : tracking)
   const check = checkTables(databases, sites, replicables)
-  const bulk = new BulkRuns({ replicables: byName, sites, writable, started: () => loops.wake('bulk') })
+  const bulk = new BulkRuns({
+    replicables: byName,
+    sites,
+    writable,
+    started: () => loops.wake('bulk'),
+    changed: (action) => loops.wake(action === 'resync' ? 'sync' : 'verify'),
+  })
   const viewing = openViewing({
     ...resources,
     settings,
@@ -170,6 +176,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     stores,
     loops,
     signals,
+    byName,
+    bulk,
     check,
     transferRefusal: () => syncing.refusal,
     isEnding: () => lifecycle.isEnding(),
@@ -219,7 +227,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     endStopped: (trx, lease) => ending('stopped')(trx, lease),
   })
 
-  for (const part of [viewing.probes, viewing.metrics, retrieve, status, copies, viewing.rest]) router.use(part)
+  for (const part of [viewing.probes, viewing.metrics, retrieve, status, copies, viewing.rest, viewing.graphql])
+    router.use(part)
 
   return Object.freeze({
     settings,

@@ -1,3 +1,4 @@
+export type { Ability } from './ability.ts'
 export type { BlobStat, BlobStore, StoreMarker } from './blob/blob-store.ts'
 export { type LocalDiskOptions, localDisk } from './blob/local-disk.ts'
 export {
@@ -19,7 +20,7 @@ export type { FeaturesLike } from './feature.ts'
 export { createGeo } from './geo.ts'
 export type { LoggerLike } from './log.ts'
 export { migrationFolders } from './migration-folders.ts'
-export type { Ability, GeoOptions, MetricsOptions } from './options.ts'
+export type { GeoOptions, MetricsOptions } from './options.ts'
 export type { ReadOnlyOptions } from './read/read-only.ts'
 export type { ServeOptions } from './read/serve-blob.ts'
 export { DRIFT_KINDS, type DriftCount, type DriftKind } from './registry/drift.ts'

@@ -23,7 +23,7 @@ export interface LifecycleContext {
   readonly resources: Resources
   readonly reading: Pick<Reading, 'close'>
   /** Tells a host's registry no more. */
-  closeViewing(): void
+  closeViewing(): Promise<void>
   readonly sites: SiteDirectory
   readonly leases: Leases
   readonly loops: JobLoops
@@ -69,11 +69,11 @@ export function lifecycleOf(context: LifecycleContext): Lifecycle {
   }
 
   async function stop(): Promise<void> {
-    context.closeViewing()
+    const viewed = context.closeViewing()
     const looped = loops.stop()
     const worked = Promise.all(dispatchers.map((dispatcher) => dispatcher.stop()))
     leases.cutAll()
-    await Promise.all([reading.close(), checksums.close(), settlesWithin(clock, worked, CUT_TRANSFERS_MS)])
+    await Promise.all([viewed, reading.close(), checksums.close(), settlesWithin(clock, worked, CUT_TRANSFERS_MS)])
     await transferThreads.close()
     const given = Promise.all([looped, worked]).then(() =>
       attempt('Leases could not be given back', (db) => endLeasesOf(db, leases.holder, context.endStopped)),

@@ -2,15 +2,14 @@ import type { Request } from 'express'
 import type { Knex } from 'knex'
 import type { Registry } from 'prom-client'
 import { z } from 'zod'
+import type { Ability } from './ability.ts'
 import { AllowedIps, EVERY_IP } from './allowed-ips.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { ConfigurationError, messageOf } from './errors.ts'
 import type { FeaturesLike } from './feature.ts'
 import { type LoggerLike, stderrLogger } from './log.ts'
-
-/** `read_geo`: see sites, status and registries. `admin_geo`: change them. */
-export type Ability = 'read_geo' | 'admin_geo'
+import type { GraphqlPart } from './view/graphql/sources.ts'
 
 /** What the host says of Prometheus metrics. */
 export interface MetricsOptions {
@@ -44,6 +43,16 @@ export interface GeoOptions {
    * proxy set Express's `trust proxy`: it is `request.ip` that counts. All others get 401 `IP_NOT_ALLOWED`. Default: from any.
    */
   allowedIps?: string | readonly string[]
+  /**
+   * Who it is that asks, for the record: of a change that is asked for, and in the log. At most 255 characters. Default: null,
+   * nobody in particular.
+   */
+  operator?: (request: Request) => string | null | Promise<string | null>
+  /**
+   * The GraphQL API at `/api/graphql`: `geoGraphql()` of `express-geo-replication/graphql`, which needs the packages `graphql`,
+   * `graphql-yoga`, `@pothos/core`, `@pothos/plugin-relay` and `dataloader`. Default: none, and no route.
+   */
+  graphql?: GraphqlPart
   /** Default: warnings and errors as JSON lines on standard error. */
   logger?: LoggerLike
   /** False in a process that only serves and publishes; the background work is done elsewhere. Default true. */
@@ -79,7 +88,15 @@ export type GeoSettings = Readonly<
   Required<
     Omit<
       GeoOptions,
-      'trackingDb' | 'features' | 'threads' | 'metrics' | 'replicables' | 'encryptionKey' | 'ca' | 'allowedIps'
+      | 'trackingDb'
+      | 'features'
+      | 'threads'
+      | 'metrics'
+      | 'graphql'
+      | 'replicables'
+      | 'encryptionKey'
+      | 'ca'
+      | 'allowedIps'
     >
   > & {
     allowedIps: AllowedIps
@@ -87,6 +104,7 @@ export type GeoSettings = Readonly<
     features: FeaturesLike | null
     threads: number | null
     metrics: MetricsOptions | null
+    graphql: GraphqlPart | null
     replicables: readonly Replicable[]
     encryptionKey: Buffer
     ca: readonly string[]
@@ -135,6 +153,13 @@ const optionsShape = z.strictObject({
     .refine((key) => key.length === 32, 'must be 32 bytes as hex or base64'),
   authorize: z.custom<GeoSettings['authorize']>((value) => typeof value === 'function').default(() => () => false),
   allowedIps,
+  operator: z.custom<GeoSettings['operator']>((value) => typeof value === 'function').default(() => () => null),
+  graphql: z
+    .custom<GraphqlPart>(
+      (value) => typeof (value as GraphqlPart | null)?.open === 'function',
+      'must be geoGraphql() of express-geo-replication/graphql',
+    )
+    .optional(),
   logger: z
     .custom<LoggerLike>(
       (value) => typeof (value as LoggerLike | null)?.warn === 'function',
@@ -182,7 +207,7 @@ export function parseOptions(options: GeoOptions): GeoSettings {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'options'}: ${issue.message}`)
     throw new ConfigurationError('INVALID_OPTIONS', `createGeo: ${problems.join('; ')}`)
   }
-  const { trackingDb, features, threads, metrics, ...rest } = parsed.data
+  const { trackingDb, features, threads, metrics, graphql, ...rest } = parsed.data
   const seen = new Set<string>()
   for (const { name } of rest.replicables) {
     if (seen.has(name))
@@ -195,5 +220,6 @@ export function parseOptions(options: GeoOptions): GeoSettings {
     features: features ?? null,
     threads: threads ?? null,
     metrics: metrics ? Object.freeze(metrics as MetricsOptions) : null,
+    graphql: graphql ?? null,
   })
 }

@@ -1,5 +1,7 @@
-import type { Router } from 'express'
+import { Router } from 'express'
+import type { Replicable } from './blob/replicable.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'
+import type { BulkRuns } from './bulk/bulk-runs.ts'
 import type { Databases } from './databases.ts'
 import type { FeatureGate } from './feature.ts'
 import type { JobLoops } from './job-loop.ts'
@@ -29,6 +31,8 @@ export interface ViewingContext {
   readonly stores: StoreIdentities
   readonly loops: JobLoops
   readonly signals: Signals
+  readonly byName: ReadonlyMap<string, Replicable>
+  readonly bulk: BulkRuns
   readonly check: StartCheck
   transferRefusal(): Refusal | null
   /** Whether this process is going away. */
@@ -42,7 +46,8 @@ export interface Viewing {
   readonly rest: Router
   readonly metrics: Router
   readonly probes: Router
-  close(): void
+  readonly graphql: Router
+  close(): Promise<void>
 }
 
 export function openViewing(context: ViewingContext): Viewing {
@@ -71,6 +76,7 @@ export function openViewing(context: ViewingContext): Viewing {
     health: (gathered) => checkHealth(sources, gathered),
     gathered: () => loops.wake('report-position'),
   })
+  const isAllowed = isAllowedBy({ settings, logger })
   const rest = restRouter({
     main,
     databases,
@@ -80,7 +86,14 @@ export function openViewing(context: ViewingContext): Viewing {
     allowedIps: settings.allowedIps,
     clock,
     logger,
-    isAllowed: isAllowedBy({ settings, logger }),
+    isAllowed,
+  })
+  const graphql = settings.graphql?.open({
+    ...context,
+    allowedIps: settings.allowedIps,
+    clock,
+    logger,
+    isAllowed,
   })
   const metrics = openMetrics({
     databases,
@@ -99,6 +112,10 @@ export function openViewing(context: ViewingContext): Viewing {
     rest,
     metrics: metrics.router,
     probes: probesRouter({ databases, sites, check, clock, isEnding }),
-    close: metrics.close,
+    graphql: graphql?.router ?? Router(),
+    async close() {
+      metrics.close()
+      await graphql?.close()
+    },
   })
 }

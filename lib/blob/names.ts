@@ -9,6 +9,14 @@ export interface ReplicableNames {
   /** The column of the registry, and of a separate state table, that holds the key of the host's row. */
   readonly foreignKey: string
   readonly stateTable: string
+  /** GraphQL: `WidgetRegistry`, the type and the class in its global ids. */
+  readonly registryClass: string
+  /** GraphQL: `WIDGET_REGISTRY`, in the enum of all such classes. */
+  readonly registryEnum: string
+  /** GraphQL: `widgetRegistries`, the field of a site. */
+  readonly registriesField: string
+  /** GraphQL: `widgetId`, the field of a registry with the key of the host's row. */
+  readonly recordIdField: string
 }
 
 const LEGAL_NAME = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/
@@ -28,13 +36,19 @@ function regularPlural(name: string): string {
 }
 
 export function deriveNames(name: string, irregular: { plural?: string; stateTable?: string } = {}): ReplicableNames {
+  const className = name.replaceAll(/(?:^|_)([a-z0-9])/g, (_, initial: string) => initial.toUpperCase())
+  const camelName = name.replaceAll(/_([a-z0-9])/g, (_, initial: string) => initial.toUpperCase())
   return Object.freeze({
     name,
     plural: irregular.plural ?? regularPlural(name),
-    className: name.replaceAll(/(?:^|_)([a-z0-9])/g, (_, initial: string) => initial.toUpperCase()),
+    className,
     flag: `geo_${name}_replication`,
     registryTable: `${name}_registry`,
     foreignKey: `${name}_id`,
     stateTable: irregular.stateTable ?? `${name}_states`,
+    registryClass: `${className}Registry`,
+    registryEnum: `${name.toUpperCase()}_REGISTRY`,
+    registriesField: `${camelName}Registries`,
+    recordIdField: `${camelName}Id`,
   })
 }

@@ -37,6 +37,11 @@ export interface ReplicableDeclaration<Row> {
    * returns the query with conditions added. Default: all rows. Not asked on the primary, nor where nothing is selected.
    */
   scope?(query: Knex.QueryBuilder, selection: SelectiveSync): Knex.QueryBuilder
+  /**
+   * Which rows a person means who looks for a word. Gets a query on the table and the word, returns the query with conditions
+   * added. Default: registries of this type cannot be searched.
+   */
+  search?(query: Knex.QueryBuilder, keyword: string): Knex.QueryBuilder
   /** Whether the bytes under one key never change. Default true; a mutable blob is fetched and hashed again on every event. */
   immutable?: boolean
   /** Default `xxh64`. */
@@ -57,6 +62,7 @@ export interface Replicable<Row = unknown> {
   blob(row: Row): string | null | undefined
   available(query: Knex.QueryBuilder): Knex.QueryBuilder
   scope(query: Knex.QueryBuilder, selection: SelectiveSync): Knex.QueryBuilder
+  readonly search: ((query: Knex.QueryBuilder, keyword: string) => Knex.QueryBuilder) | null
   readonly immutable: boolean
   readonly checksum: ChecksumAlgorithm
   readonly released: string | null
@@ -84,6 +90,7 @@ const declarationShape = z.strictObject({
   blob: callable<Replicable['blob']>(),
   available: callable<Replicable['available']>().default(() => (query: Knex.QueryBuilder) => query),
   scope: callable<Replicable['scope']>().default(() => (query: Knex.QueryBuilder) => query),
+  search: callable<NonNullable<Replicable['search']>>().nullable().default(null),
   immutable: z.boolean().default(true),
   checksum: z.enum(['xxh64', 'sha256']).default('xxh64'),
   released: z.string().min(1).optional(),

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { bounded } from '../databases.ts'
 import { GeoError, messageOf } from '../errors.ts'
-import { keyBounds } from '../key-walk.ts'
+import { keyBounds, walkKeys } from '../key-walk.ts'
 import type { SiteDirectory } from '../site.ts'
 import { type BulkRun, toBulkRun } from './bulk-run.ts'
 import { type BulkAction, type BulkRequest, checkRequest } from './request.ts'
@@ -18,6 +18,8 @@ export interface BulkContext {
   writable(): Knex
   /** A run was stored. */
   started(): void
+  /** Rows of this site have new work. */
+  changed(action: BulkAction): void
 }
 
 /** Starts, shows and ends bulk runs, and does their pages. */
@@ -46,6 +48,26 @@ export class BulkRuns {
     }
     this.#context.started()
     return toBulkRun(row)
+  }
+
+  /**
+   * On a secondary, now and without a run: a few registry rows, by their ids. Returns the ids of those that another transaction
+   * has locked, to which nothing was done.
+   * @throws GeoError `NOT_SECONDARY`
+   */
+  async changeNow(
+    action: BulkAction,
+    replicable: Replicable,
+    registryIds: readonly string[],
+  ): Promise<readonly string[]> {
+    const db = await this.#database()
+    if (this.#context.sites.role !== 'secondary') {
+      throw new GeoError('NOT_SECONDARY', 'Registries are kept by secondaries')
+    }
+    const walk = walkOf('secondary', action, replicable, {})
+    const { changed, busy } = await bounded(db, (trx) => walkKeys(trx, walk, registryIds, false))
+    if (changed > 0) this.#context.changed(action)
+    return busy
   }
 
   /** @throws GeoError `BULK_RUN_UNKNOWN` */

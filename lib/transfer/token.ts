@@ -2,17 +2,26 @@ import { createHash, randomUUID } from 'node:crypto'
 import type { Request } from 'express'
 import { errors as joseErrors, jwtVerify, SignJWT } from 'jose'
 import { z } from 'zod'
+import type { Ability } from '../ability.ts'
 import type { AllowedIps } from '../allowed-ips.ts'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
 
-/** What a token is good for: exactly one blob, exactly one list of them, or the site's own word about itself. */
+/**
+ * What a token is good for: exactly one blob, exactly one list of them, the site's own word about itself, or one GraphQL operation
+ * that the primary passes on for somebody with these abilities.
+ */
 export type TokenScope =
   | { readonly replicable_name: string; readonly replicable_id: string }
   | { readonly replicable_name: string; readonly replicable_ids_sha256: string }
   | { readonly scope: 'geo_api' }
+  | {
+      readonly graphql_sha256: string
+      readonly authenticating_user_id: string | null
+      readonly abilities: readonly Ability[]
+    }
 
 const SCHEME = 'GL-Geo'
 // GB.E.1
@@ -41,6 +50,11 @@ const scopeShape = z.union([
   z.strictObject({ replicable_name: z.string(), replicable_id: z.coerce.string() }),
   z.strictObject({ replicable_name: z.string(), replicable_ids_sha256: z.string() }),
   z.strictObject({ scope: z.literal('geo_api') }),
+  z.strictObject({
+    graphql_sha256: z.string(),
+    authenticating_user_id: z.string().nullable(),
+    abilities: z.array(z.enum(['read_geo', 'admin_geo'])),
+  }),
 ])
 
 /** Whether a request claims to come from a site, rightly or not. */

@@ -1,7 +1,8 @@
 import type { Request, RequestHandler } from 'express'
+import type { Ability } from '../ability.ts'
 import { messageOf } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
-import type { Ability, GeoSettings } from '../options.ts'
+import type { GeoSettings } from '../options.ts'
 
 /** Whether the host lets this request do it. Never rejects. */
 export type IsAllowed = (request: Request, ability: Ability) => Promise<boolean>

@@ -33,6 +33,7 @@ export function openBulkSite(
     sites: new SiteDirectory(siteName, databases.main, ENCRYPTION_KEY, systemClock),
     writable: () => db,
     started: () => undefined,
+    changed: () => undefined,
   })
   const page = () => bulk.step(db, role, (action) => void woken.push(action))
   return {

@@ -1,4 +1,4 @@
-import type { Ability } from '../../options.ts'
+import type { Ability } from '../../ability.ts'
 
 export type OperationId =
   | 'list'

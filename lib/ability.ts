@@ -1,0 +1,2 @@
+/** `read_geo`: see sites, status and registries. `admin_geo`: change them. */
+export type Ability = 'read_geo' | 'admin_geo'

@@ -1,0 +1,101 @@
+import express, { type Request, type RequestHandler, type Response, Router } from 'express'
+import { type ExecutionArgs, type GraphQLError, parse } from 'graphql'
+import { createYoga, type Plugin } from 'graphql-yoga'
+import type { LoggerLike } from '../../log.ts'
+import { readOperation } from './body.ts'
+import { shownError } from './errors.ts'
+import { LIMITS, limitError, measure } from './limits.ts'
+import { NodeProxy } from './node-proxy.ts'
+import { type GraphqlContext, type Reader, readerOf } from './reader.ts'
+import { VisibleSchemas } from './schema.ts'
+import { onlyFromPrimary, passedOnBy } from './signed.ts'
+import type { GraphqlSources } from './sources.ts'
+
+export interface Endpoint {
+  readonly router: Router
+  close(): Promise<void>
+}
+
+/**
+ * `/api/graphql`; on a secondary also `/api/v4/geo/graphql` for what the primary passes on, and on the primary
+ * `/api/v4/geo/node_proxy/:id/graphql`, which does.
+ */
+export function openEndpoint(sources: GraphqlSources): Endpoint {
+  const ending = new AbortController()
+  const schemas = new VisibleSchemas({ sources, ending: ending.signal })
+  const yoga = createYoga<{ req: Request; res: Response }, GraphqlContext>({
+    schema: () => schemas.now(),
+    context: ({ req, res }) => ({ geoReader: readerOfRequest(sources, req, res) }),
+    graphqlEndpoint: '/*',
+    plugins: [withinLimits(), withCodes(sources.logger)],
+    maskedErrors: { maskError: (error) => shownError(error, sources.logger) },
+    graphiql: false,
+    landingPage: false,
+    cors: false,
+    logging: false,
+    multipart: false,
+    batching: false,
+  })
+  const serve: RequestHandler = (request, response, next) => {
+    response.set('cache-control', 'no-store')
+    Promise.resolve(yoga(request, response, { req: request, res: response } as never)).catch(next)
+  }
+  const proxy = new NodeProxy(sources)
+
+  const router = Router()
+  router.all('/api/graphql', ...readOperation, serve)
+  router.post('/api/v4/geo/graphql', ...readOperation, onlyFromPrimary(sources), serve)
+  router.post('/api/v4/geo/node_proxy/:id/graphql', proxy.onlyReaders, ...readOperation, proxy.handler(serve))
+  return {
+    router: express.Router().use(router),
+    async close() {
+      ending.abort()
+      await proxy.close()
+      await yoga.dispose()
+    },
+  }
+}
+
+/** What the host says of a request, or what the primary has signed of it. */
+export function readerOfRequest(
+  { databases, settings, isAllowed }: GraphqlSources,
+  request: Request,
+  response?: Response,
+): Reader {
+  const passedOn = response && passedOnBy(response)
+  return readerOf({
+    main: databases.main,
+    may: passedOn ? (ability) => passedOn.abilities.includes(ability) : (ability) => isAllowed(request, ability),
+    operator: passedOn ? () => passedOn.operator : () => settings.operator(request),
+  })
+}
+
+type Stoppable = { setResultAndStopExecution(result: { errors: readonly GraphQLError[] }): void }
+
+function withinLimits(): Plugin {
+  const check = ({ document, operationName, variableValues }: ExecutionArgs, hook: Stoppable) => {
+    const error = limitError(measure(document, operationName ?? null, variableValues ?? {}))
+    if (error) hook.setResultAndStopExecution({ errors: [error] })
+  }
+  return {
+    onParse({ setParseFn }) {
+      setParseFn((source, options) => parse(source, { ...options, maxTokens: LIMITS.tokens }))
+    },
+    onExecute(hook) {
+      check(hook.args as ExecutionArgs, hook as unknown as Stoppable)
+    },
+    onSubscribe(hook) {
+      check(hook.args as ExecutionArgs, hook as unknown as Stoppable)
+    },
+  }
+}
+
+/** Each error has its code, those before the execution too. */
+function withCodes(logger: LoggerLike): Plugin {
+  return {
+    onResultProcess({ result, setResult }) {
+      if (Array.isArray(result) || !('errors' in result) || !result.errors) return
+      setResult({ ...result, errors: result.errors.map((error) => shownError(error, logger)) })
+    },
+  }
+}

@@ -1,0 +1,98 @@
+import { pipeline } from 'node:stream/promises'
+import type { NextFunction, Request, RequestHandler, Response } from 'express'
+import { Agent, request as ask } from 'undici'
+import type { Ability } from '../../ability.ts'
+import { GeoError, messageOf } from '../../errors.ts'
+import type { Site } from '../../site-table.ts'
+import { connectOptions } from '../../transfer/exchange.ts'
+import { signRequest } from '../../transfer/token.ts'
+import { sha256 } from './body.ts'
+import type { GraphqlSources } from './sources.ts'
+
+const FIRST_BYTE_TIMEOUT_MS = 30_000
+const ABILITIES: readonly Ability[] = ['read_geo', 'admin_geo']
+const SECONDARY_PATH = 'api/v4/geo/graphql'
+
+/**
+ * Passes an operation on to a secondary, whose registries only it knows, signed, with what the host says of who asks (GB.G.2).
+ * Answers come as they are, streams of events too.
+ */
+export class NodeProxy {
+  readonly #sources: GraphqlSources
+  readonly #agent: Agent
+
+  constructor(sources: GraphqlSources) {
+    this.#sources = sources
+    const { idleTimeoutMs, ca } = sources.settings
+    this.#agent = new Agent({ bodyTimeout: idleTimeoutMs, ...connectOptions(ca) })
+  }
+
+  /** Before anything is read of the body. */
+  get onlyReaders(): RequestHandler {
+    return (request, response, next) => {
+      void this.#sources.isAllowed(request, 'read_geo').then((allowed) => {
+        if (allowed) next()
+        else response.status(403).json({ message: '403 Forbidden' })
+      }, next)
+    }
+  }
+
+  /** `here` answers what is meant for this site itself. */
+  handler(here: RequestHandler): RequestHandler {
+    return (request: Request, response: Response, next: NextFunction) => {
+      this.#pass(request, response, () => here(request, response, next)).catch((reason: unknown) => {
+        if (response.headersSent) return response.destroy()
+        this.#sources.logger.warn({ error: messageOf(reason) }, 'A GraphQL operation could not be passed on')
+        const status = reason instanceof GeoError ? reason.status : 500
+        const code = reason instanceof GeoError ? reason.code : 'SITE_UNREACHABLE'
+        response.status(status).json({ error: messageOf(reason), code })
+      })
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy()
+  }
+
+  async #pass(request: Request, response: Response, here: () => unknown): Promise<void> {
+    const { sites } = this.#sources
+    await sites.ensureFresh()
+    const me = sites.requireMe()
+    const site = sites.all.find(({ id }) => id === request.params['id'])
+    if (!site) {
+      response.status(404).json({ message: '404 GeoNode Not Found' })
+    } else if (site.id === me.id) here()
+    else if (me.primary) await this.#passTo(site, me, request, response)
+    else throw new GeoError('NOT_PRIMARY', 'Only the primary passes operations on')
+  }
+
+  async #passTo(site: Site, me: Site, request: Request, response: Response): Promise<void> {
+    const { settings, isAllowed, sites, clock } = this.#sources
+    const body = JSON.stringify(request.body)
+    const may = await Promise.all(ABILITIES.map((ability) => isAllowed(request, ability)))
+    const scope = {
+      graphql_sha256: sha256(body),
+      authenticating_user_id: await settings.operator(request),
+      abilities: ABILITIES.filter((_, position) => may[position]),
+    }
+    const gone = new AbortController()
+    response.once('close', () => gone.abort())
+    const answer = await ask(`${site.internalUrl}${SECONDARY_PATH}`, {
+      method: 'POST',
+      headers: {
+        authorization: await signRequest(me, sites.secretOf(me), scope, clock),
+        'content-type': 'application/json',
+        accept: request.get('accept') ?? 'application/json',
+      },
+      body,
+      headersTimeout: FIRST_BYTE_TIMEOUT_MS,
+      dispatcher: this.#agent,
+      signal: gone.signal,
+    })
+    response.status(answer.statusCode).set('cache-control', 'no-store')
+    const type = answer.headers['content-type']
+    if (typeof type === 'string') response.set('content-type', type)
+    response.flushHeaders()
+    await pipeline(answer.body, response)
+  }
+}
