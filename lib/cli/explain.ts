@@ -15,7 +15,7 @@ export function explainCommand(cli: CommandLine): Command {
     name: 'explain',
     description:
       "Says everything that this site knows of one blob: the host's row, both checksums, attempts, file, events.",
-    text: `What is said of the primary is, on a secondary, what the replica has. Events are looked for among the newest 10,000 of the log.`,
+    text: `What is said of the primary is, on a secondary, what the replica has. Events are all that the log still holds of it.`,
     examples: ['explain widget 42', 'explain widget 42 --json'],
     exits: { ok: 'said, whatever it is', no: 'neither the host nor this site knows such a record' },
   })

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { codeInFrontOf, ERROR_CODES, type ErrorCode, GeoError, isErrorCode, messageOf } from '../errors.ts'
-import { type LoggedEvent, newestEventsOf } from '../event/record-events.ts'
+import { eventsOf, type LoggedEvent } from '../event/record-events.ts'
 import type { FeatureGate } from '../feature.ts'
 import { type LeaseState, leaseState } from '../other-leases.ts'
 import { type CopyRecord, copyRecord } from '../registry/copy-record.ts'
@@ -52,7 +52,7 @@ export interface Explanation {
     readonly bytes: number | null
     readonly problem: string | null
   } | null
-  /** The newest first, among the newest events of all. */
+  /** All that the event log still holds of it, the newest first. */
   readonly events: readonly LoggedEvent[]
   /** In a sentence or two, the most important first. */
   readonly summary: readonly string[]
@@ -91,7 +91,7 @@ export async function explain(sources: ExplainSources, type: string, givenId: st
     lease: leaseId !== null && tracking ? await leaseState(tracking, leaseId) : null,
     failure: failureOf(me.primary ? null : copy, primary, me.primary),
     file: await fileOf(replicable, copy?.key ?? available?.key ?? null),
-    events: await newestEventsOf(main, replicable.name, id),
+    events: await eventsOf(main, replicable.name, id),
   }
   return { ...known, summary: summaryOf(known) }
 }
