@@ -9,8 +9,8 @@ import { OFFLINE_AFTER_S } from './status/present.ts'
 
 /** Tokens live for a minute: beyond this the sites cannot talk. */
 const SKEWED_AFTER_MS = 60_000
-/** The metrics job rests a minute at most. */
-const OUTDATED_AFTER_S = 600
+/** The metrics job rests a minute at most: beyond this something keeps it from its work. */
+const GATHERING_STUCK_AFTER_S = 600
 
 /**
  * What the metrics job and the reports have left: nothing is counted here. `gathered` is what that job has at this moment,
@@ -77,7 +77,7 @@ async function checkSecondary(
 }
 
 function outdated(ageSeconds: number | null): Finding[] {
-  if (ageSeconds === null || ageSeconds <= OUTDATED_AFTER_S) return []
+  if (ageSeconds === null || ageSeconds <= GATHERING_STUCK_AFTER_S) return []
   const message = `The status of this site was gathered ${Math.round(ageSeconds / 60)} minutes ago: the metrics job does not get through`
   return [finding('STATUS_OUTDATED', message)]
 }

@@ -5,8 +5,9 @@ import type { SiteStatus, TypeProgress } from './fields.ts'
 import { percentage } from './percent.ts'
 import { COUNTS, NOT_GATHERED } from './type-status.ts'
 
-/** A site counts as outdated when its status is older than this (GB.K.1), and as offline when it has not reported for so long. */
-const OUTDATED_AFTER_S = 3600
+/** A status that is older says nothing of the site any more: it counts as unhealthy (GB.K.1). */
+const UNHEALTHY_AFTER_S = 3600
+/** A secondary that has not reported for so long counts as offline. */
 export const OFFLINE_AFTER_S = 90
 
 /** What is stored of a site, from wherever it was read. */
@@ -95,7 +96,7 @@ function healthOf(site: Site, { status, updatedAgeSeconds, lastReportAgeSeconds 
   const report = lastReportAgeSeconds ?? updatedAgeSeconds
   if (!site.primary && site.enabled && report !== null && report > OFFLINE_AFTER_S)
     return `SITE_OFFLINE: The primary has not heard of this site for ${Math.round(report)} seconds`
-  if (updatedAgeSeconds !== null && updatedAgeSeconds > OUTDATED_AFTER_S)
+  if (updatedAgeSeconds !== null && updatedAgeSeconds > UNHEALTHY_AFTER_S)
     return `The status is ${Math.round(updatedAgeSeconds / 60)} minutes old`
   if (status['healthy'] === false) return textOf(status['health']) || 'Unhealthy'
   return updatedAgeSeconds === null ? 'The site has not told its status yet' : null
