@@ -6,6 +6,7 @@ import { VERIFICATION_STATE as V } from '../../lib/verification/verification-sta
 import { PROCESS_METRICS } from '../../lib/view/metrics/catalogue.ts'
 import { addHostRow, addRegistryRow, ENCRYPTION_KEY } from '../support/fixture-rows.ts'
 import { hasPromtool, promtool } from '../support/promtool.ts'
+import { timedStatements } from '../support/timed-statements.ts'
 import { createWatchedSites, type WatchedSites } from '../support/watched-sites.ts'
 
 const TOKEN = 'scrape-me-0123456789'
@@ -118,6 +119,15 @@ describe('A scrape', () => {
     expect(statements.length).toBeLessThanOrEqual(few)
     expect(statements.length).toBeLessThan(8)
     expect(statements.join('\n')).not.toMatch(/count\s*\(/i)
+  })
+
+  it('of a secondary reads what the site has stored of itself once', async () => {
+    const { databases } = sites.paris.assembly
+    const dbs = [databases.main, ...(databases.tracking ? [databases.tracking] : [])]
+    const statements = await timedStatements(dbs, () => registry.metrics())
+    expect(statements.filter(({ sql }) => sql.includes('geo_site_status'))).toHaveLength(1)
+    expect(statements.filter(({ sql }) => sql.includes('geo_node_statuses'))).toHaveLength(1)
+    expect(statements.length).toBeLessThan(8)
   })
 
   it('tells of the process while no database can be read', async () => {

@@ -1,9 +1,8 @@
 import type { Replicable } from '../../blob/replicable.ts'
 import { messageOf } from '../../errors.ts'
 import type { LoggerLike } from '../../log.ts'
-import { loadOwnStatus } from '../../site-status-table.ts'
 import type { SiteStatus } from '../status/fields.ts'
-import { type StatusSources, statusesOf } from '../status/read.ts'
+import { ownStatusOf, type StatusSources, statusesOf } from '../status/read.ts'
 import { progressGauges, SITE_GAUGES, STATUS_FAILED, type StatusGauge, typeGauges } from './catalogue.ts'
 import type { MetricSet, MetricSource } from './metric-set.ts'
 
@@ -37,13 +36,13 @@ export class StatusMetrics implements MetricSource {
       const { me } = sites
       if (!me) return
       const shown = (me.primary ? sites.all : [me]).filter(({ enabled }) => enabled)
-      const statuses = await statusesOf(this.#context, shown)
+      const own = await ownStatusOf(this.#context)
+      const statuses = await statusesOf(this.#context, shown, { own })
       for (const site of shown) {
         const status = statuses.get(site.id)
         if (status) this.#show(set, { name: site.name, url: site.name }, status)
       }
       if (me.primary || !me.enabled || !databases.tracking) return
-      const own = await loadOwnStatus(databases.tracking)
       set.record(STATUS_FAILED, { name: me.name, url: me.name }, own?.reportsFailedTotal ?? 0)
     } catch (reason) {
       // What this process counts itself is still told; that nothing is told of the sites says the rest.

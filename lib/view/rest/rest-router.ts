@@ -80,7 +80,7 @@ function handlersOf(context: RestContext, wording: Wording): Record<OperationId,
   }
   /** Of this site, and of the others that have told one. */
   async function toldStatuses(wanted: readonly Site[]): Promise<SiteStatus[]> {
-    const statuses = await statusesOf(context, wanted, wording)
+    const statuses = await statusesOf(context, wanted, { wording })
     return wanted.flatMap((site) => {
       const status = statuses.get(site.id)
       return status && (status.updated_at !== null || site.id === sites.me?.id) ? [status] : []

@@ -3,7 +3,7 @@ import type { Replicable } from '../../blob/replicable.ts'
 import { bounded } from '../../databases.ts'
 import { loadNodeStatuses, type NodeStatus } from '../../node-status-table.ts'
 import type { SiteDirectory } from '../../site.ts'
-import { loadOwnStatus } from '../../site-status-table.ts'
+import { loadOwnStatus, type OwnStatus } from '../../site-status-table.ts'
 import type { Site } from '../../site-table.ts'
 import type { SiteStatus } from './fields.ts'
 import { presentStatus, type StoredStatus } from './present.ts'
@@ -24,19 +24,25 @@ export async function statusOf(sources: StatusSources): Promise<SiteStatus> {
   return status
 }
 
+/** What a secondary has stored of itself; null on the primary, and before there is anything. */
+export async function ownStatusOf({ databases, sites }: StatusSources): Promise<OwnStatus | null> {
+  const { tracking } = databases
+  return sites.role === 'secondary' && tracking ? loadOwnStatus(tracking) : null
+}
+
 /**
- * The statuses of the given sites by id. Of this site it is what the site itself has stored; of the others what they told the
- * primary, on a secondary as the replica has it.
+ * The statuses of the given sites by id. Of this site it is what the site itself has stored (`own`, where the caller has read
+ * it); of the others what they told the primary, on a secondary as the replica has it.
  */
 export async function statusesOf(
-  { databases, sites, settings }: StatusSources,
+  sources: StatusSources,
   wanted: readonly Site[],
-  wording: 'node' | 'site' = 'node',
+  { wording = 'node', own: given }: { wording?: 'node' | 'site'; own?: OwnStatus | null } = {},
 ): Promise<Map<string, SiteStatus>> {
-  const { main, tracking } = databases
-  const stored = await bounded(main, (trx) => loadNodeStatuses(trx))
+  const { databases, sites, settings } = sources
+  const stored = await bounded(databases.main, (trx) => loadNodeStatuses(trx))
   const { me, primary } = sites
-  const own = me && !me.primary && tracking ? await loadOwnStatus(tracking) : null
+  const own = given === undefined ? await ownStatusOf(sources) : given
   const storedOf = (site: Site): StoredStatus => {
     const told = fromPrimary(stored.get(site.id))
     if (!own || site.id !== me?.id) return told
