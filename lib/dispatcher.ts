@@ -77,9 +77,9 @@ export class Dispatcher<Claim> {
     return this.#running.size === 0
   }
 
-  /** Resolves when what runs now has ended. */
+  /** Resolves when nothing runs any more, what was begun meanwhile included. */
   async settled(): Promise<void> {
-    await Promise.all(this.#running)
+    while (this.#running.size > 0) await Promise.all(this.#running)
   }
 
   /** Takes no new work from now on; resolves when what runs has ended. */
