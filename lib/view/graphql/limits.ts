@@ -89,13 +89,13 @@ export function limitError(measured: Measure): GraphQLError | null {
   return null
 }
 
+const CONNECTION = /(Registries|Namespaces)$/
+
 /** How many rows a connection may have; 1 for any other field. */
 function rowsOf(field: FieldNode, variables: Variables): number {
-  const selected = field.selectionSet?.selections ?? []
+  if (!CONNECTION.test(field.name.value)) return 1
   const sizes = (field.arguments ?? []).filter(({ name }) => name.value === 'first' || name.value === 'last')
-  const looksLikeOne = selected.some((each) => each.kind !== Kind.FIELD || /^(edges|nodes)$/.test(each.name.value))
-  if (sizes.length === 0) return looksLikeOne && field.name.value.endsWith('s') ? DEFAULT_PAGE_SIZE : 1
-  return Math.max(1, ...sizes.map(({ value }) => sizeOf(value, variables)))
+  return sizes.length === 0 ? DEFAULT_PAGE_SIZE : Math.max(...sizes.map(({ value }) => sizeOf(value, variables)))
 }
 
 function sizeOf(value: ValueNode, variables: Variables): number {
