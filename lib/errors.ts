@@ -45,6 +45,9 @@ export const ERROR_CODES = Object.freeze({
     'Ask another secondary; this one heals its copy by itself once the primary has the file again.',
   ],
   INTERNAL: [500, 'See the log of this process; if it persists, report it with the log line.'],
+  // GraphQL
+  RESOURCE_NOT_AVAILABLE: [404, 'Ask for what there is, as somebody who may change it.'],
+  OPERATION_TOO_LARGE: [400, 'Ask for less at once: fewer or smaller pages, fewer aliases, fewer levels.'],
   // reading and writing on a secondary
   READ_ONLY_SITE: [409, 'Send the request to the primary, whose address is in the answer.'],
   FORWARD_UNANSWERED: [504, 'Look on the primary whether the write was carried out before sending it again.'],
@@ -101,7 +104,7 @@ export const ERROR_CODES = Object.freeze({
   TIMED_OUT: [500, 'Nothing: it is tried again. If it persists, look for processes that lose the tracking database.'],
   STOPPED: [503, 'Nothing: this process is going away. Ask another one of the site, or again in a moment.'],
   REPAIR_RUNNING: [409, 'Wait for the repair that another process of this site does.'],
-  SITE_UNREACHABLE: [503, 'Check the network and the URL of that site, and repair again.'],
+  SITE_UNREACHABLE: [503, 'Check the network and the internal URL of that site, and try again.'],
   // health
   SITE_OFFLINE: [503, 'Look whether the processes of that site run and reach the primary.'],
   SECONDARY_OFFLINE: [200, 'Look whether the processes of that site run and reach this one.'],

@@ -42,10 +42,11 @@ export class NodeProxy {
     return (request: Request, response: Response, next: NextFunction) => {
       this.#pass(request, response, () => here(request, response, next)).catch((reason: unknown) => {
         if (response.headersSent) return response.destroy()
-        this.#sources.logger.warn({ error: messageOf(reason) }, 'A GraphQL operation could not be passed on')
-        const status = reason instanceof GeoError ? reason.status : 500
-        const code = reason instanceof GeoError ? reason.code : 'SITE_UNREACHABLE'
-        response.status(status).json({ error: messageOf(reason), code })
+        const failure = reason instanceof GeoError ? reason : new GeoError('SITE_UNREACHABLE', messageOf(reason))
+        const { code, message } = failure
+        this.#sources.logger.warn({ code, error: message }, 'A GraphQL operation could not be passed on')
+        // GB.G.2 answers 500 whatever it was.
+        response.status(code === 'SITE_UNREACHABLE' ? 500 : failure.status).json({ error: message, code })
       })
     }
   }

@@ -1,0 +1,117 @@
+import request, { type Response } from 'supertest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { signRequest, type TokenScope } from '../../../lib/transfer/token.ts'
+import { sha256 } from '../../../lib/view/graphql/body.ts'
+import { createGraphqlSites, type GraphqlSites, type Role } from '../../support/graphql-sites.ts'
+
+let sites: GraphqlSites
+let ids: Record<'rome' | 'paris', string>
+beforeAll(async () => {
+  sites = await createGraphqlSites()
+  const rows: { id: string; name: 'rome' | 'paris' }[] = await sites.paris.databases
+    .main('geo_nodes')
+    .select('id', 'name')
+  ids = Object.fromEntries(rows.map(({ id, name }) => [name, String(id)])) as typeof ids
+})
+afterAll(() => sites?.close())
+
+const NAME = '{ geoNode { name widgetRegistries { count } } }'
+const CANCEL = 'mutation { geoBulkRunCancel(input: { id: "1" }) { errors } }'
+
+/** An operation that the primary is to pass on to a site. */
+function through(id: string, query: string, as: Role, at = sites.url): Promise<Response> {
+  return request(at).post(`api/v4/geo/node_proxy/${id}/graphql`).set('x-role', as).send({ query }).then()
+}
+
+describe('An operation that the primary passes on', () => {
+  it('is answered by the secondary', async () => {
+    const { body, headers } = await through(ids.paris, NAME, 'reader')
+    expect(body).toEqual({ data: { geoNode: { name: 'paris', widgetRegistries: { count: 0 } } } })
+    expect(headers['content-type']).toMatch(/json/)
+  })
+
+  it('to the primary itself is answered there', async () => {
+    const { body } = await through(ids.rome, NAME, 'reader')
+    expect(body).toEqual({ data: { geoNode: { name: 'rome', widgetRegistries: { count: 0 } } } })
+  })
+
+  it('carries who asks, and what that person may', async () => {
+    const bulk = `mutation { geoRegistriesBulkUpdate(input: { registryClass: WIDGET_REGISTRY, action: REVERIFY_ALL }) {
+      errors run { requestedBy } } }`
+    expect((await through(ids.paris, bulk, 'reader')).body.errors).toMatchObject([
+      { extensions: { code: 'RESOURCE_NOT_AVAILABLE' } },
+    ])
+    expect((await through(ids.paris, bulk, 'admin')).body).toEqual({
+      data: { geoRegistriesBulkUpdate: { errors: [], run: { requestedBy: 'admin' } } },
+    })
+  })
+
+  it('is refused to those who may not read, before its body is read', async () => {
+    const { status, body } = await through(ids.paris, 'x'.repeat(1_000_000), 'nobody')
+    expect({ status, body }).toEqual({ status: 403, body: { message: '403 Forbidden' } })
+  })
+
+  it('to a site that there is not, and by a secondary, is refused', async () => {
+    expect((await through('999', NAME, 'reader')).status).toBe(404)
+    const bySecondary = await through(ids.rome, NAME, 'reader', sites.parisUrl)
+    expect(bySecondary).toMatchObject({ status: 409, body: { code: 'NOT_PRIMARY' } })
+  })
+
+  it('to a site that does not answer is an error with a code', async () => {
+    const { main } = sites.paris.databases
+    await main('geo_nodes').where({ name: 'paris' }).update({ internal_url: 'http://127.0.0.1:1/' })
+    await sites.rome.sites.refresh()
+    const { status, body } = await through(ids.paris, NAME, 'reader')
+    await main('geo_nodes').where({ name: 'paris' }).update({ internal_url: null })
+    await sites.rome.sites.refresh()
+    expect({ status, body }).toEqual({
+      status: 500,
+      body: { error: expect.stringContaining('ECONNREFUSED'), code: 'SITE_UNREACHABLE' },
+    })
+  })
+})
+
+describe('The door for what the primary passes on', () => {
+  const BODY = JSON.stringify({ query: CANCEL })
+  const scopeOf = (body: string): TokenScope => ({
+    graphql_sha256: sha256(body),
+    authenticating_user_id: 'mallory',
+    abilities: ['admin_geo'],
+  })
+
+  async function knock(body: string, authorization?: string): Promise<Response> {
+    const asked = request(sites.parisUrl).post('api/v4/geo/graphql').set('content-type', 'application/json')
+    if (authorization !== undefined) asked.set('authorization', authorization)
+    return asked.set('x-role', 'admin').send(body)
+  }
+  const signedBy = (name: string, scope: TokenScope, secret?: string) => {
+    const { sites: directory, settings } = sites.rome
+    const site = directory.byName(name)
+    if (!site) throw new Error(`There is no ${name}`)
+    return signRequest(site, secret ?? directory.secretOf(site), scope, settings.clock)
+  }
+
+  it('lets the primary in with the operation that it signed', async () => {
+    const { status, body } = await knock(BODY, await signedBy('rome', scopeOf(BODY)))
+    expect({ status, body }).toMatchObject({ status: 200, body: { data: { geoBulkRunCancel: {} } } })
+  })
+
+  it.each([
+    ['nobody', async () => undefined],
+    ['the secondary itself', () => signedBy('paris', scopeOf(BODY))],
+    ['the primary for another operation', () => signedBy('rome', scopeOf('{}'))],
+    ['the primary for something else', () => signedBy('rome', { scope: 'geo_api' })],
+    ['somebody with another secret', () => signedBy('rome', scopeOf(BODY), 'another secret of thirty-two bytes')],
+  ])('refuses what is signed by %s, whatever the host would say', async (_, authorization) => {
+    const { status, body } = await knock(BODY, await authorization())
+    expect(status).toBe(401)
+    expect(body.errors).toMatchObject([{ extensions: { code: expect.stringMatching(/^(UNAUTHORIZED|TOKEN_SCOPE)$/) } }])
+    expect(body.data).toBeUndefined()
+  })
+
+  it('such a token opens no other door', async () => {
+    const authorization = await signedBy('rome', scopeOf(BODY))
+    const posted = await request(sites.url).post('api/v4/geo/status').set('authorization', authorization).send({})
+    expect(posted.status).toBe(401)
+  })
+})
