@@ -3,11 +3,14 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { DOCUMENTS } from './docs/documents.ts'
+import { documentedSchema, graphqlSchema } from './docs/graphql-schema.ts'
+import { RELEASED_SCHEMA, untoldBreakingChanges } from './graphql-compatibility.ts'
 import { lineDiff } from './line-diff.ts'
 
 /**
- * Writes docs/ from the code and the types of the fixture host, or with --check compares it and exits 1 on a difference. Nothing
- * else lies there.
+ * Writes docs/ from the code and the types of the fixture host, or with --check compares it and exits 1 on a difference, or on a
+ * breaking change of the GraphQL schema since the last release that the changelog does not tell of. Nothing else lies there.
+ * --release: what is now is what was released.
  */
 const TYPES = Object.values(declareReplicables('unused')).filter((value) => 'blob' in value)
 
@@ -27,6 +30,8 @@ async function problems(): Promise<string[]> {
     const expected = await text(TYPES)
     if (there !== expected) found.push(`docs/${name}:\n${lineDiff(there, expected)}`)
   }
+  for (const change of await untoldBreakingChanges(documentedSchema(TYPES)))
+    found.push(`The GraphQL schema breaks its clients, and CHANGELOG.md does not say so: ${change}`)
   return found
 }
 
@@ -35,11 +40,16 @@ async function strays(): Promise<string[]> {
   return names.filter((name) => !Object.hasOwn(DOCUMENTS, name))
 }
 
-const { values } = parseArgs({ options: { check: { type: 'boolean' } } })
+const { values } = parseArgs({ options: { check: { type: 'boolean' }, release: { type: 'boolean' } } })
 if (values.check) {
   const found = await problems()
   if (found.length > 0) {
-    console.error(`${found.join('\n')}\ndocs/ is not what the code says: run npm run docs`)
+    console.error(
+      `${found.join('\n')}\ndocs/ is not what the code says: run npm run docs, or say in CHANGELOG.md what breaks`,
+    )
     process.exitCode = 1
   }
-} else await write()
+} else {
+  await write()
+  if (values.release) await writeFile(RELEASED_SCHEMA, graphqlSchema(TYPES))
+}

@@ -129,7 +129,7 @@ describe('A further type shows up with nothing but its declaration', () => {
     for (const [name, write] of Object.entries(DOCUMENTS))
       expect([name, String(await write(replicables)).includes('gizmo')]).toEqual([
         name,
-        ['metrics.md', 'rest.md', 'status.md'].includes(name),
+        ['graphql.md', 'metrics.md', 'rest.md', 'schema.graphql', 'status.md'].includes(name),
       ])
   })
 

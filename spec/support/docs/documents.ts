@@ -4,6 +4,8 @@ import { commandReference } from './command-reference.ts'
 import { dashboard } from './dashboard.ts'
 import { errorCodes } from './error-codes.ts'
 import { eventsPage } from './events.ts'
+import { graphqlPage } from './graphql-page.ts'
+import { graphqlSchema } from './graphql-schema.ts'
 import { metricsPage } from './metrics.ts'
 import { restRoutes } from './rest-routes.ts'
 import { statusFields } from './status-fields.ts'
@@ -17,7 +19,9 @@ export const DOCUMENTS: Readonly<
   'dashboard.json': dashboard,
   'errors.md': errorCodes,
   'events.md': eventsPage,
+  'graphql.md': graphqlPage,
   'metrics.md': metricsPage,
   'rest.md': restRoutes,
+  'schema.graphql': graphqlSchema,
   'status.md': statusFields,
 }
