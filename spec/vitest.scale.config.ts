@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { SITE_ARGUMENTS } from '../fixtures/widget-app/site-arguments.ts'
 import { ClosingLineReporter } from './support/closing-line-reporter.ts'
@@ -11,6 +12,8 @@ export default defineConfig({
     globalSetup: ['spec/support/global-setup.ts'],
     setupFiles: ['spec/support/leak-check.ts'],
     reporters: ['default', new ClosingLineReporter()],
+    // As in vitest.config.ts.
+    alias: { graphql: fileURLToPath(import.meta.resolve('graphql')) },
     pool: 'forks',
     execArgv: SITE_ARGUMENTS,
     fileParallelism: false,

@@ -254,6 +254,13 @@ describe('A bulk run', () => {
     await paris.bulk.start({ action: 'resync', type: 'widget' })
   })
 
+  it('that has finished stays so when it is cancelled afterwards', async () => {
+    await addSynced(3)
+    const run = await resync()
+    const { finishedAt } = await finish(run)
+    expect(await paris.bulk.cancel(run.id)).toMatchObject({ state: 'finished', finishedAt, cancelledAt: null })
+  })
+
   it('is listed with the others, the newest first, and forgotten 30 days after its end', async () => {
     const { tracking } = databases
     const done = await resync()

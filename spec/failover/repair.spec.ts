@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { encodeDigest } from '../../lib/blob/digest.ts'
+import { createGeo, type Geo } from '../../lib/index.ts'
+import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
+import { untyped } from '../support/fixture-rows.ts'
+import { folderContents } from '../support/folder-contents.ts'
+import { changeState } from '../support/primary-records.ts'
+import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
+import { recordingLogger } from '../support/recording-logger.ts'
+import { type StagedServer, stageServer } from '../support/staged-server.ts'
+import { digestOf } from '../support/verifying-site.ts'
+
+let site: PrimarySite
+let secondary: StagedServer
+let geo: Geo
+beforeAll(async () => {
+  ;[site, secondary] = await Promise.all([createPrimarySite(), stageServer()])
+  const { databases, replicables, encryptionKey, clock } = site
+  geo = createGeo({
+    siteName: 'tokyo',
+    mainDb: databases.main,
+    replicables: [replicables.widgets],
+    features: { isEnabled: () => true },
+    encryptionKey,
+    clock,
+    logger: recordingLogger(),
+    work: false,
+    threads: 1,
+  })
+  await geo.sites.update('paris', { internalUrl: secondary.url })
+})
+afterAll(async () => {
+  await geo?.stop()
+  await Promise.all([site?.close(), secondary?.close()])
+})
+
+/** A widget whose file is gone from the primary, and the checksum that was recorded of it. */
+async function lostWidget(key: string, bytes: string): Promise<string> {
+  const id = await site.addWidget(key)
+  const digest = await digestOf(bytes)
+  await changeState(site.databases.main, untyped(site.replicables.widgets), id, {
+    verification_state: VERIFICATION_STATE.failed,
+    verification_checksum: encodeDigest(digest),
+    verification_failure: 'The file is missing',
+  })
+  return id
+}
+
+it.each([
+  ['as many other bytes', 'wrong bytes!', 'CHECKSUM_MISMATCH'],
+  ['half of the bytes', 'right ', 'CHECKSUM_MISMATCH'],
+])('The primary gives no name to %s, whatever the site that lends them says of them', async (_, bytes, code) => {
+  const key = `lost/${code}/${bytes.length}`
+  const id = await lostWidget(key, 'right bytes!')
+  const digest = await digestOf('right bytes!')
+  secondary.answer((_request, response) => {
+    response.writeHead(200, { etag: `"${digest.algorithm}-${digest.hex}"`, 'geo-blob-bytes': bytes.length }).end(bytes)
+  })
+  const [result] = await geo.repair({ types: ['widget'], ids: [id] })
+  expect(result?.records).toMatchObject([{ id, outcome: 'failed', from: null, reasons: [{ site: 'paris', code }] }])
+  // No part of it stays either.
+  const files = (await folderContents(site.root)).filter((entry) => !entry.endsWith('/'))
+  expect(files).toEqual([expect.stringContaining('.geo-store.json')])
+})
+
+it('The right bytes are taken', async () => {
+  const id = await lostWidget('lost/right', 'right bytes!')
+  const digest = await digestOf('right bytes!')
+  secondary.answer((_request, response) => {
+    response.writeHead(200, { etag: `"${digest.algorithm}-${digest.hex}"`, 'geo-blob-bytes': 12 }).end('right bytes!')
+  })
+  const [result] = await geo.repair({ types: ['widget'], ids: [id] })
+  expect(result?.records).toMatchObject([{ id, outcome: 'repaired', from: 'paris' }])
+})
