@@ -28,6 +28,8 @@ export interface BenchOptions {
   /** A tracking database with all migrations of the host run. */
   readonly trackingDb: Knex
   readonly insertRow: InsertRow
+  /** How people look at the secondary. Default: nobody may, and there is no GraphQL API. */
+  readonly secondary?: Pick<GeoOptions, 'authorize' | 'graphql'>
 }
 
 /** One site of the bench, in this process. Nothing runs by itself. */
@@ -72,14 +74,14 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
   const folder = await mkdtemp(join(tmpdir(), 'geo-bench-'))
   let flag = true
 
-  const siteOf = (siteName: string, databases: Pick<GeoOptions, 'mainDb' | 'trackingDb'>): BenchSite => {
+  const siteOf = (siteName: string, own: Pick<GeoOptions, 'mainDb'> & Partial<GeoOptions>): BenchSite => {
     const store = localDisk({ root: join(folder, siteName), durable: false })
     const type = Object.freeze({ ...(options.replicable as Replicable), store })
     const log = keptLog()
     const parts = assemble(
       parseOptions({
         siteName,
-        ...databases,
+        ...own,
         replicables: [type as Replicable<never>],
         features: { isEnabled: () => flag },
         encryptionKey: ENCRYPTION_KEY,
@@ -91,7 +93,7 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
     return { geo: facadeOf(parts), parts, type, log }
   }
   const primary = siteOf(PRIMARY, { mainDb: main })
-  const secondary = siteOf(SECONDARY, { mainDb: replicaDb, trackingDb: tracking })
+  const secondary = siteOf(SECONDARY, { ...options.secondary, mainDb: replicaDb, trackingDb: tracking })
   const server = createServer(express().use(primary.geo.router))
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as AddressInfo

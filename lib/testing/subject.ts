@@ -10,6 +10,8 @@ export interface Subject {
   bench(): Bench
   /** What an operator selects so that a secondary holds only what belongs to an owner. Left out: the type has no scope. */
   selectOwner?(owner: string): SelectiveSync
+  /** A word by which `search` of the type finds this row of the host and no other. Left out: the type has no search. */
+  keywordOf?(row: Columns): string
 }
 
 /** The registry row of a record. */

@@ -1,5 +1,11 @@
 import { beforeEach, describe, it } from 'vitest'
-import { aBlobReplicator, aFrameworkRegistry, aSiteStatus, aVerifiableModel } from '../../lib/testing/index.ts'
+import {
+  aBlobReplicator,
+  aFrameworkRegistry,
+  aFrameworkRegistryFinder,
+  aSiteStatus,
+  aVerifiableModel,
+} from '../../lib/testing/index.ts'
 import { subjectOf } from './bench.ts'
 
 const runner = { describe, it, beforeEach }
@@ -7,5 +13,6 @@ const subject = subjectOf('gadgets')
 
 aBlobReplicator(runner, subject)
 aFrameworkRegistry(runner, subject)
+aFrameworkRegistryFinder(runner, subject)
 aVerifiableModel(runner, subject)
 aSiteStatus(runner, subject)
