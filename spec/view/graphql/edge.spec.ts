@@ -112,7 +112,8 @@ describe('The limits of an operation', () => {
   it('by its tokens, before it is parsed', async () => {
     const response = await sites.ask(`{ ${'geoNode { id } '.repeat(700)} }`)
     expect(codesOf(response)).toEqual(['GRAPHQL_PARSE_FAILED'])
-    expect(response.body.errors[0].message).toMatch(/more than 2000 tokens/)
+    // Version 16 of graphql misspells it.
+    expect(response.body.errors[0].message).toMatch(/more tha[nt] 2000 tokens/)
   })
 
   it('by what fragments of fragments come to', async () => {
