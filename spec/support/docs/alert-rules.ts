@@ -136,9 +136,13 @@ export const ALERT_RULES: readonly AlertRule[] = [
   },
 ]
 
-/** The file for `rule_files` of Prometheus. A JSON text is a scalar of YAML. */
 export function alertRules(): string {
-  const rules = ALERT_RULES.map(({ alert, expr, for: lasting, severity, summary, description }) =>
+  return rulesFile(ALERT_RULES)
+}
+
+/** A file for `rule_files` of Prometheus. A JSON text is a scalar of YAML. */
+export function rulesFile(alertRules: readonly AlertRule[]): string {
+  const rules = alertRules.map(({ alert, expr, for: lasting, severity, summary, description }) =>
     [
       `      - alert: ${alert}`,
       `        expr: ${JSON.stringify(expr)}`,
