@@ -13,6 +13,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, vi } from 'vites
 import { facadeOf } from '../lib/facade.ts'
 import type { Geo } from '../lib/index.ts'
 import { settle } from '../lib/testing/settle.ts'
+import { SMALL_BLOB_BYTES } from '../lib/transfer/frame.ts'
 import { registryRows } from './support/fixture-rows.ts'
 import { createWatchedSites, type WatchedSites } from './support/watched-sites.ts'
 
@@ -43,6 +44,18 @@ async function upload(bytes: string | null = 'bytes'): Promise<string> {
     const [row] = await trx('widgets').insert({ name: 'traced', file_path: key }).returning('*')
     await rome.replicator(widgets).created(row, trx)
     return String(row.id)
+  })
+}
+
+/** Another file for a row, as a route of the host that takes one. */
+async function change(id: string): Promise<void> {
+  const [widgets] = sites.rome.settings.replicables
+  if (!widgets) throw new Error('No type is declared')
+  const key = `traced/${names++}`
+  await writeFile(join(sites.root, key), 'others')
+  await sites.paris.databases.main.transaction(async (trx) => {
+    const [row] = await trx('widgets').where({ id }).update({ file_path: key }).returning('*')
+    await rome.replicator(widgets).updated(row, trx)
   })
 }
 
@@ -144,6 +157,57 @@ describe('With an SDK', () => {
     expect(traces.toSorted()).toEqual([first.traceId, second.traceId].toSorted())
     expect(named(exporter.getFinishedSpans(), 'geo verify')).toHaveLength(2)
     for (const { traceId } of [first, second]) expect(named(spansOf(traceId), 'geo sync')).toHaveLength(1)
+  })
+
+  it('a large blob is asked for by itself, and the primary hears of the trace then too', async () => {
+    const { traceId } = await inSpan(() => upload('x'.repeat(SMALL_BLOB_BYTES + 1)))
+    await replicate()
+    const asked = named(spansOf(traceId), 'geo transfer').map((span) => span.spanContext().spanId)
+    const served = named(spansOf(traceId), 'geo serve').map((span) => span.parentSpanContext?.spanId)
+    // First with the small ones, for its size is not known yet.
+    expect(asked).toHaveLength(2)
+    expect(served.toSorted()).toEqual(asked.toSorted())
+  })
+
+  it('a blob whose file was replaced goes on in the trace of the change', async () => {
+    const { result: id } = await inSpan(() => upload())
+    await replicate()
+    const { traceId } = await inSpan(() => change(id))
+    await replicate()
+    expect(spansOf(traceId).map(({ name }) => name)).toEqual(expect.arrayContaining(['geo sync', 'geo verify']))
+    expect(named(spansOf(traceId), 'geo publish')[0]?.attributes).toMatchObject({ 'geo.event': 'updated' })
+  })
+
+  it('a transfer that the primary does not answer says so in its span', async () => {
+    const { traceId } = await inSpan(() => upload())
+    await settle(sites.rome, ['verify-primary'])
+    await sites.paris.hear()
+    await sites.cut()
+    await settle(sites.paris.assembly, ['sync'])
+    await sites.mend()
+    const [transfer] = named(spansOf(traceId), 'geo transfer')
+    expect(transfer?.status).toMatchObject({ code: 2, message: expect.stringMatching(/^PRIMARY_UNREACHABLE: /) })
+    sites.paris.clock.advance(600_000)
+    await replicate()
+    expect(named(spansOf(traceId), 'geo verify')).toHaveLength(1)
+  })
+
+  it('a copy that is not what the primary has says so in its span, and the trace goes on until it is', async () => {
+    const { traceId, result: id } = await inSpan(() => upload())
+    await settle(sites.rome, ['verify-primary'])
+    await sites.paris.databases.caughtUp()
+    await sites.paris.hear()
+    await settle(sites.paris.assembly, ['sync'])
+    const { file_path: key } = await sites.paris.databases.main('widgets').where({ id }).first('file_path')
+    await writeFile(join(sites.paris.root, key), 'other bytes')
+    await settle(sites.paris.assembly, ['verify'])
+    // As if its next attempt had come.
+    await sites.paris.databases.tracking('widget_registry').where({ widget_id: id }).update({ retry_at: null })
+    await settle(sites.paris.assembly, ['sync', 'verify'])
+    const verified = named(spansOf(traceId), 'geo verify').map(({ status }) => status)
+    expect(verified[0]).toMatchObject({ code: 2, message: expect.stringContaining('Checksum does not match') })
+    expect(verified.slice(1)).toEqual([{ code: 0 }])
+    expect(named(spansOf(traceId), 'geo sync')).toHaveLength(2)
   })
 
   it('a blob that fails says so in its span', async () => {
