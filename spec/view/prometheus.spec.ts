@@ -2,6 +2,7 @@ import { Registry } from 'prom-client'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createGeo } from '../../lib/index.ts'
 import { SYNC_STATE as S } from '../../lib/registry/sync-state.ts'
+import { loadOwnStatus, storeGathered } from '../../lib/site-status-table.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { PROCESS_METRICS } from '../../lib/view/metrics/catalogue.ts'
 import { addHostRow, addRegistryRow, ENCRYPTION_KEY } from '../support/fixture-rows.ts'
@@ -119,6 +120,47 @@ describe('A scrape', () => {
     expect(statements.length).toBeLessThanOrEqual(few)
     expect(statements.length).toBeLessThan(8)
     expect(statements.join('\n')).not.toMatch(/count\s*\(/i)
+  })
+
+  it('shows in each gauge the field that it is named for', async () => {
+    const tracking = sites.paris.databases.tracking
+    const before = (await loadOwnStatus(tracking))?.status ?? {}
+    // Another number for each field, so that none can stand in for another.
+    let n = 1000
+    const numbered = (fields: readonly string[]) => Object.fromEntries(fields.map((field) => [field, n++]))
+    const ofSite = numbered([
+      ...['db_replication_lag_seconds', 'replication_slots_count', 'replication_slots_used_count'],
+      ...['replication_slots_max_retained_wal_bytes', 'last_event_id', 'last_event_timestamp'],
+      ...['cursor_last_event_id', 'cursor_last_event_timestamp'],
+    ])
+    const ofType = numbered([
+      ...[
+        'widgets_count',
+        'widgets_checksum_total_count',
+        'widgets_checksummed_count',
+        'widgets_checksum_failed_count',
+      ],
+      ...['widgets_synced_count', 'widgets_failed_count', 'widgets_registry_count', 'widgets_verification_total_count'],
+      ...['widgets_verified_count', 'widgets_verification_failed_count'],
+    ])
+    const progress = numbered([
+      ...['corrupt_count', 'synced_bytes', 'pending_bytes', 'in_flight_count'],
+      ...['oldest_unsynced_seconds', 'remaining_seconds'],
+    ])
+    await storeGathered(tracking, { ...before, ...ofSite, ...ofType, progress: { widgets: progress } })
+    const fieldOf = new Map(
+      [
+        ...Object.entries({ ...ofSite, ...ofType }),
+        ...Object.entries(progress).map(([name, value]) => [`widgets_${name}`, value] as const),
+      ].map(([field, value]) => [value, field]),
+    )
+    const shown = samplesOf(await registry.metrics(), 'paris').flatMap((line) => {
+      const [, gauge, value] = /^geo_(\w+)\{name="paris",url="paris"\} (\d{4})$/.exec(line) ?? []
+      return gauge === undefined ? [] : [[gauge, fieldOf.get(Number(value))?.replace(/_count$/, '')]]
+    })
+    await storeGathered(tracking, before)
+    expect(shown).toHaveLength(fieldOf.size)
+    for (const [gauge, field] of shown) expect(gauge).toBe(field)
   })
 
   it('of a secondary reads what the site has stored of itself once', async () => {

@@ -109,6 +109,70 @@ describe('The status of a site', () => {
   })
 })
 
+describe('What the databases of a site say is in its status as it is by hand', () => {
+  const newest = async () =>
+    (await paris.databases.main('geo_events').orderBy('id', 'desc').first('id', 'created_at')) as {
+      id: string
+      created_at: Date
+    }
+  const unixSeconds = (moment: Date) => Math.floor(moment.getTime() / 1000)
+
+  it('the newest event, and the one up to which a secondary has handled all', async () => {
+    const { main, caughtUp } = paris.databases
+    const add = (at: string) =>
+      main('geo_events').insert({
+        replicable_name: 'widget',
+        event_name: 'created',
+        payload: '{"model_record_id":"1"}',
+        created_at: at,
+      })
+    await add('2026-01-02T03:04:05Z')
+    await caughtUp()
+    await paris.hear()
+    const handled = await newest()
+    await add('2026-02-03T04:05:06Z')
+    const unread = await newest()
+    await caughtUp()
+    await rome.viewing.gathering.gather()
+    await paris.assembly.viewing.gathering.gather()
+    const seen = { last_event_id: Number(unread.id), last_event_timestamp: unixSeconds(unread.created_at) }
+    expect(await facadeOf(rome).status()).toMatchObject({
+      ...seen,
+      cursor_last_event_id: null,
+      cursor_last_event_timestamp: 0,
+      db_replication_lag_seconds: null,
+    })
+    expect(await facadeOf(paris.assembly).status()).toMatchObject({
+      ...seen,
+      cursor_last_event_id: Number(handled.id),
+      cursor_last_event_timestamp: unixSeconds(handled.created_at),
+      db_replication_lag_seconds: expect.any(Number),
+      replication_slots_count: null,
+      replication_slots_used_count: null,
+    })
+    await paris.hear()
+  })
+
+  it('the replication slots of the primary, those without a connection too', async () => {
+    const { main } = paris.databases
+    const slot = `geo_spec_${process.pid}`
+    // It reserves WAL at once, so that it holds some back.
+    await main.raw('select pg_create_physical_replication_slot(?, true)', [slot])
+    const slots = (await main('pg_replication_slots').where({ slot_type: 'physical' })) as { active: boolean }[]
+    await rome.viewing.gathering.gather()
+    await main.raw('select pg_drop_replication_slot(?)', [slot])
+    const used = slots.filter(({ active }) => active).length
+    const status = await facadeOf(rome).status()
+    expect(used).toBeLessThan(slots.length)
+    expect(status).toMatchObject({
+      replication_slots_count: slots.length,
+      replication_slots_used_count: used,
+      replication_slots_used_in_percentage: `${((used / slots.length) * 100).toFixed(2)}%`,
+    })
+    expect(status.replication_slots_max_retained_wal_bytes).toBeGreaterThan(0)
+  })
+})
+
 it('keeps the last value of a number that cannot be gathered, and names it', async () => {
   const { tracking } = paris.databases
   await gatherAll()
