@@ -35,6 +35,8 @@ export function openEndpoint(sources: GraphqlSources): Endpoint {
     logging: false,
     multipart: false,
     batching: false,
+    // Documents that differ each time would fill it: a thousand of them take hundreds of megabytes.
+    parserAndValidationCache: false,
   })
   const serve: RequestHandler = (request, response, next) => {
     response.set('cache-control', 'no-store')
