@@ -1,6 +1,7 @@
 import { unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Ended } from '../support/cli.ts'
 import { commandOf } from '../support/in-process-cli.ts'
 import { type ServedSites, serveSites } from '../support/served-sites.ts'
 import { until } from '../support/until.ts'
@@ -135,24 +136,29 @@ describe('geo resync and geo reverify start bulk runs', () => {
   })
 
   it('are cancelled by Ctrl-C', async () => {
-    const { settings } = sites.site.assembly
-    const waits = Promise.withResolvers<void>()
-    // Another process holds the run, so that nothing is done here.
-    const holding = sites.site.databases.tracking.transaction(async (trx) => {
-      await trx('widget_registry').forUpdate()
-      await waits.promise
-    })
-    const running = commandOf(settings, { isTTY: true })('resync', 'widget')
-    await until(() => running.said.includes('resync of widget: '))
-    running.interrupt()
-    const ended = await running
-    waits.resolve()
-    await holding
+    const ended = await interrupted('resync', 'widget')
     expect(ended).toMatchObject({ status: 1, stdout: expect.stringMatching(/: cancelled, /) })
     expect(ended.stderr).toContain('cancelled; what was marked stays marked')
     await sites.settle()
   })
 })
+
+/** A command that begins a bulk run and gets a Ctrl-C in the middle of it. */
+async function interrupted(...args: string[]): Promise<Ended> {
+  const waits = Promise.withResolvers<void>()
+  // Another process holds the rows, so that nothing is done here.
+  const holding = sites.site.databases.tracking.transaction(async (trx) => {
+    await trx('widget_registry').forUpdate()
+    await waits.promise
+  })
+  const running = commandOf(sites.site.assembly.settings, { isTTY: true })(...args)
+  await until(() => running.said.includes('resync of widget: '))
+  running.interrupt()
+  const ended = await running
+  waits.resolve()
+  await holding
+  return ended
+}
 
 describe('geo failures', () => {
   beforeEach(async () => {
@@ -182,6 +188,13 @@ describe('geo failures', () => {
     expect((await geo('failures', '--retry', 'FILE_NOT_FOUND')).stdout).toMatch(/finished, 1 of 2 rows changed\n$/)
     await sites.settle()
     expect(await geo('failures')).toEqual({ status: 0, stdout: 'Nothing failed\n', stderr: '' })
+  })
+
+  it('ends with 1 where that is cancelled', async () => {
+    const ended = await interrupted('failures', '--retry', 'FILE_NOT_FOUND')
+    expect(ended).toMatchObject({ status: 1, stdout: expect.stringMatching(/: cancelled, /) })
+    expect(ended.stderr).toContain('cancelled; what was marked stays marked')
+    await sites.settle()
   })
 
   it('on the primary reads what its verification says', async () => {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkHealth } from '../../lib/view/health.ts'
 import { judgeReplica, type ReplicaState } from '../../lib/view/replica-health.ts'
 import { statusesOf } from '../../lib/view/status/read.ts'
 import { addHostRow, addRegistryRow } from '../support/fixture-rows.ts'
@@ -141,6 +142,21 @@ describe('A replica', () => {
   ])('%s', (_, state, codes) => {
     expect(judgeReplica({ ...well, ...state }).map(({ code }) => code)).toEqual(codes)
   })
+})
+
+it('A secondary asks whether its main database is a replica', async () => {
+  const { assembly, databases } = sites.paris
+  const health = await checkHealth({
+    main: databases.main,
+    tracking: databases.tracking,
+    sites: assembly.sites,
+    stores: assembly.stores,
+    replicables: assembly.settings.replicables,
+    jobFailures: () => [],
+    transferRefusal: () => null,
+  })
+  expect(health.status).toBe('unhealthy')
+  expect(health.findings.map(({ code }) => code)).toContain('NOT_IN_RECOVERY')
 })
 
 it('Corrupt blobs of the primary are told of by number, from the gathering on', async () => {
