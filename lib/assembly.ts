@@ -15,17 +15,8 @@ import type { Signals } from './signals.ts'
 import type { SiteDirectory } from './site.ts'
 import type { RemovalWork } from './sync/remove.ts'
 import type { SyncWork } from './sync/schedule.ts'
-import type { TransferThreads } from './transfer/threads.ts'
-import type { ChecksumPool } from './verification/checksum.ts'
 import type { VerificationWork } from './verification/verify.ts'
 import type { Viewing } from './viewing.ts'
-
-/** What costs time to open; whoever opens it closes it. */
-export interface Resources {
-  readonly databases: Databases
-  readonly transferThreads: TransferThreads
-  readonly checksums: ChecksumPool
-}
 
 /** Where the dispatchers get their work. */
 export interface WorkSources {

@@ -1,12 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { availableParallelism } from 'node:os'
 import express from 'express'
 import type { Knex } from 'knex'
-import type { Assembly, Dispatchers, Resources, WorkSources } from './assembly.ts'
+import type { Assembly, Dispatchers, WorkSources } from './assembly.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { StoreIdentities } from './blob/store-identity.ts'
 import { BulkRuns } from './bulk/bulk-runs.ts'
-import { openDatabases } from './databases.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
 import { facadeOf, type Geo } from './facade.ts'
@@ -19,6 +17,7 @@ import { storeReport } from './node-status-table.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
 import { openReading } from './read/reading.ts'
 import { registryVerification } from './registry/registry-verification.ts'
+import { openResources } from './resources.ts'
 import { Signals } from './signals.ts'
 import { SiteDirectory } from './site.ts'
 import { checkTables } from './start-check.ts'
@@ -32,14 +31,10 @@ import { Fetcher } from './transfer/fetch.ts'
 import { reportStatus } from './transfer/report.ts'
 import { retrieveRouter } from './transfer/serve.ts'
 import { statusRouter } from './transfer/status.ts'
-import { TransferThreads } from './transfer/threads.ts'
-import { ChecksumPool } from './verification/checksum.ts'
 import { primaryVerification } from './verification/primary-tracker.ts'
 import { VerificationWork } from './verification/verify.ts'
 import { openViewing } from './viewing.ts'
 import { periodicWork } from './work.ts'
-
-const MOST_THREADS = 4
 
 /**
  * The SDK inside one process of the host.
@@ -47,15 +42,6 @@ const MOST_THREADS = 4
  */
 export function createGeo(options: GeoOptions): Geo {
   return facadeOf(assemble(parseOptions(options)))
-}
-
-export function openResources(settings: GeoSettings): Resources {
-  const threads = settings.threads ?? Math.min(availableParallelism(), MOST_THREADS)
-  return {
-    databases: openDatabases(settings.mainDb, settings.trackingDb, settings.logger, settings.clock),
-    transferThreads: new TransferThreads(threads, settings.ca),
-    checksums: new ChecksumPool(threads),
-  }
 }
 
 /**

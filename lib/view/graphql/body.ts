@@ -5,7 +5,6 @@ import { z } from 'zod'
 /** What comes before GraphQL: one operation as JSON, of a bounded size, which no page of another site can send unasked. */
 
 const LONGEST_BODY = '128kb'
-const BODY_SHA256 = Symbol('sha256 of the body')
 
 const operationShape = z.object({
   query: z.string().min(1),
@@ -50,21 +49,13 @@ const whatFailed: ErrorRequestHandler = (reason: { type?: unknown }, _request, r
 /** Reads the operation of a request. A host that has read the body already is taken at its word. */
 export const readOperation: readonly (RequestHandler | ErrorRequestHandler)[] = [
   onlyJson,
-  express.json({
-    limit: LONGEST_BODY,
-    verify: (request, _response, bytes) => {
-      Object.assign(request, { [BODY_SHA256]: sha256(bytes) })
-    },
-  }),
+  express.json({ limit: LONGEST_BODY }),
   oneOperation,
   whatFailed,
 ]
 
-export function sha256(bytes: Uint8Array | string): string {
-  return createHash('sha256').update(bytes).digest('hex')
-}
-
-/** Of the bytes as they came; null where somebody else has read them. */
-export function bodySha256(request: Request): string | null {
-  return (request as Request & { [BODY_SHA256]?: string })[BODY_SHA256] ?? null
+/** The operation as JSON, the same text on both sides whoever has read the body, and its digest. */
+export function operationText({ body }: Pick<Request, 'body'>): { readonly text: string; readonly sha256: string } {
+  const text = JSON.stringify(body)
+  return { text, sha256: createHash('sha256').update(text).digest('hex') }
 }

@@ -6,7 +6,7 @@ import { GeoError, messageOf } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { connectOptions } from '../../transfer/exchange.ts'
 import { signRequest } from '../../transfer/token.ts'
-import { sha256 } from './body.ts'
+import { operationText } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
 
 const FIRST_BYTE_TIMEOUT_MS = 30_000
@@ -69,10 +69,10 @@ export class NodeProxy {
 
   async #passTo(site: Site, me: Site, request: Request, response: Response): Promise<void> {
     const { settings, isAllowed, sites, clock } = this.#sources
-    const body = JSON.stringify(request.body)
+    const { text, sha256 } = operationText(request)
     const may = await Promise.all(ABILITIES.map((ability) => isAllowed(request, ability)))
     const scope = {
-      graphql_sha256: sha256(body),
+      graphql_sha256: sha256,
       authenticating_user_id: await settings.operator(request),
       abilities: ABILITIES.filter((_, position) => may[position]),
     }
@@ -85,7 +85,7 @@ export class NodeProxy {
         'content-type': 'application/json',
         accept: request.get('accept') ?? 'application/json',
       },
-      body,
+      body: text,
       headersTimeout: FIRST_BYTE_TIMEOUT_MS,
       dispatcher: this.#agent,
       signal: gone.signal,

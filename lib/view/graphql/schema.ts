@@ -15,7 +15,7 @@ import type { GraphqlSources } from './sources.ts'
 import { defineSubscriptions } from './subscriptions.ts'
 
 /** Adds everything of ours to a builder: `Query`, `Mutation` and `Subscription` are the builder's. */
-export function defineGeo(parts: Omit<Api, 'enums'>): Pick<Defined, 'api' | 'progress' | 'run'> {
+export function defineGeo(parts: Omit<Api, 'enums'>) {
   const api = apiOf(parts)
   const progress = defineProgressType(api)
   const run = defineBulkRunType(api)
@@ -26,12 +26,6 @@ export function defineGeo(parts: Omit<Api, 'enums'>): Pick<Defined, 'api' | 'pro
   // A union and an enum of nothing cannot be: without a visible type there is nothing to change.
   if (registries.size > 0) defineMutations(api, registries, run)
   return { api, progress, run }
-}
-
-interface Defined {
-  readonly api: Api
-  readonly progress: ReturnType<typeof defineProgressType>
-  readonly run: ReturnType<typeof defineBulkRunType>
 }
 
 export interface SchemaParts {

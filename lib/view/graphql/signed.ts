@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { Ability } from '../../ability.ts'
 import { GeoError } from '../../errors.ts'
 import { authenticate } from '../../transfer/token.ts'
-import { bodySha256, refuse } from './body.ts'
+import { operationText, refuse } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
 
 /** For whom the primary passes an operation on: it has asked its host, and signed what the host said. */
@@ -17,7 +17,7 @@ export function onlyFromPrimary(sources: GraphqlSources): RequestHandler {
   async function admit(request: Request): Promise<PassedOn> {
     await sites.ensureFresh()
     const { site, scope } = await authenticate(request, sources)
-    const isBound = 'graphql_sha256' in scope && scope.graphql_sha256 === bodySha256(request)
+    const isBound = 'graphql_sha256' in scope && scope.graphql_sha256 === operationText(request).sha256
     if (!site.primary || !isBound) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
     return { operator: scope.authenticating_user_id, abilities: scope.abilities }
   }

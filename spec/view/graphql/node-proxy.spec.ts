@@ -1,7 +1,9 @@
+import type { AddressInfo } from 'node:net'
+import express, { type Router } from 'express'
 import request, { type Response } from 'supertest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { signRequest, type TokenScope } from '../../../lib/transfer/token.ts'
-import { sha256 } from '../../../lib/view/graphql/body.ts'
+import { operationText } from '../../../lib/view/graphql/body.ts'
 import { createGraphqlSites, type GraphqlSites, type Role } from '../../support/graphql-sites.ts'
 
 let sites: GraphqlSites
@@ -14,6 +16,19 @@ beforeAll(async () => {
   ids = Object.fromEntries(rows.map(({ id, name }) => [name, String(id)])) as typeof ids
 })
 afterAll(() => sites?.close())
+
+/** The routes in an app that parses JSON before them, below a path of its own. */
+async function serveParsed(router: Router) {
+  const server = express().use(express.json()).use('/deep/er', router).listen(0, '127.0.0.1')
+  await new Promise((resolve) => server.once('listening', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/deep/er/`,
+    async close() {
+      server.closeAllConnections()
+      await new Promise((resolve) => server.close(resolve))
+    },
+  }
+}
 
 const NAME = '{ geoNode { name widgetRegistries { count } } }'
 const CANCEL = 'mutation { geoBulkRunCancel(input: { id: "1" }) { errors } }'
@@ -46,6 +61,18 @@ describe('An operation that the primary passes on', () => {
     })
   })
 
+  it('is answered by hosts that read every body themselves', async () => {
+    const { main } = sites.paris.databases
+    const [primary, secondary] = [await serveParsed(sites.rome.router), await serveParsed(sites.paris.assembly.router)]
+    await main('geo_nodes').where({ name: 'paris' }).update({ internal_url: secondary.url })
+    await sites.rome.sites.refresh()
+    const { body } = await through(ids.paris, NAME, 'reader', primary.url)
+    await main('geo_nodes').where({ name: 'paris' }).update({ internal_url: null })
+    await sites.rome.sites.refresh()
+    await Promise.all([primary.close(), secondary.close()])
+    expect(body).toMatchObject({ data: { geoNode: { name: 'paris' } } })
+  })
+
   it('is refused to those who may not read, before its body is read', async () => {
     const { status, body } = await through(ids.paris, 'x'.repeat(1_000_000), 'nobody')
     expect({ status, body }).toEqual({ status: 403, body: { message: '403 Forbidden' } })
@@ -74,7 +101,7 @@ describe('An operation that the primary passes on', () => {
 describe('The door for what the primary passes on', () => {
   const BODY = JSON.stringify({ query: CANCEL })
   const scopeOf = (body: string): TokenScope => ({
-    graphql_sha256: sha256(body),
+    graphql_sha256: operationText({ body: JSON.parse(body) }).sha256,
     authenticating_user_id: 'mallory',
     abilities: ['admin_geo'],
   })
