@@ -1,6 +1,11 @@
+import { once } from 'node:events'
 import { rm } from 'node:fs/promises'
+import type { AddressInfo } from 'node:net'
+import express from 'express'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { AllowedIps } from '../../lib/allowed-ips.ts'
 import type { Assembly } from '../../lib/assembly.ts'
+import { assemble } from '../../lib/geo.ts'
 import type { GeoSettings } from '../../lib/options.ts'
 import { checkSite } from '../../lib/view/check/check-site.ts'
 import type { Checked } from '../../lib/view/check/outcome.ts'
@@ -129,6 +134,24 @@ This machine's clock agrees with that of the primary ... skipped
     expect(await about('clock', without({ clock: shifted }))).toMatchObject([
       { answer: 'no', code: 'CLOCK_SKEW', reason: expect.stringMatching(/^(19|20)\.\d+ seconds ahead$/) },
     ])
+  })
+
+  it('the connection: an address from which the primary lets no site ask', async () => {
+    const strict = assemble({ ...primary.settings, allowedIps: new AllowedIps(['10.0.0.0/8']) })
+    const server = express().use(strict.router).listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    await sites.reach(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`)
+    expect(await about('over HTTP')).toMatchObject([
+      {
+        answer: 'no',
+        code: 'PRIMARY_REFUSED',
+        reason: expect.stringContaining('no site may ask from the address 127.0.0.1'),
+        advice: [expect.stringContaining('`allowedIps`')],
+      },
+    ])
+    server.closeAllConnections()
+    await new Promise((resolve) => server.close(resolve))
+    await strict.stop()
   })
 
   it('a site that is paused is reached, and says how to go on', async () => {
