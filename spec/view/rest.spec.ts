@@ -123,7 +123,10 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
     const last = await ask(tokyo, 'get', `${base}?per_page=2&page=3`)
     expect([last.body.length, last.headers['x-next-page'], last.headers['x-prev-page']]).toEqual([1, '', '2'])
     const beyond = await ask(tokyo, 'get', `${base}?page=9`)
-    expect([beyond.body, beyond.headers['x-total']]).toEqual([[], '5'])
+    expect([beyond.body, beyond.headers['x-total'], beyond.headers['x-prev-page']]).toEqual([[], '5', ''])
+    // The page behind the last leads back to it; those beyond lead nowhere.
+    const behind = await ask(tokyo, 'get', `${base}?per_page=2&page=4`)
+    expect([behind.body, behind.headers['x-prev-page'], behind.headers['x-next-page']]).toEqual([[], '3', ''])
     const most = await ask(tokyo, 'get', `${base}?per_page=1000&page=0`)
     expect([most.headers['x-per-page'], most.headers['x-page']]).toEqual(['100', '1'])
     for (const list of [base, `${base}/status`, `${base}/statuses`]) {
