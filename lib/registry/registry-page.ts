@@ -133,11 +133,12 @@ export async function readRegistryPage(
   }
   const direction = order.descending !== fromEnd ? 'desc' : 'asc'
   const sorted = (order.by === 'id' ? ['r.id'] : [sql, 'r.id']).map((each) => `${each} ${direction}`).join(', ')
+  // The page is cut out before it is written out: in one select, moments of all rows would become texts to sort a thousand.
   const { rows } = await bounded(tracking, (trx) =>
     run<{ rows: EntryRow[] }>(
       trx,
       `select ??::text as "recordId", ${COLUMNS}, (${sql})::text as "positionValue"
-       from ?? as r where ${text} order by ${sorted} limit ?`,
+       from (select * from ?? as r where ${text} order by ${sorted} limit ?) as r order by ${sorted}`,
       [...bindings, limit],
     ),
   )
