@@ -85,13 +85,18 @@ describe('A scrape', () => {
   it('of a secondary shows itself, on the registry of the host, with its reports that failed', async () => {
     await sites.cut()
     await expect(sites.report()).rejects.toThrow()
+    await expect(sites.report()).rejects.toThrow()
     await sites.mend()
     const text = await registry.metrics()
     expect(samplesOf(text, 'paris')).toContain('geo_widgets_synced{name="paris",url="paris"} 1')
-    expect(samplesOf(text, 'paris')).toContain('geo_status_failed_total{name="paris",url="paris"} 1')
+    expect(samplesOf(text, 'paris')).toContain('geo_status_failed_total{name="paris",url="paris"} 2')
     expect(samplesOf(text, 'rome').filter((line) => !line.startsWith('geo_transfers'))).toEqual([])
     expect(await (await fetch(`${sites.url}metrics`)).text()).not.toContain('geo_')
     await sites.report()
+    // A counter: what got through afterwards takes nothing from it.
+    expect(samplesOf(await registry.metrics(), 'paris')).toContain(
+      'geo_status_failed_total{name="paris",url="paris"} 2',
+    )
   })
 
   it('leaves out disabled sites, and types whose flag is off', async () => {
