@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict'
 import { GeoError } from '../errors.ts'
+import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
 import { findRegistries, type RegistryFilters, type RegistrySort } from '../view/registries/finder.ts'
 import { type FourRegistries, fourRegistries, registryIdOf } from './four-registries.ts'
 import type { TestRunner } from './runner.ts'
@@ -71,6 +72,12 @@ export function aFrameworkRegistryFinder({ describe, it, beforeEach }: TestRunne
     it('finds those in a verification state, and all where it is blank', async () => {
       assert.deepEqual(await find({ verificationState: 'succeeded' }), idsOf('verifiedFirst', 'verifiedLast'))
       assert.deepEqual(await find({ verificationState: null }), all())
+    })
+
+    it('finds by verification state synced ones alone: of other copies nothing is verified', async () => {
+      const { make } = bench()
+      await make.registry({ sync: 'failed', columns: { verification_state: V.succeeded } })
+      assert.deepEqual(await find({ verificationState: 'succeeded' }), idsOf('verifiedFirst', 'verifiedLast'))
     })
 
     for (const verificationState of ['succeeded', null] as const) {
