@@ -17,7 +17,8 @@ import { aVerifiableRegistry } from './verifiable-registry.ts'
  * | assertion | why |
  * |---|---|
  * | sync_timed_out, fail_sync_timeouts | rows are held by leases that end with their process; the last net of eight hours is in the specs of the room |
- * | not_pending scope; ordered_by_id, ordered_by | come with what shows registries: GraphQL and the admin pages |
+ * | ordered_by_id, ordered_by | in the suite of the finder |
+ * | not_pending scope | only bulk runs need it: their specs assert which rows they take |
  * | find_registries_pending with `except` | what is in flight holds a lease: asserted by that |
  * | failed! reachable from pending, failed and synced | a failure is that of an attempt: from started, or from synced by verification. The specs of the state machines go through every pair |
  * | failed! with an error joins ": " and its message | failures carry a code and one message; asserted by what a failed attempt writes |
