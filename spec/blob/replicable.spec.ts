@@ -35,6 +35,10 @@ describe('the names of a type', () => {
       registryTable: 'ci_job_registry',
       foreignKey: 'ci_job_id',
       stateTable: 'ci_job_states',
+      registryClass: 'CiJobRegistry',
+      registryEnum: 'CI_JOB_REGISTRY',
+      registriesField: 'ciJobRegistries',
+      recordIdField: 'ciJobId',
     })
   })
 
