@@ -1,5 +1,8 @@
+import { parse } from 'graphql'
 import request from 'supertest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { limitError, measure } from '../../../lib/view/graphql/limits.ts'
+import { addHostRow, addRegistryRow } from '../../support/fixture-rows.ts'
 import { createGraphqlSites, type GraphqlSites } from '../../support/graphql-sites.ts'
 
 let sites: GraphqlSites
@@ -81,6 +84,17 @@ describe('Each error has its code', () => {
     expect(codesOf(await sites.ask(query))).toEqual([code])
   })
 
+  it('a cursor of the same list in another order', async () => {
+    const { databases, widgets } = sites.paris
+    await addRegistryRow(databases.tracking, widgets, await addHostRow(databases.main, widgets))
+    const { geoNode } = await sites.data<{ geoNode: { widgetRegistries: { edges: { cursor: string }[] } } }>(
+      '{ geoNode { widgetRegistries { edges { cursor } } } }',
+    )
+    const cursor = geoNode.widgetRegistries.edges[0]?.cursor
+    const query = `{ geoNode { widgetRegistries(sort: VERIFIED_AT_DESC, after: "${cursor}") { nodes { id } } } }`
+    expect(codesOf(await sites.ask(query))).toEqual(['INVALID_REQUEST'])
+  })
+
   it('a statement that fails tells nothing of itself, but the log does', async () => {
     const { tracking } = sites.paris.databases
     await tracking.schema.renameTable('widget_registry', 'hidden_registry')
@@ -132,6 +146,12 @@ describe('The limits of an operation', () => {
     const { getIntrospectionQuery } = await import('graphql')
     const { body } = await sites.ask(getIntrospectionQuery())
     expect(body.errors).toBeUndefined()
+  })
+
+  it('by its depth, though no type of ours leads that deep: types of a host may', () => {
+    const levels = (count: number) => measure(parse(`{ ${'a { '.repeat(count)} id ${'}'.repeat(count)} }`), null, {})
+    expect(limitError(levels(11))).toBeNull()
+    expect(limitError(levels(12))?.message).toContain('The depth of this operation is 13')
   })
 
   it('measure nothing that is not there: unknown levels are refused by validation', async () => {
