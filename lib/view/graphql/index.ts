@@ -19,7 +19,7 @@ export type HostSchemaTypes = SchemaTypes & { readonly Scalars: Pick<GeoSchemaTy
 export interface GeoGraphql extends GraphqlPart {
   /**
    * The whole schema, for an endpoint of the host: it shows all declared types, and those whose flag is off are empty. Its context
-   * must be, or hold, what `context` returns. Throws ConfigurationError `INVALID_OPTIONS` before createGeo had it.
+   * must be, or hold, what `context` returns; its errors have their codes and tell nothing of what is inside. Throws ConfigurationError `INVALID_OPTIONS` before createGeo had it.
    */
   schema(): GraphQLSchema
   /** What our fields need of a request: who asks, and what they may, as the options `authorize` and `operator` say. */

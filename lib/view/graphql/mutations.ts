@@ -51,6 +51,7 @@ export function defineMutations(
         await requireAdmin(api, context)
         const id = input.registryId as unknown as GlobalRegistryId
         return orErrors<Updated>(
+          api,
           async () => ({ registry: await updateOne(api, id, input.action), message: DONE[input.action], errors: [] }),
           (reason) => ({
             registry: null,
@@ -87,6 +88,7 @@ export function defineMutations(
         const type = String(input.registryClass)
         const ids = input.ids as unknown as readonly GlobalRegistryId[] | null | undefined
         return orErrors<BulkUpdated>(
+          api,
           async () => {
             requireSecondary(api)
             const recordIds = ids && ids.length > 0 ? await recordsOf(api, type, ids) : undefined
@@ -127,6 +129,7 @@ export function defineMutations(
       resolve: async (_root, { input }, context): Promise<Cancelled> => {
         await requireAdmin(api, context)
         return orErrors<Cancelled>(
+          api,
           async () => ({ run: await bulk.cancel(String(input.id)), errors: [] }),
           (reason) => ({ run: null, errors: [reason] }),
         )
@@ -163,13 +166,19 @@ async function requireAdmin({ readerOf }: Api, context: object): Promise<void> {
 }
 
 /** What is the client's to know becomes an entry of `errors`; anything else is an error of the operation. */
-async function orErrors<Payload>(work: () => Promise<Payload>, failed: (reason: string) => Payload): Promise<Payload> {
-  try {
-    return await work()
-  } catch (reason) {
-    if (reason instanceof GeoError && reason.status < 500) return failed(messageOf(reason))
-    throw reason
-  }
+function orErrors<Payload>(
+  { safely }: Api,
+  work: () => Promise<Payload>,
+  failed: (reason: string) => Payload,
+): Promise<Payload> {
+  return safely(async () => {
+    try {
+      return await work()
+    } catch (reason) {
+      if (reason instanceof GeoError && reason.status < 500) return failed(messageOf(reason))
+      throw reason
+    }
+  })
 }
 
 function requireSecondary({ sources }: Api): void {

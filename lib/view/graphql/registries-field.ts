@@ -23,7 +23,7 @@ interface PageArguments {
 
 /** The field `widgetRegistries` of a site (GB.H.2): a connection by position, whose pages are read when they are asked for. */
 export function defineRegistriesField(api: Api, replicable: Replicable, ref: RegistryTypeRef, site: SiteTypeRef): void {
-  const { builder, enums, sources, readerOf } = api
+  const { builder, enums, sources, readerOf, safely } = api
   const { names } = replicable
   const title = names.plural.replaceAll('_', ' ')
   const id = defineRegistryId(builder, replicable)
@@ -40,16 +40,18 @@ export function defineRegistriesField(api: Api, replicable: Replicable, ref: Reg
           keyword: t.arg.string({ required: false, deprecationReason: 'As in GitLab since 17.9' }),
           sort: t.arg({ type: enums.sort, required: false, defaultValue: 'ID_ASC' as const }),
         },
-        resolve: async (node, args, context) => {
-          const mayRead = await readerOf(context).may('read_geo')
-          const sort: RegistrySort = args.sort ?? 'ID_ASC'
-          const filters: RegistryFilters = {
-            ...(args as Omit<RegistryFilters, 'ids'>),
-            ids: (args.ids as unknown as GlobalRegistryId[] | null | undefined)?.map(({ registryId }) => registryId),
-            sort,
-          }
-          return connectionOf(resolveRegistries(sources, node, replicable, filters, { mayRead }), sort, args)
-        },
+        resolve: (node, args, context) =>
+          safely(async () => {
+            const mayRead = await readerOf(context).may('read_geo')
+            const sort: RegistrySort = args.sort ?? 'ID_ASC'
+            const filters: RegistryFilters = {
+              ...(args as Omit<RegistryFilters, 'ids'>),
+              ids: (args.ids as unknown as GlobalRegistryId[] | null | undefined)?.map(({ registryId }) => registryId),
+              sort,
+            }
+            const found = resolveRegistries(sources, node, replicable, filters, { mayRead })
+            return connectionOf(found, () => safely(() => readPage(found, sort, args)))
+          }),
       },
       {
         name: `${names.registryClass}Connection`,
@@ -58,7 +60,7 @@ export function defineRegistriesField(api: Api, replicable: Replicable, ref: Reg
             nullable: false,
             description: 'How many there are, up to the limit; one more than that where there are more',
             args: { limit: fields.arg.int({ defaultValue: MOST_COUNTED, required: true }) },
-            resolve: ({ found }, { limit }) => (found ? countUpTo(found, limit) : 0),
+            resolve: ({ found }, { limit }) => (found ? safely(() => countUpTo(found, limit)) : 0),
           }),
         }),
       },
@@ -67,10 +69,11 @@ export function defineRegistriesField(api: Api, replicable: Replicable, ref: Reg
   )
 }
 
-function connectionOf(found: FoundRegistries, sort: RegistrySort, args: PageArguments) {
+/** The page is read once, and only where it is asked for. */
+function connectionOf(found: FoundRegistries, read: () => ReturnType<typeof readPage>) {
   let page: ReturnType<typeof readPage> | undefined
   const once = () => {
-    page ??= readPage(found, sort, args)
+    page ??= read()
     return page
   }
   return {

@@ -4,7 +4,7 @@ import type { Api } from './api.ts'
 import { globalIdOf } from './scalars.ts'
 
 /** `WidgetRegistry` with the common fields of GB.H.4 and `widgetId`. */
-export function defineRegistryType({ builder, enums, readerOf }: Api, replicable: Replicable) {
+export function defineRegistryType({ builder, enums, readerOf, safely }: Api, replicable: Replicable) {
   const { names } = replicable
   const title = names.name.replaceAll('_', ' ')
   return builder.objectRef<RegistryEntry>(names.registryClass).implement({
@@ -71,7 +71,8 @@ export function defineRegistryType({ builder, enums, readerOf }: Api, replicable
         primaryChecksum: t.string({
           nullable: true,
           description: 'What the primary has recorded, and copies are judged by, as hex digits',
-          resolve: ({ recordId }, _args, context) => readerOf(context).primaryChecksum(replicable, recordId),
+          resolve: ({ recordId }, _args, context) =>
+            safely(() => readerOf(context).primaryChecksum(replicable, recordId)),
         }),
         errorCode: t.exposeString('errorCode', {
           nullable: true,

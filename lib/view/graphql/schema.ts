@@ -1,6 +1,6 @@
 import type { GraphQLSchema } from 'graphql'
 import type { Replicable } from '../../blob/replicable.ts'
-import { type Api, apiOf } from './api.ts'
+import { type ApiParts, apiOf } from './api.ts'
 import { type GeoSchemaBuilder, newBuilder } from './builder.ts'
 import { defineBulkRunType } from './bulk-run-type.ts'
 import { defineMutations } from './mutations.ts'
@@ -15,7 +15,7 @@ import type { GraphqlSources } from './sources.ts'
 import { defineSubscriptions } from './subscriptions.ts'
 
 /** Adds everything of ours to a builder: `Query`, `Mutation` and `Subscription` are the builder's. */
-export function defineGeo(parts: Omit<Api, 'enums'>) {
+export function defineGeo(parts: ApiParts) {
   const api = apiOf(parts)
   const progress = defineProgressType(api)
   const run = defineBulkRunType(api)

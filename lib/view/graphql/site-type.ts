@@ -6,7 +6,7 @@ import { progressOf, type SiteProgress } from './progress.ts'
 import type { ProgressTypeRef } from './progress-type.ts'
 
 /** `GeoNode` with the fields of GB.H.1, but for the registries, which each type adds. */
-export function defineSiteType({ builder, sources }: Api, progress: ProgressTypeRef) {
+export function defineSiteType({ builder, sources, safely }: Api, progress: ProgressTypeRef) {
   const namespace = builder.objectRef<string>('Namespace').implement({
     description: 'Something of the host that a secondary may hold the blobs of',
     fields: (t) => ({ id: t.id({ nullable: false, resolve: (id) => id }) }),
@@ -73,7 +73,7 @@ export function defineSiteType({ builder, sources }: Api, progress: ProgressType
         type: progress,
         nullable: true,
         description: 'What this site gathered of itself last',
-        resolve: (site) => loadProgress(sources, site),
+        resolve: (site) => safely(() => loadProgress(sources, site)),
       }),
     }),
   })

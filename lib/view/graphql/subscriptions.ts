@@ -14,13 +14,13 @@ const LOOK_EVERY_MS = 1000
  * process of the site does the work.
  */
 export function defineSubscriptions(
-  { builder, sources, readerOf }: Api,
+  { builder, sources, readerOf, safely }: Api,
   progress: ProgressTypeRef,
   run: BulkRunTypeRef,
   ending: AbortSignal,
 ): void {
   const changes = <Seen>(look: () => Promise<Seen>, isLast: (seen: Seen) => boolean) =>
-    whenChanged({ look, isLast, sleep: () => sources.clock.sleep(LOOK_EVERY_MS, ending), ending })
+    whenChanged({ look: () => safely(look), isLast, sleep: () => sources.clock.sleep(LOOK_EVERY_MS, ending), ending })
   const requireReader = async (context: object) => {
     if (!(await readerOf(context).may('read_geo'))) throw notAvailable()
   }

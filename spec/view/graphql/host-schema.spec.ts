@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import SchemaBuilder from '@pothos/core'
 import RelayPlugin from '@pothos/plugin-relay'
 import express, { type Request } from 'express'
-import type { GraphQLSchema } from 'graphql'
+import { type GraphQLSchema, graphql } from 'graphql'
 import { createYoga } from 'graphql-yoga'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type GeoSchemaTypes, geoGraphql, type Reader } from '../../../lib/view/graphql/index.ts'
@@ -52,6 +52,27 @@ describe('The schema for an endpoint of the host', () => {
     const { paris } = sites.graphql
     const at = await serve(paris.schema(), (request) => paris.context(request))
     expect((await sites.ask(READ, { at, as: 'nobody' })).body).toEqual({ data: { geoNode: null } })
+  })
+
+  it('has a code for each error, and tells nothing of a statement that fails, also where the host hides no errors', async () => {
+    const { paris } = sites.graphql
+    const { tracking } = sites.paris.databases
+    const contextValue = paris.context({ get: () => 'admin' } as unknown as Request)
+    const errorsOf = async (source: string) => {
+      const { errors } = await graphql({ schema: paris.schema(), source, contextValue })
+      return errors?.map(({ message, extensions }) => ({ message, code: extensions['code'] }))
+    }
+    expect(await errorsOf('{ geoBulkRun(id: "404") { id } }')).toEqual([
+      { message: 'There is no bulk run "404"', code: 'BULK_RUN_UNKNOWN' },
+    ])
+    expect(await errorsOf('{ geoNode { widgetRegistries { count(limit: 1500) } } }')).toMatchObject([
+      { code: 'INVALID_REQUEST' },
+    ])
+    await tracking.schema.renameTable('widget_registry', 'hidden_registry')
+    const failed = await errorsOf('{ geoNode { a: widgetRegistries { nodes { id } } b: widgetRegistries { count } } }')
+    await tracking.schema.renameTable('hidden_registry', 'widget_registry')
+    const hidden = { message: 'This failed on the server; its log says why', code: 'INTERNAL' }
+    expect(failed).toEqual([hidden, hidden])
   })
 
   it('is not there before createGeo has had it, and no two have the same', () => {
