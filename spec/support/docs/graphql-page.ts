@@ -49,6 +49,7 @@ export function graphqlPage(types: readonly Pick<Replicable, 'name' | 'names'>[]
         ['bytes of the body', '131,072'],
       ],
     ),
+    'A page by id costs the same wherever it is. Those by `VERIFIED_AT` and `LAST_SYNCED_AT` have no index, which every write of the registry would pay for: each looks at all rows, about a second of a million.',
     '## Errors',
     'Each has `extensions.code`: `GRAPHQL_PARSE_FAILED`, `GRAPHQL_VALIDATION_FAILED`, `BAD_REQUEST` for a change by GET, or one of [errors.md](errors.md). What is not the fault of the client tells its code alone, and the log the rest. What keeps a change from being made is in `errors` of its payload.',
     ...ROOTS.flatMap((root) => {
