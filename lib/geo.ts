@@ -151,7 +151,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     sites,
     writable,
     started: () => loops.wake('bulk'),
-    changed: (action) => loops.wake(action === 'resync' ? 'sync' : 'verify'),
+    changed: (action) =>
+      loops.wake(sites.role === 'primary' ? 'verify-primary' : action === 'resync' ? 'sync' : 'verify'),
   })
   const viewing = openViewing({
     ...resources,

@@ -145,11 +145,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
       const db = onPrimary() ? main : tracking
       // Asked before the lease, so that there is none while there is nothing to do.
       if (!(await bulk.waiting(db))) return false
-      return alone(bulking, db, () =>
-        bulk.step(db, role, (action) =>
-          loops.wake(role === 'primary' ? 'verify-primary' : action === 'resync' ? 'sync' : 'verify'),
-        ),
-      )
+      return alone(bulking, db, () => bulk.step(db, role))
     },
     failTimedOutSyncs: () => sweepTimedOut(tracking, 'sync', enabled(), context.syncTimeoutMs, context),
     async failTimedOutVerifications() {

@@ -94,8 +94,8 @@ export class BulkRuns {
     return (await this.#workable(db)).length > 0
   }
 
-  /** Does one page of each active run. True: there is more to do at once. `woken` is told of rows that have new work. */
-  async step(db: Knex, role: 'primary' | 'secondary', woken: (action: BulkAction) => void): Promise<boolean> {
+  /** Does one page of each active run. True: there is more to do at once. */
+  async step(db: Knex, role: 'primary' | 'secondary'): Promise<boolean> {
     await this.#storeFailures(db)
     let more = false
     let failure: unknown = null
@@ -103,7 +103,7 @@ export class BulkRuns {
       try {
         const page = await workPage(db, id, role, replicable)
         more = more || (page?.more ?? false)
-        if (page && page.changed > 0) woken(action)
+        if (page && page.changed > 0) this.#context.changed(action)
       } catch (reason) {
         // One run that cannot go on must not hold up the others; the loop's backoff comes after all had their turn.
         failure = reason

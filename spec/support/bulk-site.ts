@@ -33,9 +33,9 @@ export function openBulkSite(
     sites: new SiteDirectory(siteName, databases.main, ENCRYPTION_KEY, systemClock),
     writable: () => db,
     started: () => undefined,
-    changed: () => undefined,
+    changed: (action) => void woken.push(action),
   })
-  const page = () => bulk.step(db, role, (action) => void woken.push(action))
+  const page = () => bulk.step(db, role)
   return {
     bulk,
     woken,
