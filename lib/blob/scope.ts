@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
-import { GeoError, messageOf } from '../errors.ts'
+import { GeoError } from '../errors.ts'
+import { hostQuery } from './host-query.ts'
 import type { Replicable } from './replicable.ts'
 import type { SelectiveSync } from './selective-sync.ts'
 
@@ -28,12 +29,9 @@ export function wantedRows(db: Knex, replicable: Replicable, selection: Selectiv
 
 function inScope(replicable: Replicable, query: Knex.QueryBuilder, selection: SelectiveSync | null): Knex.QueryBuilder {
   if (!selection) return query
-  try {
-    const narrowed = replicable.scope(query, selection)
-    if (typeof (narrowed as Knex.QueryBuilder | undefined)?.whereRaw === 'function') return narrowed
-  } catch (reason) {
-    const message = `The scope of ${replicable.name} failed for the selection ${selection.type}: ${messageOf(reason)}`
-    throw new GeoError('SCOPE_FAILED', message, { cause: reason })
-  }
-  throw new GeoError('SCOPE_FAILED', `The scope of ${replicable.name} returned no query`)
+  return hostQuery(() => replicable.scope(query, selection), {
+    code: 'SCOPE_FAILED',
+    what: `The scope of ${replicable.name}`,
+    circumstance: ` for the selection ${selection.type}`,
+  })
 }

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import { bounded } from '../databases.ts'
-import { GeoError, messageOf } from '../errors.ts'
+import { hostQuery } from './host-query.ts'
 import type { Replicable } from './replicable.ts'
 
 /**
@@ -9,21 +9,14 @@ import type { Replicable } from './replicable.ts'
  */
 export async function searchedIds(db: Knex, replicable: Replicable, keyword: string, limit: number): Promise<string[]> {
   return bounded(db, async (trx) => {
-    const found = searched(replicable, trx(replicable.table), keyword)
-      .select(trx.raw('??.?? as id', [replicable.table, replicable.keyColumn]))
+    const { name, table, keyColumn, search } = replicable
+    const found = hostQuery(() => search?.(trx(table), keyword), {
+      code: 'SEARCH_FAILED',
+      what: `The search of ${name}`,
+    })
+      .select(trx.raw('??.?? as id', [table, keyColumn]))
       .limit(limit)
     const rows: { id: string }[] = await trx.from(found.as('found')).select(trx.raw('id::text as id'))
     return rows.map(({ id }) => id)
   })
-}
-
-function searched(replicable: Replicable, query: Knex.QueryBuilder, keyword: string): Knex.QueryBuilder {
-  const { name, search } = replicable
-  try {
-    const found = search?.(query, keyword)
-    if (typeof (found as Knex.QueryBuilder | undefined)?.whereRaw === 'function') return found as Knex.QueryBuilder
-  } catch (reason) {
-    throw new GeoError('SEARCH_FAILED', `The search of ${name} failed: ${messageOf(reason)}`, { cause: reason })
-  }
-  throw new GeoError('SEARCH_FAILED', `The search of ${name} returned no query`)
 }
