@@ -1,7 +1,8 @@
-import express, { type Request, type RequestHandler, type Response, Router } from 'express'
+import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { type ExecutionArgs, type GraphQLError, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { LoggerLike } from '../../log.ts'
+import { requireAbility } from '../authorize.ts'
 import { readOperation } from './body.ts'
 import { shownError } from './errors.ts'
 import { LIMITS, limitError, measure } from './limits.ts'
@@ -43,13 +44,15 @@ export function openEndpoint(sources: GraphqlSources): Endpoint {
     Promise.resolve(yoga(request, response, { req: request, res: response } as never)).catch(next)
   }
   const proxy = new NodeProxy(sources)
+  // Before anything is read of the body.
+  const onlyReaders = requireAbility((request, ability) => sources.isAllowed(request, ability), 'read_geo')
 
   const router = Router()
   router.all('/api/graphql', ...readOperation, serve)
   router.post('/api/v4/geo/graphql', ...readOperation, onlyFromPrimary(sources), serve)
-  router.post('/api/v4/geo/node_proxy/:id/graphql', proxy.onlyReaders, ...readOperation, proxy.handler(serve))
+  router.post('/api/v4/geo/node_proxy/:id/graphql', onlyReaders, ...readOperation, proxy.handler(serve))
   return {
-    router: express.Router().use(router),
+    router,
     async close() {
       ending.abort()
       await proxy.close()

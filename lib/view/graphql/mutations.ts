@@ -1,3 +1,4 @@
+import type { Knex } from 'knex'
 import type { Replicable } from '../../blob/replicable.ts'
 import type { BulkRun } from '../../bulk/bulk-run.ts'
 import type { BulkAction } from '../../bulk/request.ts'
@@ -90,7 +91,7 @@ export function defineMutations(
         return orErrors<BulkUpdated>(
           api,
           async () => {
-            requireSecondary(api)
+            registriesOf(api)
             const recordIds = ids && ids.length > 0 ? await recordsOf(api, type, ids) : undefined
             const requestedBy = (await api.readerOf(context).operator()) ?? undefined
             const started =
@@ -181,8 +182,10 @@ function orErrors<Payload>(
   })
 }
 
-function requireSecondary({ sources }: Api): void {
-  if (sources.sites.role !== 'secondary') throw new GeoError('NOT_SECONDARY', 'Registries are kept by secondaries')
+/** The database of the registries, which only a secondary has. */
+function registriesOf({ sources: { sites, databases } }: Api): Knex {
+  if (sites.role === 'secondary' && databases.tracking) return databases.tracking
+  throw new GeoError('NOT_SECONDARY', 'Registries are kept by secondaries')
 }
 
 async function updateOne(
@@ -190,7 +193,6 @@ async function updateOne(
   { replicable, registryId }: GlobalRegistryId,
   action: BulkAction,
 ): Promise<RegistryEntry> {
-  requireSecondary(api)
   const [before] = await entriesOf(api, replicable, [registryId])
   if (!before) throw notAvailable()
   const busy = await api.sources.bulk.changeNow(action, replicable, [registryId])
@@ -213,8 +215,7 @@ async function recordsOf(api: Api, type: string, ids: readonly GlobalRegistryId[
   return entries.map(({ recordId }) => recordId)
 }
 
-function entriesOf({ sources }: Api, replicable: Replicable, registryIds: readonly string[]): Promise<RegistryEntry[]> {
-  const { tracking } = sources.databases
-  if (!tracking) throw new GeoError('NOT_SECONDARY', 'Registries are kept by secondaries')
-  return readRegistryPage(tracking, replicable, { registryIds }, { by: 'id', descending: false }, { limit: MOST_IDS })
+async function entriesOf(api: Api, replicable: Replicable, registryIds: readonly string[]): Promise<RegistryEntry[]> {
+  const order = { by: 'id', descending: false } as const
+  return readRegistryPage(registriesOf(api), replicable, { registryIds }, order, { limit: MOST_IDS })
 }

@@ -27,16 +27,6 @@ export class NodeProxy {
     this.#agent = new Agent({ bodyTimeout: idleTimeoutMs, ...connectOptions(ca) })
   }
 
-  /** Before anything is read of the body. */
-  get onlyReaders(): RequestHandler {
-    return (request, response, next) => {
-      void this.#sources.isAllowed(request, 'read_geo').then((allowed) => {
-        if (allowed) next()
-        else response.status(403).json({ message: '403 Forbidden' })
-      }, next)
-    }
-  }
-
   /** `here` answers what is meant for this site itself. */
   handler(here: RequestHandler): RequestHandler {
     return (request: Request, response: Response, next: NextFunction) => {

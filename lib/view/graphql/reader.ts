@@ -1,5 +1,4 @@
 import DataLoader from 'dataloader'
-import type { Request } from 'express'
 import type { Knex } from 'knex'
 import type { Ability } from '../../ability.ts'
 import { loadPrimaryChecksums } from '../../blob/primary-checksum.ts'
@@ -55,5 +54,3 @@ function checksumLoader(main: Knex, replicable: Replicable): DataLoader<string, 
 export interface GraphqlContext {
   readonly geoReader: Reader
 }
-
-export type ReaderOfRequest = (request: Request) => Reader
