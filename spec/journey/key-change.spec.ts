@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { isUnfinished } from '../../lib/transfer/part.ts'
-import { bytesOf, compareBlobs } from '../support/blob-files.ts'
+import { bytesOf, comparedBlobs } from '../support/blob-files.ts'
 import { folderContents } from '../support/folder-contents.ts'
 import { type HoldingProxy, startHoldingProxy } from '../support/holding-proxy.ts'
 import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
@@ -55,6 +55,6 @@ it("An update that changes a row's key brings the new file and removes the old o
   await sites.untilVerified({ widgets: 0, gadgets: 1 })
   expect((await bytesOf(secondary, after.key))?.equals(later)).toBe(true)
   await until(async () => (await bytesOf(secondary, before.key)) === null, TIMEOUT_MS)
-  expect(await compareBlobs(primary, secondary)).toEqual({ equalFiles: 1, differences: [] })
+  expect(await comparedBlobs(primary, secondary)).toEqual({ equalFiles: 1, differences: [] })
   expect(await unfinished()).toEqual([])
 })

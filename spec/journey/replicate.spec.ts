@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { bytesOf, compareBlobs } from '../support/blob-files.ts'
+import { bytesOf, comparedBlobs } from '../support/blob-files.ts'
 import { openPublisher, type Publisher } from '../support/publisher.ts'
 import type { Stored } from '../support/site-client.ts'
 import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
@@ -24,7 +24,7 @@ describe('a file of the primary', { timeout: 60_000 }, () => {
 
   async function expectEqualFolders(files: number): Promise<void> {
     const { primary, secondary } = sites
-    expect(await compareBlobs(primary, secondary)).toEqual({ equalFiles: files, differences: [] })
+    expect(await comparedBlobs(primary, secondary)).toEqual({ equalFiles: files, differences: [] })
   }
 
   it('reaches the secondary whatever its name and size, synced, verified and with equal bytes', async () => {

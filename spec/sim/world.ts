@@ -128,7 +128,7 @@ export async function openWorld(urls: { mainUrl: string; trackingUrl: string }):
       flags.clear()
       server.failOnce(null)
       server.asked.length = 0
-      await both(clearing)
+      await whileDeadlocked(() => both(clearing))
       for (const site of [primary, secondary]) {
         site.lifeline.revive()
         site.clock.setWall(0)
@@ -204,6 +204,18 @@ async function tablesOf(db: Knex): Promise<string[]> {
 async function clearingOf(db: Knex): Promise<string> {
   const tables = await tablesOf(db)
   return `set local lock_timeout = '60s'; ${tables.map((name) => `delete from "${name}";`).join(' ')}`
+}
+
+const DEADLOCK_DETECTED = '40P01'
+
+/** Where what a dead process has begun stands in the way, PostgreSQL ends one of the two: it may be us. */
+async function whileDeadlocked(work: () => Promise<void>): Promise<void> {
+  try {
+    await work()
+  } catch (reason) {
+    if ((reason as { code?: unknown }).code !== DEADLOCK_DETECTED) throw reason
+    await whileDeadlocked(work)
+  }
 }
 
 /** One statement that puts every moment in the database so many seconds ($1) further into the past. */
