@@ -1,5 +1,6 @@
 import type { Router } from 'express'
 import type { Knex } from 'knex'
+import type { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
@@ -41,6 +42,7 @@ export interface Assembly {
   readonly sources: WorkSources
   readonly dispatchers: Dispatchers
   readonly bulk: BulkRuns
+  readonly audit: Audit
   /** All periodic work, as `start` runs it in loops. */
   readonly jobs: readonly Job[]
   readonly repairContext: RepairContext

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import express from 'express'
 import type { Knex } from 'knex'
 import type { Assembly, Dispatchers, WorkSources } from './assembly.ts'
+import { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { StoreIdentities } from './blob/store-identity.ts'
 import { BulkRuns } from './bulk/bulk-runs.ts'
@@ -154,6 +155,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     changed: (action) =>
       loops.wake(sites.role === 'primary' ? 'verify-primary' : action === 'resync' ? 'sync' : 'verify'),
   })
+  // A site that is in no table yet writes the main database, as its first change does.
+  const audit = new Audit({ sites, logger, writable: () => (sites.role === 'secondary' ? tracking : main) })
   const viewing = openViewing({
     ...resources,
     settings,
@@ -165,6 +168,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     signals,
     byName,
     bulk,
+    audit,
     check,
     transferRefusal: () => syncing.refusal,
     isEnding: () => lifecycle.isEnding(),
@@ -229,6 +233,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     sources,
     dispatchers,
     bulk,
+    audit,
     jobs,
     repairContext,
     retrieve,

@@ -15,6 +15,7 @@ const MAIN_TABLES = [
   'geo_node_statuses',
   'geo_event_prunes',
   'geo_throughput',
+  'geo_audit_events',
 ]
 const TRACKING_TABLES = [
   'geo_event_cursors',
@@ -26,6 +27,7 @@ const TRACKING_TABLES = [
   'geo_reconciliations',
   'geo_throughput',
   'geo_site_status',
+  'geo_audit_events',
 ]
 
 /** @throws ConfigurationError `UNKNOWN_TABLE` */

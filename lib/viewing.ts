@@ -1,4 +1,5 @@
 import { Router } from 'express'
+import type { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
@@ -33,6 +34,7 @@ export interface ViewingContext {
   readonly signals: Signals
   readonly byName: ReadonlyMap<string, Replicable>
   readonly bulk: BulkRuns
+  readonly audit: Audit
   readonly check: StartCheck
   transferRefusal(): Refusal | null
   /** Whether this process is going away. */
@@ -87,6 +89,7 @@ export function openViewing(context: ViewingContext): Viewing {
     clock,
     logger,
     isAllowed,
+    audit: context.audit,
   })
   const graphql = settings.graphql?.open({
     ...context,

@@ -20,6 +20,8 @@ export type TokenScope =
   | {
       readonly graphql_sha256: string
       readonly authenticating_user_id: string | null
+      /** From where that somebody asks. */
+      readonly authenticating_ip?: string | null | undefined
       readonly abilities: readonly Ability[]
     }
 
@@ -53,6 +55,7 @@ const scopeShape = z.union([
   z.strictObject({
     graphql_sha256: z.string(),
     authenticating_user_id: z.string().nullable(),
+    authenticating_ip: z.string().nullish(),
     abilities: z.array(z.enum(['read_geo', 'admin_geo'])),
   }),
 ])

@@ -22,6 +22,7 @@ const ENVIRONMENTS = {
     list: 'knex_migrations_main',
     tables: [
       'gadgets',
+      'geo_audit_events',
       'geo_bulk_runs',
       'geo_event_prunes',
       'geo_events',
@@ -45,6 +46,7 @@ const ENVIRONMENTS = {
     list: 'geo_tracking_migrations',
     tables: [
       'gadget_registry',
+      'geo_audit_events',
       'geo_bandwidth',
       'geo_bulk_runs',
       'geo_drift_counts',

@@ -2,6 +2,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { type ExecutionArgs, type GraphQLError, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { LoggerLike } from '../../log.ts'
+import { askerOf } from '../asker.ts'
 import { requireAbility } from '../authorize.ts'
 import { readOperation } from './body.ts'
 import { shownError } from './errors.ts'
@@ -71,7 +72,7 @@ export function readerOfRequest(
   return readerOf({
     main: databases.main,
     may: passedOn ? (ability) => passedOn.abilities.includes(ability) : (ability) => isAllowed(request, ability),
-    operator: passedOn ? () => passedOn.operator : () => settings.operator(request),
+    asker: passedOn ? () => passedOn.asker : () => askerOf(settings, request),
   })
 }
 

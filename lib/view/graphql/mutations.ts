@@ -1,9 +1,11 @@
 import type { Knex } from 'knex'
+import type { AuditAction } from '../../audit.ts'
 import type { Replicable } from '../../blob/replicable.ts'
 import type { BulkRun } from '../../bulk/bulk-run.ts'
 import type { BulkAction } from '../../bulk/request.ts'
 import { GeoError, messageOf } from '../../errors.ts'
 import { type RegistryEntry, readRegistryPage } from '../../registry/registry-page.ts'
+import type { Asker } from '../asker.ts'
 import type { Api } from './api.ts'
 import type { BulkRunTypeRef } from './bulk-run-type.ts'
 import { notAvailable } from './errors.ts'
@@ -53,7 +55,11 @@ export function defineMutations(
         const id = input.registryId as unknown as GlobalRegistryId
         return orErrors<Updated>(
           api,
-          async () => ({ registry: await updateOne(api, id, input.action), message: DONE[input.action], errors: [] }),
+          async () => ({
+            registry: await updateOne(api, context, id, input.action),
+            message: DONE[input.action],
+            errors: [],
+          }),
           (reason) => ({
             registry: null,
             message: null,
@@ -93,20 +99,21 @@ export function defineMutations(
           async () => {
             registriesOf(api)
             const recordIds = ids && ids.length > 0 ? await recordsOf(api, type, ids) : undefined
-            const requestedBy = (await api.readerOf(context).operator()) ?? undefined
-            const started =
-              recordIds?.length === 0
-                ? null
-                : await bulk.start({
-                    action: input.action,
-                    type,
-                    filter: {
-                      ids: recordIds,
-                      syncState: input.replicationState ?? undefined,
-                      verificationState: input.verificationState ?? undefined,
-                    },
-                    ...(requestedBy !== undefined && { requestedBy: requestedBy.slice(0, 255) }),
-                  })
+            if (recordIds?.length === 0) return { type, run: null, errors: [] }
+            const states = {
+              syncState: input.replicationState ?? undefined,
+              verificationState: input.verificationState ?? undefined,
+            }
+            const { action } = input
+            const details = { action, ...states, ...(recordIds && { ids: recordIds.length }) }
+            const started = await audited(api, context, 'bulk.start', type, details, ({ operator }) =>
+              bulk.start({
+                action,
+                type,
+                filter: { ids: recordIds, ...states },
+                ...(operator !== null && { requestedBy: operator.slice(0, 255) }),
+              }),
+            )
             return { type, run: started, errors: [] }
           },
           (reason) => ({ type, run: null, errors: [reason] }),
@@ -131,7 +138,11 @@ export function defineMutations(
         await requireAdmin(api, context)
         return orErrors<Cancelled>(
           api,
-          async () => ({ run: await bulk.cancel(String(input.id)), errors: [] }),
+          async () => {
+            const id = String(input.id)
+            const run = await audited(api, context, 'bulk.cancel', `run #${id}`, {}, () => bulk.cancel(id))
+            return { run, errors: [] }
+          },
           (reason) => ({ run: null, errors: [reason] }),
         )
       },
@@ -182,6 +193,21 @@ function orErrors<Payload>(
   })
 }
 
+/** Does it to this site, and keeps who asked for it. */
+async function audited<Result>(
+  { sources, readerOf }: Api,
+  context: object,
+  action: AuditAction,
+  subject: string,
+  details: Readonly<Record<string, unknown>>,
+  work: (asker: Asker) => Promise<Result>,
+): Promise<Result> {
+  const asker = await readerOf(context).asker()
+  const { sites, audit } = sources
+  const site = sites.me?.name ?? sites.siteName
+  return audit.during({ ...asker, site, action, subject, details }, () => work(asker))
+}
+
 /** The database of the registries, which only a secondary has. */
 function registriesOf({ sources: { sites, databases } }: Api): Knex {
   if (sites.role === 'secondary' && databases.tracking) return databases.tracking
@@ -190,13 +216,16 @@ function registriesOf({ sources: { sites, databases } }: Api): Knex {
 
 async function updateOne(
   api: Api,
+  context: object,
   { replicable, registryId }: GlobalRegistryId,
   action: BulkAction,
 ): Promise<RegistryEntry> {
   const [before] = await entriesOf(api, replicable, [registryId])
   if (!before) throw notAvailable()
-  const busy = await api.sources.bulk.changeNow(action, replicable, [registryId])
-  if (busy.length > 0) throw new GeoError('REGISTRY_BUSY', 'This registry is being worked on; try again')
+  await audited(api, context, `registry.${action}`, `${replicable.name} #${before.recordId}`, {}, async () => {
+    const busy = await api.sources.bulk.changeNow(action, replicable, [registryId])
+    if (busy.length > 0) throw new GeoError('REGISTRY_BUSY', 'This registry is being worked on; try again')
+  })
   const [after] = await entriesOf(api, replicable, [registryId])
   return after ?? before
 }

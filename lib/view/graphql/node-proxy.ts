@@ -6,6 +6,7 @@ import { GeoError, messageOf } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { connectOptions } from '../../transfer/exchange.ts'
 import { signRequest } from '../../transfer/token.ts'
+import { askerOf } from '../asker.ts'
 import { operationText } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
 
@@ -61,9 +62,11 @@ export class NodeProxy {
     const { settings, isAllowed, sites, clock } = this.#sources
     const { text, sha256 } = operationText(request)
     const may = await Promise.all(ABILITIES.map((ability) => isAllowed(request, ability)))
+    const { operator, ip } = await askerOf(settings, request)
     const scope = {
       graphql_sha256: sha256,
-      authenticating_user_id: await settings.operator(request),
+      authenticating_user_id: operator,
+      authenticating_ip: ip,
       abilities: ABILITIES.filter((_, position) => may[position]),
     }
     const gone = new AbortController()

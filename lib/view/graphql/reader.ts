@@ -3,13 +3,14 @@ import type { Knex } from 'knex'
 import type { Ability } from '../../ability.ts'
 import { loadPrimaryChecksums } from '../../blob/primary-checksum.ts'
 import type { Replicable } from '../../blob/replicable.ts'
+import type { Asker } from '../asker.ts'
 
 /** Who asks, for as long as one operation lasts. */
 export interface Reader {
   /** Asked of the host once for each ability. */
   may(ability: Ability): Promise<boolean>
-  /** Who it is, in the words of the host, for the record. */
-  operator(): Promise<string | null>
+  /** Who it is, in the words of the host, and from where, for the record. */
+  asker(): Promise<Asker>
   /** What the primary has recorded of a blob, as hex digits. All that one page asks for is read at once. */
   primaryChecksum(replicable: Replicable, recordId: string): Promise<string | null>
 }
@@ -17,12 +18,12 @@ export interface Reader {
 export interface ReaderSources {
   readonly main: Knex
   may(ability: Ability): boolean | Promise<boolean>
-  operator(): string | null | Promise<string | null>
+  asker(): Asker | Promise<Asker>
 }
 
 const MOST_AT_ONCE = 1000
 
-export function readerOf({ main, may, operator }: ReaderSources): Reader {
+export function readerOf({ main, may, asker }: ReaderSources): Reader {
   const answers = new Map<Ability, Promise<boolean>>()
   const loaders = new Map<string, DataLoader<string, string | null>>()
   return Object.freeze({
@@ -31,7 +32,7 @@ export function readerOf({ main, may, operator }: ReaderSources): Reader {
       answers.set(ability, answer)
       return answer
     },
-    operator: async () => operator(),
+    asker: async () => asker(),
     primaryChecksum(replicable: Replicable, recordId: string) {
       const loader = loaders.get(replicable.name) ?? checksumLoader(main, replicable)
       loaders.set(replicable.name, loader)

@@ -2,12 +2,13 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { Ability } from '../../ability.ts'
 import { GeoError } from '../../errors.ts'
 import { authenticate } from '../../transfer/token.ts'
+import type { Asker } from '../asker.ts'
 import { operationText, refuse } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
 
 /** For whom the primary passes an operation on: it has asked its host, and signed what the host said. */
 export interface PassedOn {
-  readonly operator: string | null
+  readonly asker: Asker
   readonly abilities: readonly Ability[]
 }
 
@@ -19,7 +20,8 @@ export function onlyFromPrimary(sources: GraphqlSources): RequestHandler {
     const { site, scope } = await authenticate(request, sources)
     const isBound = 'graphql_sha256' in scope && scope.graphql_sha256 === operationText(request).sha256
     if (!site.primary || !isBound) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
-    return { operator: scope.authenticating_user_id, abilities: scope.abilities }
+    const { authenticating_user_id: operator, authenticating_ip: ip, abilities } = scope
+    return { asker: { operator, ip: ip ?? null }, abilities }
   }
   return (request, response, next) => {
     admit(request).then(

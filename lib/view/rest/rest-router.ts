@@ -2,6 +2,7 @@ import express, { type NextFunction, type Request, type Response, type Router } 
 import type { Replicable } from '../../blob/replicable.ts'
 import type { LoggerLike } from '../../log.ts'
 import type { Site } from '../../site-table.ts'
+import { type AskerSettings, askerOf } from '../asker.ts'
 import { requireAbility } from '../authorize.ts'
 import type { SiteStatus } from '../status/fields.ts'
 import { type StatusSources, statusesOf } from '../status/read.ts'
@@ -18,7 +19,7 @@ import { pathOf, TITLES, WORDINGS, type Wording } from './wording.ts'
 import { createNode, removeNode, updateNode, type WriteContext } from './write-node.ts'
 
 export interface RestContext extends AdmissionContext, WriteContext, StatusSources {
-  readonly settings: { readonly replicables: readonly Replicable[] }
+  readonly settings: AskerSettings & { readonly replicables: readonly Replicable[] }
   readonly logger: LoggerLike
 }
 
@@ -95,14 +96,19 @@ function handlersOf(context: RestContext, wording: Wording): Record<OperationId,
   return {
     list: async (request, response) =>
       paginate(request, response, await allSites(), listUrl()).map((site) => entity(site)),
-    create: async (request) => entity(await createNode(context, paramsOf(request, newNodeParams))),
+    create: async (request) =>
+      entity(await createNode(context, paramsOf(request, newNodeParams), await askerOf(settings, request))),
     listStatuses: async (request, response) =>
       paginate(request, response, await toldStatuses(await allSites()), listUrl('/status')),
     statusSchema: async () => statusSchema(replicables, wording),
     one: async (request) => entity(await siteOf(request)),
-    update: async (request, _response, signer) =>
-      entity(await updateNode(context, wording, idOf(request), paramsOf(request, nodeChangeParams), signer)),
-    remove: async (request) => removeNode(context, wording, idOf(request)),
+    update: async (request, _response, signer) => {
+      const asked = { wording, id: idOf(request), signer }
+      const params = paramsOf(request, nodeChangeParams)
+      return entity(await updateNode(context, asked, params, await askerOf(settings, request)))
+    },
+    remove: async (request) =>
+      removeNode(context, { wording, id: idOf(request), signer: null }, await askerOf(settings, request)),
     status: async (request) => {
       paramsOf(request, refreshParams)
       return statusOfOne(request)

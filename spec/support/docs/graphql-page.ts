@@ -30,7 +30,7 @@ export function graphqlPage(types: readonly Pick<Replicable, 'name' | 'names'>[]
     `{ geoNode { ${field}(replicationState: FAILED, first: 20) {\n    count\n    nodes { id ${first?.names.recordIdField} lastSyncFailure errorCode retryAt }\n    pageInfo { hasNextPage endCursor } } } }`,
     '```',
     '## Who may',
-    'Whoever the option `authorize` lets `read_geo` sees sites and registries, for others `geoNode` is null; changes need `admin_geo`, and are not available to others. `operator` says who it is, for the record of a bulk run.',
+    'Whoever the option `authorize` lets `read_geo` sees sites and registries, for others `geoNode` is null; changes need `admin_geo`, and are not available to others. `operator` says who it is, for the record of a bulk run and for the audit log.',
     '## What can be seen',
     'A type whose flag is off and that is not `released` is not in the schema: its field is an error of validation, and introspection does not tell of it. Asked anew with each request. A released one whose flag is off is empty. Registries are those of the site that is asked: of another site they are empty, and on the primary there are none.',
     '## From the primary',
