@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { GeoError } from '../../errors.ts'
 import type { RegistryPosition } from '../../registry/registry-page.ts'
-import type { RegistrySort } from '../registries/finder.ts'
+import type { RegistrySort } from './finder.ts'
 
 /** A place in a list of registries as clients keep it: opaque to them, and of one order. */
 
