@@ -37,7 +37,7 @@ export interface AuditEntry extends AskedChange {
   readonly id: string
   /** ISO 8601. */
   readonly at: string
-  /** `asked`, `done`, `refused`, or the code of what went wrong. One that stays `asked`: the process died over it. */
+  /** `asked`, `done`, or the code of what went wrong. One that stays `asked`: the process died over it. */
   readonly outcome: string
 }
 

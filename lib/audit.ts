@@ -72,8 +72,6 @@ export class Audit {
 
 function outcomeOf(reason: unknown): string {
   if (reason instanceof GeoError) return reason.code
-  const { status } = reason as { status?: unknown }
-  if (typeof status === 'number' && status < 500) return 'refused'
   return isDatabaseFailure(reason) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
 }
 

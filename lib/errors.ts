@@ -105,6 +105,13 @@ export const ERROR_CODES = Object.freeze({
   STOPPED: [503, 'Nothing: this process is going away. Ask another one of the site, or again in a moment.'],
   REPAIR_RUNNING: [409, 'Wait for the repair that another process of this site does.'],
   SITE_UNREACHABLE: [503, 'Check the network and the internal URL of that site, and try again.'],
+  // admin pages
+  PAGE_UNKNOWN: [404, 'Begin at the sites.'],
+  CROSS_ORIGIN: [
+    403,
+    "Use the buttons of these pages. Behind a proxy, pass the Host header on, or set Express's `trust proxy`.",
+  ],
+  TOO_MANY_VIEWERS: [503, 'Close some of the pages, or refresh this one by hand.'],
   // health
   SITE_OFFLINE: [503, 'Look whether the processes of that site run and reach the primary.'],
   SECONDARY_OFFLINE: [200, 'Look whether the processes of that site run and reach this one.'],

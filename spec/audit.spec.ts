@@ -52,7 +52,6 @@ describe.each(['rome', 'paris'] as const)('The audit log of %s', (name) => {
   it('says with which code a change was refused or failed', async () => {
     const failures = [
       [new GeoError('BULK_RUN_ACTIVE', 'Another one'), 'BULK_RUN_ACTIVE'],
-      [Object.assign(new Error('no'), { status: 404 }), 'refused'],
       [Object.assign(new Error('Connection terminated unexpectedly')), 'DATABASE_UNAVAILABLE'],
       [new Error('a mistake of ours'), 'INTERNAL'],
     ] as const
@@ -143,7 +142,7 @@ describe('Of the REST API the log keeps', () => {
       ['site.add', 'lyon', 'admin', { name: 'lyon', url: 'https://lyon.test' }, 'SITE_EXISTS'],
       ['site.update', 'lyon', 'admin', { enabled: false }, 'done'],
       ['site.remove', 'lyon', 'admin', {}, 'done'],
-      ['site.remove', `#${body.id}`, 'admin', {}, 'refused'],
+      ['site.remove', `#${body.id}`, 'admin', {}, 'SITE_UNKNOWN'],
     ])
     expect((await sites.rome.audit.list({ limit: 1 }))[0]?.ip).toMatch(/127\.0\.0\.1$/)
   })
@@ -152,7 +151,7 @@ describe('Of the REST API the log keeps', () => {
     const { status } = await send('post', '', { name: 'nice', url: 'https://nice.test' }, 'admin', sites.parisUrl)
     expect(status).toBe(403)
     expect(await kept(sites.paris.assembly.audit)).toEqual([
-      ['site.add', 'nice', 'admin', { name: 'nice', url: 'https://nice.test' }, 'refused'],
+      ['site.add', 'nice', 'admin', { name: 'nice', url: 'https://nice.test' }, 'READ_ONLY_SITE'],
     ])
   })
 

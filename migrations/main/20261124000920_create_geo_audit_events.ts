@@ -13,7 +13,7 @@ export async function up(knex: Knex): Promise<void> {
       subject text,
       -- What was asked for. Never a secret.
       details jsonb not null default '{}',
-      -- asked, done, refused, or the code of what went wrong.
+      -- asked, done, or the code of what went wrong.
       outcome text not null
     )`)
   // For what is too old.

@@ -1,7 +1,7 @@
 import { pipeline } from 'node:stream/promises'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { Agent, request as ask } from 'undici'
-import type { Ability } from '../../ability.ts'
+import { ABILITIES } from '../../ability.ts'
 import { GeoError, messageOf } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { connectOptions } from '../../transfer/exchange.ts'
@@ -11,7 +11,7 @@ import { operationText } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
 
 const FIRST_BYTE_TIMEOUT_MS = 30_000
-const ABILITIES: readonly Ability[] = ['read_geo', 'admin_geo']
+
 const SECONDARY_PATH = 'api/v4/geo/graphql'
 
 /**

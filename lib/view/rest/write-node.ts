@@ -1,37 +1,21 @@
-import type { Knex } from 'knex'
-import type { AskedChange, Audit } from '../../audit.ts'
-import type { GeoError } from '../../errors.ts'
-import type { SiteDirectory } from '../../site.ts'
-import { InvalidSiteError } from '../../site-fields.ts'
-import { deleteSite, insertSite, listSites, type Site, updateSite } from '../../site-table.ts'
+import { GeoError } from '../../errors.ts'
+import type { NewSite } from '../../site-fields.ts'
+import type { Site } from '../../site-table.ts'
 import type { Asker } from '../asker.ts'
+import { addSite, changeSite, removeSite, type SiteWriting } from '../site-writing.ts'
 import { type NodeChange, nodeChangeParams, siteChangeOf } from './node-params.ts'
 import { badRequest, notFound, readOnlySite } from './rest-error.ts'
 import { TITLES, type Wording } from './wording.ts'
 
-export interface WriteContext {
-  readonly main: Knex
-  readonly sites: SiteDirectory
-  readonly encryptionKey: Buffer
-  readonly audit: Pick<Audit, 'during'>
-}
+export type WriteContext = SiteWriting
 
 export async function createNode(
   context: WriteContext,
   params: NodeChange & { readonly primary?: boolean | null | undefined },
   asker: Asker,
 ): Promise<Site> {
-  const asked = { ...asker, ...about(params.name ?? ''), action: 'site.add', details: params } as const
-  return writing(context, asked, (trx) => {
-    const change = siteChangeOf(params, null)
-    const primary = params.primary ?? false
-    // The site that answers would no longer take changes.
-    if (!primary && isSameName(params.name, context.sites.siteName)) {
-      const text = 'Current node must be the primary node or you will be locking yourself out'
-      throw new InvalidSiteError([{ field: 'base', text }])
-    }
-    return insertSite(trx, context.encryptionKey, { ...change, primary } as Parameters<typeof insertSite>[2])
-  })
+  const site = () => ({ ...siteChangeOf(params, null), primary: params.primary ?? false }) as NewSite
+  return inWordsOfRest(context, null, () => addSite(context, params.name ?? '', site, { asker, details: params }))
 }
 
 export interface AskedNode {
@@ -50,55 +34,27 @@ export async function updateNode(
   const given = Object.keys(nodeChangeParams.shape).filter((name) => params[name as keyof NodeChange] !== undefined)
   if (signer && given.some((name) => name !== 'enabled')) throw badRequest('A site may change only its own enabled')
   const details = signer ? { ...params, signed_by: signer.name } : params
-  const asked = { ...asker, ...about(nameOf(context, id)), action: 'site.update', details } as const
-  return writing(context, asked, async (trx) => {
-    const current = await lockedSite(trx, wording, id)
-    return updateSite(trx, current.name, siteChangeOf(params, current))
-  })
+  return inWordsOfRest(context, wording, () =>
+    changeSite(context, id, (current) => siteChangeOf(params, current), { asker, details }),
+  )
 }
 
 export async function removeNode(context: WriteContext, { wording, id }: AskedNode, asker: Asker): Promise<void> {
-  const asked = { ...asker, ...about(nameOf(context, id)), action: 'site.remove', details: {} } as const
-  await writing(context, asked, async (trx) => {
-    const { name } = await lockedSite(trx, wording, id)
-    await deleteSite(trx, name)
-  })
+  await inWordsOfRest(context, wording, () => removeSite(context, id, asker))
 }
 
-const about = (site: string) => ({ site, subject: site })
-
-/** As it is known to this process; where it is not, there may still be one. */
-function nameOf({ sites }: WriteContext, id: string): string {
-  return sites.all.find((site) => site.id === id)?.name ?? `#${id}`
-}
-
-async function lockedSite(trx: Knex.Transaction, wording: Wording, id: string): Promise<Site> {
-  const site = (await listSites(trx, { forUpdate: true })).find((known) => known.id === id)
-  if (!site) throw notFound(TITLES[wording])
-  return site
-}
-
-const READ_ONLY_TRANSACTION = '25006'
-
-/** A site that is in no table yet may write where its database lets it: the first one is added so. */
-async function writing<Result>(
-  { main, sites, audit }: WriteContext,
-  asked: AskedChange,
-  work: (trx: Knex.Transaction) => Promise<Result>,
+/** GitLab's API says some of it in words of its own. */
+async function inWordsOfRest<Result>(
+  { sites }: WriteContext,
+  wording: Wording | null,
+  work: () => Promise<Result>,
 ): Promise<Result> {
-  await sites.ensureFresh()
-  const refused = () => readOnlySite(sites.primary?.url ?? null)
-  const written = audit.during(asked, async () => {
-    if (sites.role === 'secondary') throw refused()
-    return main.transaction(work)
-  })
-  const result = await written.catch((reason: GeoError | { code?: unknown }) => {
-    throw reason.code === READ_ONLY_TRANSACTION ? refused() : reason
-  })
-  await sites.refresh()
-  return result
-}
-
-function isSameName(left: string | null | undefined, right: string): boolean {
-  return left?.trim().toLowerCase() === right.toLowerCase()
+  try {
+    return await work()
+  } catch (reason) {
+    if (!(reason instanceof GeoError)) throw reason
+    if (reason.code === 'READ_ONLY_SITE') throw readOnlySite(sites.primary?.url ?? null)
+    if (reason.code === 'SITE_UNKNOWN' && wording) throw notFound(TITLES[wording])
+    throw reason
+  }
 }
