@@ -14,7 +14,6 @@ import { JobLoops } from './job-loop.ts'
 import { Leases } from './lease.ts'
 import { lendingOf } from './lending.ts'
 import { lifecycleOf } from './lifecycle.ts'
-import { storeReport } from './node-status-table.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
 import { openReading } from './read/reading.ts'
 import { registryVerification } from './registry/registry-verification.ts'
@@ -25,6 +24,7 @@ import { checkTables } from './start-check.ts'
 import { RemovalWork } from './sync/remove.ts'
 import { SyncWork } from './sync/schedule.ts'
 import { endingOf } from './take-over.ts'
+import { takeReport } from './take-report.ts'
 import { Throughput } from './throughput.ts'
 import { timetable } from './timetable.ts'
 import { Bandwidth } from './transfer/bandwidth.ts'
@@ -93,18 +93,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   // How far each secondary is: what all of them have read, the primary forgets.
   const status = statusRouter({
     ...doors,
-    store: (siteId, report) =>
-      storeReport(
-        main,
-        siteId,
-        {
-          xactId: report.cursor_xact_id,
-          eventId: report.cursor_last_event_id,
-          systemIdentifier: report.system_identifier,
-          timeline: report.timeline,
-        },
-        report.status ?? null,
-      ),
+    store: takeReport(main, replicables),
   })
   // Where the primary's own file is damaged, a secondary lends its copy.
   const copies = lendingOf({ ...doors, tracking, checksums })

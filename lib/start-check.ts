@@ -16,6 +16,7 @@ const MAIN_TABLES = [
   'geo_event_prunes',
   'geo_throughput',
   'geo_audit_events',
+  'geo_status_samples',
 ]
 const TRACKING_TABLES = [
   'geo_event_cursors',
@@ -28,6 +29,7 @@ const TRACKING_TABLES = [
   'geo_throughput',
   'geo_site_status',
   'geo_audit_events',
+  'geo_status_samples',
 ]
 
 /** @throws ConfigurationError `UNKNOWN_TABLE` */

@@ -6,6 +6,8 @@ import type { LoggerLike } from '../../log.ts'
 import { type GatheredStatus, loadNodeStatuses, storeOwnStatus } from '../../node-status-table.ts'
 import type { SiteDirectory } from '../../site.ts'
 import { loadOwnStatus, storeGathered } from '../../site-status-table.ts'
+import { samplesIn } from '../../status-sample.ts'
+import { storeSamples } from '../../status-sample-table.ts'
 import { loadRates, pruneThroughput, type Rates } from '../../throughput-table.ts'
 import { VERSION } from '../../version.ts'
 import { type Backlog, followBacklog, parseBacklog } from '../backlog.ts'
@@ -62,19 +64,23 @@ export class StatusGathering {
   }
 
   async gather(): Promise<void> {
-    const { main, tracking, sites } = this.#context
+    const { main, tracking, sites, replicables } = this.#context
     const me = sites.requireMe()
     if (me.primary) {
       const before = (await loadNodeStatuses(main)).get(me.id)?.status ?? {}
-      await storeOwnStatus(main, me.id, await this.#statusOf('primary', main, before))
+      const status = await this.#statusOf('primary', main, before)
+      await storeOwnStatus(main, me.id, status)
+      await storeSamples(main, me.id, samplesIn(status, 'primary', replicables))
       await pruneThroughput(main)
     } else if (tracking) {
       const own = await loadOwnStatus(tracking)
       const clockSkew = own?.clockSkewMs ?? null
-      await storeGathered(tracking, {
+      const status = {
         ...(await this.#statusOf('secondary', tracking, own?.status ?? {})),
         clock_skew_seconds: clockSkew === null ? null : clockSkew / 1000,
-      })
+      }
+      await storeGathered(tracking, status)
+      await storeSamples(tracking, me.id, samplesIn(status, 'secondary', replicables))
       await pruneThroughput(tracking)
       this.#context.gathered()
     }

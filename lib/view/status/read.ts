@@ -5,6 +5,7 @@ import { loadNodeStatuses, type NodeStatus } from '../../node-status-table.ts'
 import type { SiteDirectory } from '../../site.ts'
 import { loadOwnStatus, type OwnStatus } from '../../site-status-table.ts'
 import type { Site } from '../../site-table.ts'
+import { loadSamples, type Sample } from '../../status-sample-table.ts'
 import type { SiteStatus } from './fields.ts'
 import { presentStatus, type StoredStatus } from './present.ts'
 
@@ -71,6 +72,20 @@ export async function statusesOf(
       }),
     ]),
   )
+}
+
+/**
+ * What the statuses of a site said of its types in the last so many minutes, the oldest first. A secondary has its own samples; of
+ * the others it has those that the primary stored, as the replica has them.
+ */
+export async function samplesOf(
+  { databases, sites }: StatusSources,
+  site: Pick<Site, 'id'>,
+  { minutes }: { minutes: number },
+): Promise<Sample[]> {
+  const { main, tracking } = databases
+  const isOwn = sites.role === 'secondary' && site.id === sites.me?.id
+  return bounded(isOwn && tracking ? tracking : main, (trx) => loadSamples(trx, { siteId: site.id, minutes }))
 }
 
 function fromPrimary(node: NodeStatus | undefined): StoredStatus {
