@@ -62,3 +62,26 @@ export async function loadSamples(
   )
   return rows
 }
+
+/** What sites did in a minute, over all types. */
+export interface SampledMinute extends Omit<Sample, 'type'> {
+  readonly siteId: string
+}
+
+/** Of several sites, the last so many minutes, the oldest first: backlogs and rates added up, the longest lag. */
+export async function loadMinutes(
+  db: Knex,
+  { siteIds, minutes }: { siteIds: readonly string[]; minutes: number },
+): Promise<SampledMinute[]> {
+  const { rows } = await run<{ rows: SampledMinute[] }>(
+    db,
+    `select geo_node_id::text as "siteId", to_char(sampled_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "at",
+       sum(backlog)::float8 as backlog, sum(blobs_per_second) as "blobsPerSecond", sum(bytes_per_second) as "bytesPerSecond",
+       max(lag_seconds) as "lagSeconds"
+     from geo_status_samples
+     where geo_node_id = any(?::bigint[]) and sampled_at > clock_timestamp() - ? * interval '1 minute'
+     group by geo_node_id, sampled_at order by sampled_at`,
+    [[...siteIds], minutes],
+  )
+  return rows
+}

@@ -5,7 +5,7 @@ import { loadNodeStatuses, type NodeStatus } from '../../node-status-table.ts'
 import type { SiteDirectory } from '../../site.ts'
 import { loadOwnStatus, type OwnStatus } from '../../site-status-table.ts'
 import type { Site } from '../../site-table.ts'
-import { loadSamples, type Sample } from '../../status-sample-table.ts'
+import { loadMinutes, loadSamples, type Sample, type SampledMinute } from '../../status-sample-table.ts'
 import type { SiteStatus } from './fields.ts'
 import { presentStatus, type StoredStatus } from './present.ts'
 
@@ -86,6 +86,26 @@ export async function samplesOf(
   const { main, tracking } = databases
   const isOwn = sites.role === 'secondary' && site.id === sites.me?.id
   return bounded(isOwn && tracking ? tracking : main, (trx) => loadSamples(trx, { siteId: site.id, minutes }))
+}
+
+/** The same of several sites, over all types; of a site that nothing is known of nothing. */
+export async function minutesOf(
+  { databases, sites }: StatusSources,
+  wanted: readonly Pick<Site, 'id'>[],
+  { minutes }: { minutes: number },
+): Promise<ReadonlyMap<string, readonly SampledMinute[]>> {
+  const { main, tracking } = databases
+  const isOwn = ({ id }: Pick<Site, 'id'>) => sites.role === 'secondary' && id === sites.me?.id
+  const load = async (db: Knex | null, some: readonly Pick<Site, 'id'>[]) =>
+    db && some.length > 0 ? bounded(db, (trx) => loadMinutes(trx, { siteIds: some.map(({ id }) => id), minutes })) : []
+  const loaded = await Promise.all([
+    load(tracking, wanted.filter(isOwn)),
+    load(
+      main,
+      wanted.filter((site) => !isOwn(site)),
+    ),
+  ])
+  return Map.groupBy(loaded.flat(), ({ siteId }) => siteId)
 }
 
 function fromPrimary(node: NodeStatus | undefined): StoredStatus {
