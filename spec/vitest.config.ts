@@ -31,7 +31,7 @@ export default defineConfig({
           ...withGraphql('graphql', 17),
           name: 'all',
           include: ['spec/**/*.spec.ts'],
-          exclude: ['spec/**/*.scale.spec.ts'],
+          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**'],
         },
       },
       {
@@ -40,7 +40,7 @@ export default defineConfig({
           ...withGraphql('graphql-16', 16),
           name: 'graphql-16',
           include: ['spec/view/graphql/**/*.spec.ts', 'spec/contract/*-graphql.spec.ts'],
-          exclude: ['spec/**/*.scale.spec.ts'],
+          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**'],
           execArgv: ['--import', './spec/support/graphql-16.ts'],
         },
       },

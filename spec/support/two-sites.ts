@@ -38,6 +38,9 @@ export interface TwoSites {
   readonly secondary: ForkedSite
   readonly databases: SpecDatabases
   readonly encryptionKey: string
+  readonly adminToken: string
+  /** Opens the admin pages for looking. */
+  readonly readToken: string
   upload(type: UploadType, name: string, bytes: Uint8Array | string): Promise<Stored>
   replace(type: UploadType, id: string, name: string, bytes: Uint8Array | string): Promise<Stored>
   remove(type: UploadType, id: string): Promise<void>
@@ -58,6 +61,7 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
   const folder = await mkdtemp(join(tmpdir(), 'geo-two-sites-'))
   const databases = await createSpecDatabases()
   const adminToken = randomBytes(16).toString('hex')
+  const readToken = randomBytes(16).toString('hex')
   const client = new SiteClient(adminToken)
   const encryptionKey = randomBytes(32).toString('hex')
   const featuresFile = join(folder, 'features.json')
@@ -65,7 +69,8 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
 
   const siteOf = (name: string, port: number, environment: Record<string, string>): ForkedSite => {
     const blobsDir = join(folder, name, 'blobs')
-    const common = { FEATURES_FILE: featuresFile, ENCRYPTION_KEY: encryptionKey, ADMIN_TOKEN: adminToken, HOST }
+    const tokens = { ADMIN_TOKEN: adminToken, READ_TOKEN: readToken }
+    const common = { FEATURES_FILE: featuresFile, ENCRYPTION_KEY: encryptionKey, ...tokens, HOST }
     const own = { SITE_NAME: name, PORT: String(port), BLOBS_DIR: blobsDir }
     return new ForkedSite({
       name,
@@ -93,6 +98,8 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
     secondary,
     databases,
     encryptionKey,
+    adminToken,
+    readToken,
     upload: (type, name, bytes) => client.upload(primary.url, type, name, bytes),
     replace: (type, id, name, bytes) => client.replace(primary.url, type, id, name, bytes),
     remove: (type, id) => client.remove(primary.url, type, id),
