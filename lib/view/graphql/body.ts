@@ -1,5 +1,4 @@
-import { createHash } from 'node:crypto'
-import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express'
+import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express'
 import { z } from 'zod'
 
 /** What comes before GraphQL: one operation as JSON, of a bounded size, which no page of another site can send unasked. */
@@ -53,9 +52,3 @@ export const readOperation: readonly (RequestHandler | ErrorRequestHandler)[] = 
   oneOperation,
   whatFailed,
 ]
-
-/** The operation as JSON, the same text on both sides whoever has read the body, and its digest. */
-export function operationText({ body }: Pick<Request, 'body'>): { readonly text: string; readonly sha256: string } {
-  const text = JSON.stringify(body)
-  return { text, sha256: createHash('sha256').update(text).digest('hex') }
-}

@@ -5,9 +5,9 @@ import { ABILITIES } from '../../ability.ts'
 import { GeoError, messageOf } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { connectOptions } from '../../transfer/exchange.ts'
+import { jsonText } from '../../transfer/json-text.ts'
 import { signRequest } from '../../transfer/token.ts'
 import { askerOf } from '../asker.ts'
-import { operationText } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
 
 const FIRST_BYTE_TIMEOUT_MS = 30_000
@@ -60,7 +60,7 @@ export class NodeProxy {
 
   async #passTo(site: Site, me: Site, request: Request, response: Response): Promise<void> {
     const { settings, isAllowed, sites, clock } = this.#sources
-    const { text, sha256 } = operationText(request)
+    const { text, sha256 } = jsonText(request.body)
     const may = await Promise.all(ABILITIES.map((ability) => isAllowed(request, ability)))
     const { operator, ip } = await askerOf(settings, request)
     const scope = {

@@ -1,9 +1,10 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { Ability } from '../../ability.ts'
 import { GeoError } from '../../errors.ts'
+import { jsonText } from '../../transfer/json-text.ts'
 import { authenticate } from '../../transfer/token.ts'
 import type { Asker } from '../asker.ts'
-import { operationText, refuse } from './body.ts'
+import { refuse } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
 
 /** For whom the primary passes an operation on: it has asked its host, and signed what the host said. */
@@ -18,7 +19,7 @@ export function onlyFromPrimary(sources: GraphqlSources): RequestHandler {
   async function admit(request: Request): Promise<PassedOn> {
     await sites.ensureFresh()
     const { site, scope } = await authenticate(request, sources)
-    const isBound = 'graphql_sha256' in scope && scope.graphql_sha256 === operationText(request).sha256
+    const isBound = 'graphql_sha256' in scope && scope.graphql_sha256 === jsonText(request.body).sha256
     if (!site.primary || !isBound) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
     const { authenticating_user_id: operator, authenticating_ip: ip, abilities } = scope
     return { asker: { operator, ip: ip ?? null }, abilities }

@@ -2,18 +2,11 @@ import { z } from 'zod'
 import { GeoError } from '../../errors.ts'
 import type { RegistryPosition } from '../../registry/registry-page.ts'
 import type { RegistrySort } from './finder.ts'
+import { positionShape } from './position.ts'
 
 /** A place in a list of registries as clients keep it: opaque to them, and of one order. */
 
-const HIGHEST_ID = 2n ** 63n - 1n
-const cursorShape = z.tuple([
-  z.string(),
-  z.string().regex(/^(\d{1,19}|infinity|-infinity|\d{4,6}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,6})?[+-]\d\d(:\d\d){0,2})$/),
-  z
-    .string()
-    .regex(/^\d{1,19}$/)
-    .refine((id) => BigInt(id) <= HIGHEST_ID),
-])
+const cursorShape = z.tuple([z.string(), positionShape.shape.value, positionShape.shape.registryId])
 
 export function encodeCursor(sort: RegistrySort, { value, registryId }: RegistryPosition): string {
   return Buffer.from(JSON.stringify([sort, value, registryId])).toString('base64url')

@@ -79,6 +79,11 @@ describe('Each error has its code', () => {
       '{ geoNode { widgetRegistries(after: "x") { nodes { id } } } }',
       'INVALID_REQUEST',
     ],
+    [
+      'a cursor whose id is no number',
+      `{ geoNode { widgetRegistries(after: "${btoa('["ID_ASC","1","x"]')}") { nodes { id } } } }`,
+      'INVALID_REQUEST',
+    ],
     ['a negative page', '{ geoNode { widgetRegistries(first: -1) { nodes { id } } } }', 'GRAPHQL_VALIDATION_FAILED'],
   ])('%s', async (_, query, code) => {
     expect(codesOf(await sites.ask(query))).toEqual([code])

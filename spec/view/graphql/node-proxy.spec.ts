@@ -2,8 +2,8 @@ import type { AddressInfo } from 'node:net'
 import express, { type Router } from 'express'
 import request, { type Response } from 'supertest'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { jsonText } from '../../../lib/transfer/json-text.ts'
 import { signRequest, type TokenScope } from '../../../lib/transfer/token.ts'
-import { operationText } from '../../../lib/view/graphql/body.ts'
 import { createGraphqlSites, type GraphqlSites, type Role } from '../../support/graphql-sites.ts'
 
 let sites: GraphqlSites
@@ -101,7 +101,7 @@ describe('An operation that the primary passes on', () => {
 describe('The door for what the primary passes on', () => {
   const BODY = JSON.stringify({ query: CANCEL })
   const scopeOf = (body: string): TokenScope => ({
-    graphql_sha256: operationText({ body: JSON.parse(body) }).sha256,
+    graphql_sha256: jsonText(JSON.parse(body)).sha256,
     authenticating_user_id: 'mallory',
     abilities: ['admin_geo'],
   })
