@@ -42,6 +42,11 @@ export interface Geo {
     readonly metrics: Router
     /** `/api/graphql` and what belongs to it: docs/graphql.md. Without the option `graphql` it has no route. */
     readonly graphql: Router
+    /**
+     * `POST /api/v4/geo/details`: what the admin pages of the primary show and change of this site. Only what the primary has
+     * signed is answered.
+     */
+    readonly details: Router
   }
   /** Begins the background work. Throws ConfigurationError; a database that is down is no error, work begins when it is back. */
   start(): Promise<void>
@@ -144,6 +149,7 @@ export function facadeOf(assembly: Assembly): Geo {
       rest: assembly.viewing.rest,
       metrics: assembly.viewing.metrics,
       graphql: assembly.viewing.graphql,
+      details: assembly.viewing.details.router,
     }),
     start: assembly.start,
     drain: assembly.drain,

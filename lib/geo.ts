@@ -207,8 +207,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     endStopped: (trx, lease) => ending('stopped')(trx, lease),
   })
 
-  for (const part of [viewing.probes, viewing.metrics, retrieve, status, copies, viewing.rest, viewing.graphql])
-    router.use(part)
+  const { probes, metrics, rest, graphql, details } = viewing
+  for (const part of [probes, metrics, retrieve, status, copies, rest, graphql, details.router]) router.use(part)
 
   return Object.freeze({
     settings,

@@ -15,6 +15,8 @@ import type { Refusal } from './transfer/refusal.ts'
 import type { TransferThreads } from './transfer/threads.ts'
 import type { ChecksumPool } from './verification/checksum.ts'
 import { isAllowedBy } from './view/authorize.ts'
+import type { DetailsDirectory } from './view/details/details.ts'
+import { openDetails } from './view/details/directory.ts'
 import { checkHealth, type Health } from './view/health.ts'
 import { openMetrics } from './view/metrics/metrics.ts'
 import { probesRouter } from './view/probes.ts'
@@ -49,6 +51,7 @@ export interface Viewing {
   readonly metrics: Router
   readonly probes: Router
   readonly graphql: Router
+  readonly details: DetailsDirectory
   close(): Promise<void>
 }
 
@@ -91,13 +94,9 @@ export function openViewing(context: ViewingContext): Viewing {
     isAllowed,
     audit: context.audit,
   })
-  const graphql = settings.graphql?.open({
-    ...context,
-    allowedIps: settings.allowedIps,
-    clock,
-    logger,
-    isAllowed,
-  })
+  const doors = { ...context, allowedIps: settings.allowedIps, clock, logger }
+  const graphql = settings.graphql?.open({ ...doors, isAllowed })
+  const details = openDetails(doors)
   const metrics = openMetrics({
     databases,
     sites,
@@ -116,8 +115,10 @@ export function openViewing(context: ViewingContext): Viewing {
     metrics: metrics.router,
     probes: probesRouter({ databases, sites, check, clock, isEnding }),
     graphql: graphql?.router ?? Router(),
+    details,
     async close() {
       metrics.close()
+      await details.close()
       await graphql?.close()
     },
   })

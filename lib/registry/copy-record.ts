@@ -38,6 +38,16 @@ type Row = Omit<CopyRecord, 'state' | 'verificationState' | 'checksum' | 'mismat
   readonly mismatchedChecksum: Buffer | null
 }
 
+/** The key of the record that a registry row is of, or null where there is no such row. */
+export async function recordIdOf(tracking: Knex, { names }: Replicable, registryId: string): Promise<string | null> {
+  const { rows } = await run<{ rows: { recordId: string }[] }>(
+    tracking,
+    'select ??::text as "recordId" from ?? where id = ?::bigint',
+    [names.foreignKey, names.registryTable, registryId],
+  )
+  return rows[0]?.recordId ?? null
+}
+
 /** What a secondary knows of its copy of one record, or null. */
 export async function copyRecord(
   tracking: Knex,

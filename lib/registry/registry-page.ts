@@ -45,6 +45,8 @@ export interface RegistrySelection {
   readonly syncState?: SyncState
   /** Implies that the row is synced: of other copies nothing is verified (GB.B.3). */
   readonly verificationState?: VerificationState
+  /** Only rows whose copy is not proven: all but those that are synced and verified. */
+  readonly proven?: false
 }
 
 export interface RegistryOrder {
@@ -164,7 +166,7 @@ export async function countRegistryUpTo(
 }
 
 function conditionOf({ names, keyType }: Replicable, selection: RegistrySelection): Condition {
-  const { registryIds, recordIds, syncState, verificationState } = selection
+  const { registryIds, recordIds, syncState, verificationState, proven } = selection
   const conditions = ['removal_requested_at is null']
   const bindings: unknown[] = []
   const add = (sql: string, ...values: unknown[]) => {
@@ -176,6 +178,9 @@ function conditionOf({ names, keyType }: Replicable, selection: RegistrySelectio
   if (syncState) add(`state = ${SYNC_STATE[syncState]}`)
   if (verificationState) {
     add(`state = ${SYNC_STATE.synced} and verification_state = ${VERIFICATION_STATE[verificationState]}`)
+  }
+  if (proven === false) {
+    add(`not (state = ${SYNC_STATE.synced} and verification_state = ${VERIFICATION_STATE.succeeded})`)
   }
   return { sql: conditions.join(' and '), bindings: bindings as Knex.RawBinding[] }
 }

@@ -11,19 +11,21 @@ import type { Site } from '../site-table.ts'
 
 /**
  * What a token is good for: exactly one blob, exactly one list of them, the site's own word about itself, or one GraphQL operation
- * that the primary passes on for somebody with these abilities.
+ * or one question of the admin pages that the primary passes on for somebody with these abilities.
  */
 export type TokenScope =
   | { readonly replicable_name: string; readonly replicable_id: string }
   | { readonly replicable_name: string; readonly replicable_ids_sha256: string }
   | { readonly scope: 'geo_api' }
-  | {
-      readonly graphql_sha256: string
-      readonly authenticating_user_id: string | null
-      /** From where that somebody asks. */
-      readonly authenticating_ip?: string | null | undefined
-      readonly abilities: readonly Ability[]
-    }
+  | ({ readonly graphql_sha256: string } & ForSomebody)
+  | ({ readonly details_sha256: string } & ForSomebody)
+
+interface ForSomebody {
+  readonly authenticating_user_id: string | null
+  /** From where that somebody asks. */
+  readonly authenticating_ip?: string | null | undefined
+  readonly abilities: readonly Ability[]
+}
 
 const SCHEME = 'GL-Geo'
 // GB.E.1
@@ -48,16 +50,18 @@ export async function signRequest(site: Site, secret: string, scope: TokenScope,
   return `${SCHEME} ${site.accessKey}:${token}`
 }
 
+const forSomebody = {
+  authenticating_user_id: z.string().nullable(),
+  authenticating_ip: z.string().nullish(),
+  abilities: z.array(z.enum(['read_geo', 'admin_geo'])),
+}
+
 const scopeShape = z.union([
   z.strictObject({ replicable_name: z.string(), replicable_id: z.coerce.string() }),
   z.strictObject({ replicable_name: z.string(), replicable_ids_sha256: z.string() }),
   z.strictObject({ scope: z.literal('geo_api') }),
-  z.strictObject({
-    graphql_sha256: z.string(),
-    authenticating_user_id: z.string().nullable(),
-    authenticating_ip: z.string().nullish(),
-    abilities: z.array(z.enum(['read_geo', 'admin_geo'])),
-  }),
+  z.strictObject({ graphql_sha256: z.string(), ...forSomebody }),
+  z.strictObject({ details_sha256: z.string(), ...forSomebody }),
 ])
 
 /** Whether a request claims to come from a site, rightly or not. */
