@@ -149,6 +149,7 @@ export function facadeOf(assembly: Assembly): Geo {
       rest: assembly.viewing.rest,
       metrics: assembly.viewing.metrics,
       graphql: assembly.viewing.graphql,
+      admin: assembly.viewing.admin,
       details: assembly.viewing.details.router,
     }),
     start: assembly.start,

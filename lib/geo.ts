@@ -207,8 +207,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     endStopped: (trx, lease) => ending('stopped')(trx, lease),
   })
 
-  const { probes, metrics, rest, graphql, details } = viewing
-  for (const part of [probes, metrics, retrieve, status, copies, rest, graphql, details.router]) router.use(part)
+  const { probes, metrics, rest, graphql, details, admin } = viewing
+  for (const part of [probes, metrics, retrieve, status, copies, rest, graphql, details.router, admin]) router.use(part)
 
   return Object.freeze({
     settings,

@@ -14,6 +14,7 @@ import type { StartCheck } from './start-check.ts'
 import type { Refusal } from './transfer/refusal.ts'
 import type { TransferThreads } from './transfer/threads.ts'
 import type { ChecksumPool } from './verification/checksum.ts'
+import { openAdmin } from './view/admin/admin.ts'
 import { isAllowedBy } from './view/authorize.ts'
 import type { DetailsDirectory } from './view/details/details.ts'
 import { openDetails } from './view/details/directory.ts'
@@ -52,6 +53,7 @@ export interface Viewing {
   readonly probes: Router
   readonly graphql: Router
   readonly details: DetailsDirectory
+  readonly admin: Router
   close(): Promise<void>
 }
 
@@ -107,6 +109,7 @@ export function openViewing(context: ViewingContext): Viewing {
     leasesHeld: () => leases.heldCount,
     pools: () => ({ transfer: context.transferThreads.load, checksum: context.checksums.load }),
   })
+  const admin = openAdmin({ ...context, details, clock, logger, isAllowed })
   const { check, isEnding } = context
   return Object.freeze({
     health: () => checkHealth(sources),
@@ -116,8 +119,10 @@ export function openViewing(context: ViewingContext): Viewing {
     probes: probesRouter({ databases, sites, check, clock, isEnding }),
     graphql: graphql?.router ?? Router(),
     details,
+    admin: admin.router,
     async close() {
       metrics.close()
+      admin.close()
       await details.close()
       await graphql?.close()
     },

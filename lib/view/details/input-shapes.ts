@@ -33,6 +33,7 @@ export const INPUT_SHAPES: { readonly [Call in CallName]: z.ZodType<Input<Call>>
     ...pageShape,
     filters: z.strictObject({
       ids: z.array(registryIdShape).max(MOST_IDS).nullish(),
+      recordIds: z.array(z.string().min(1).max(100)).max(MOST_IDS).nullish(),
       replicationState: syncStateShape.nullish(),
       verificationState: verificationStateShape.nullish(),
       keyword: z.string().max(1000).nullish(),

@@ -28,6 +28,8 @@ export type RegistrySort = (typeof REGISTRY_SORTS)[number]
 export interface RegistryFilters {
   /** Ids of registry rows. */
   readonly ids?: readonly string[] | null | undefined
+  /** Keys of the host's rows. */
+  readonly recordIds?: readonly string[] | null | undefined
   readonly replicationState?: SyncState | null | undefined
   readonly verificationState?: VerificationState | null | undefined
   readonly keyword?: string | null | undefined
@@ -67,7 +69,7 @@ export function findRegistries(
 ): FoundRegistries {
   const { main, tracking } = databases
   if (!mayRead || !tracking) return NO_REGISTRIES
-  const { ids, replicationState, verificationState, keyword } = filters
+  const { ids, recordIds, replicationState, verificationState, keyword } = filters
   const sort = filters.sort ?? 'ID_ASC'
   const { className } = replicable.names
   // Without replication nothing is verified either.
@@ -81,14 +83,15 @@ export function findRegistries(
 
   const selection: RegistrySelection = {
     ...(ids && ids.length > 0 && { registryIds: ids }),
+    ...(recordIds && recordIds.length > 0 && { recordIds }),
     ...(replicationState && { syncState: replicationState }),
     ...(verificationState && { verificationState }),
   }
   const selected = async (): Promise<RegistrySelection> => {
     if (!keyword) return selection
-    const recordIds = await searchedIds(main, replicable, keyword, MOST_FOUND + 1)
-    if (recordIds.length > MOST_FOUND) refuse(`More than ${MOST_FOUND} rows match this keyword; say more of it`)
-    return { ...selection, recordIds }
+    const found = await searchedIds(main, replicable, keyword, MOST_FOUND + 1)
+    if (found.length > MOST_FOUND) refuse(`More than ${MOST_FOUND} rows match this keyword; say more of it`)
+    return { ...selection, recordIds: recordIds?.length ? found.filter((id) => recordIds.includes(id)) : found }
   }
   return Object.freeze({
     page: async (window: RegistryWindow) =>

@@ -1,0 +1,56 @@
+import { html, type SafeHtml } from '@remix-run/html-template'
+
+export interface ChartParts {
+  readonly title: string
+  /** One value a minute, the oldest first; null where none is known. */
+  readonly values: readonly (number | null)[]
+  write(value: number): string
+}
+
+const WIDTH = 240
+const HEIGHT = 48
+
+/** One line over the last hour. What it shows is said in words too. */
+export function chart({ title, values, write }: ChartParts): SafeHtml {
+  const known = values.filter((value) => value !== null)
+  const last = known.at(-1)
+  if (last === undefined)
+    return html`<figure class="chart"><figcaption><b>${title}</b> <span class="quiet">nothing known of the last hour</span></figcaption></figure>`
+  const highest = Math.max(...known)
+  const said = `now ${write(last)}, highest ${write(highest)}`
+  const step = WIDTH / Math.max(values.length - 1, 1)
+  const heightOf = (value: number) => HEIGHT - 1 - (highest === 0 ? 0 : (value / highest) * (HEIGHT - 4))
+  return html`<figure class="chart"><figcaption><b>${title}</b> <span class="quiet">${said}</span></figcaption>
+<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title} in the last hour: ${said}">
+${segmentsOf(values).map((segment) => line(segment.map(({ at, value }) => [at * step, heightOf(value)] as const)))}
+</svg></figure>`
+}
+
+interface Point {
+  readonly at: number
+  readonly value: number
+}
+
+/** Where nothing is known the line is broken. */
+function segmentsOf(values: readonly (number | null)[]): Point[][] {
+  const segments: Point[][] = []
+  let open: Point[] | null = null
+  for (const [at, value] of values.entries()) {
+    if (value === null) open = null
+    else if (open) open.push({ at, value })
+    else {
+      open = [{ at, value }]
+      segments.push(open)
+    }
+  }
+  return segments
+}
+
+function line(points: readonly (readonly [x: number, y: number])[]): SafeHtml {
+  const [first, last] = [points[0], points.at(-1)]
+  if (!first || !last) return html``
+  const text = points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' ')
+  if (points.length === 1)
+    return html`<circle class="dot" cx="${first[0].toFixed(1)}" cy="${first[1].toFixed(1)}" r="1.5"/>`
+  return html`<polygon class="area" points="${first[0].toFixed(1)},${HEIGHT} ${text} ${last[0].toFixed(1)},${HEIGHT}"/><polyline class="line" points="${text}"/>`
+}
