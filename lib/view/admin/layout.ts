@@ -44,7 +44,7 @@ ${noticeOf(request.query, visit.format)}
 ${page.regions.map(regionHtml)}
 </main>
 <footer class="bottom quiet">
-<p id="liveness" role="status">${isLive ? html`<a href="${request.originalUrl}">Refresh</a>` : ''}</p>
+<p><span id="liveness" role="status"></span> ${isLive ? html`<a href="${request.originalUrl}">Refresh</a>` : ''}</p>
 </footer>
 </body>
 </html>
@@ -57,5 +57,5 @@ export function regionHtml({ id, html: content }: Region): SafeHtml {
 }
 
 function areaLink([area, path, title]: (typeof AREAS)[number], current: Area, links: Links): SafeHtml {
-  return html`<a href="${links.to(path)}" ${area === current ? html`aria-current="page"` : ''}>${title}</a>`
+  return html`<a class="tab" href="${links.to(path)}" ${area === current ? html`aria-current="page"` : ''}>${title}</a>`
 }

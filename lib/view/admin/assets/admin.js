@@ -51,6 +51,7 @@
     beforeAttributeUpdated: (name, node) =>
       !(
         name === 'open' ||
+        name === 'hidden' ||
         (name === 'checked' && node === document.activeElement) ||
         (name === 'title' && node.matches('time'))
       ),
@@ -69,7 +70,8 @@
     source.addEventListener('region', ({ data }) => {
       const { id, html } = JSON.parse(data)
       const region = document.getElementById(id)
-      if (!region) return
+      // What is new on the page would move what is there.
+      if (!region) return say('There is something new on this page:')
       Idiomorph.morph(region, html, { morphStyle: 'innerHTML', ignoreActiveValue: true, callbacks })
       writeTimes()
     })

@@ -49,8 +49,9 @@ function segmentsOf(values: readonly (number | null)[]): Point[][] {
 function line(points: readonly (readonly [x: number, y: number])[]): SafeHtml {
   const [first, last] = [points[0], points.at(-1)]
   if (!first || !last) return html``
-  const text = points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' ')
-  if (points.length === 1)
-    return html`<circle class="dot" cx="${first[0].toFixed(1)}" cy="${first[1].toFixed(1)}" r="1.5"/>`
-  return html`<polygon class="area" points="${first[0].toFixed(1)},${HEIGHT} ${text} ${last[0].toFixed(1)},${HEIGHT}"/><polyline class="line" points="${text}"/>`
+  // One alone is drawn as wide as a minute, or it could not be seen.
+  const drawn = points.length > 1 ? points : [[first[0] - WIDTH / 60, first[1]] as const, first]
+  const text = drawn.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' ')
+  const left = drawn[0]?.[0] ?? 0
+  return html`<polygon class="area" points="${left.toFixed(1)},${HEIGHT} ${text} ${last[0].toFixed(1)},${HEIGHT}"/><polyline class="line" points="${text}"/>`
 }

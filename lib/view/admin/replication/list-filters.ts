@@ -48,7 +48,7 @@ export function placeChooser(
   const secondaries = sites.role === 'primary' ? sites.all.filter(({ primary }) => !primary) : [site]
   const siteOptions = secondaries.map(({ id, name }) => [id, name] as const)
   const typeOptions = settings.replicables.map((each) => [each.names.plural, titleOf(each)] as const)
-  return html`<form class="filters" method="get" action="${links.to('/replication')}" aria-label="What is shown">
+  return html`<form class="filters narrow" method="get" action="${links.to('/replication')}" aria-label="What is shown">
 ${siteOptions.length > 1 ? select('site', 'Site', siteOptions, site.id) : html`<input type="hidden" name="site" value="${site.id}">`}
 ${select('type', 'Type', typeOptions, replicable.names.plural)}
 <button>Show</button></form>`

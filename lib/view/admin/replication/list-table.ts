@@ -16,8 +16,8 @@ ${mayChange ? html`<th scope="col" class="choose"><input type="checkbox" data-al
 <th scope="col">Registry</th><th scope="col">Record</th><th scope="col">Replication</th><th scope="col">Verification</th><th scope="col">Last failure</th>${mayChange ? html`<th scope="col">Actions</th>` : ''}</tr></thead>
 <tbody>${entries.map((entry) => row(place, entry, query, visit))}</tbody></table></div>`
   if (!mayChange) return table
-  return html`<form method="post" action="${links.to(`/sites/${site.id}/replication/${plural}/change`, addressOf(query))}">
-${table}<p class="row after-table"><button name="selected" value="resync">Resync selected</button><button name="selected" value="reverify">Reverify selected</button></p></form>`
+  return html`<form class="table-form" method="post" action="${links.to(`/sites/${site.id}/replication/${plural}/change`, addressOf(query))}">
+${table}<p class="row"><button name="selected" value="resync">Resync selected</button><button name="selected" value="reverify">Reverify selected</button></p></form>`
 }
 
 function row(

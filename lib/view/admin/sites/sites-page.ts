@@ -82,12 +82,12 @@ ${
 function tabs(views: readonly SiteView[], chosen: Chosen, { links, format }: Visit): SafeHtml {
   const found = views.filter((view) => isFound(view, chosen.search))
   const tab = (status: SiteHealth | '', title: string, count: number) =>
-    html`<a href="${links.to('/sites', { status, search: chosen.search })}" ${chosen.status === status ? html`aria-current="page"` : ''}>${title}<span class="count">${format.count(count)}</span></a>`
+    html`<a class="tab" href="${links.to('/sites', { status, search: chosen.search })}" ${chosen.status === status ? html`aria-current="page"` : ''}>${title}<span class="count">${format.count(count)}</span></a>`
   const healths = SITE_HEALTHS.map((health) => [health, found.filter((view) => view.health === health).length] as const)
   return html`<nav class="tabs" aria-label="Health">${tab('', 'All', found.length)}${healths
     .filter(([health, count]) => count > 0 || health === chosen.status)
     .map(([health, count]) => tab(health, HEALTH_TITLES[health], count))}</nav>
-<form class="filters" method="get" action="${links.sites}" role="search">
+<form class="filters narrow" method="get" action="${links.sites}" role="search">
 ${chosen.status === '' ? '' : html`<input type="hidden" name="status" value="${chosen.status}">`}
 <div class="field"><label for="search">Filter Geo sites</label><input id="search" name="search" type="search" value="${chosen.search}" placeholder="Name or URL"></div>
 <button>Filter</button></form>`
