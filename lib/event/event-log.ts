@@ -22,6 +22,9 @@ export interface EventPosition {
   readonly eventId: string
 }
 
+/** Before all events. */
+export const BEGINNING: EventPosition = Object.freeze({ xactId: '0', eventId: '0' })
+
 export interface NewEvent {
   readonly recordId: string
   /** Only of `deleted`: the key of the file, for sites that no longer know it. */

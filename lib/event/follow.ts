@@ -12,7 +12,14 @@ import {
   type StoredCursor,
   saveCursor,
 } from './cursor.ts'
-import { type EventPosition, type GeoEvent, horizonOf, readEarlyEvents, readSettledEvents } from './event-log.ts'
+import {
+  BEGINNING,
+  type EventPosition,
+  type GeoEvent,
+  horizonOf,
+  readEarlyEvents,
+  readSettledEvents,
+} from './event-log.ts'
 import { prunedBeyond } from './prune.ts'
 
 const EVENTS_PER_BATCH = 500
@@ -24,7 +31,6 @@ export interface FollowContext extends ConsumeContext {
   readonly tracking: Knex
 }
 
-const BEGINNING: EventPosition = Object.freeze({ xactId: '0', eventId: '0' })
 const NOTHING: Consumed = Object.freeze({ sync: false, verify: false, remove: false })
 
 export interface Followed {
