@@ -165,6 +165,18 @@ export async function countRegistryUpTo(
   return rows[0]?.count ?? 0
 }
 
+const { pending, started, synced, failed } = SYNC_STATE
+const V = VERIFICATION_STATE
+
+/**
+ * All but synced and verified, said as the ranges that have an index each: where nearly all rows are proven, what is not is found
+ * without reading those.
+ */
+const UNPROVEN = `(state in (${pending}, ${started}, ${failed})
+  or (state = ${synced} and verification_state in (${V.pending}, ${V.failed}))
+  or (state = ${synced} and verification_state = ${V.started})
+  or (state = ${synced} and verification_state = ${V.disabled}))`
+
 function conditionOf({ names, keyType }: Replicable, selection: RegistrySelection): Condition {
   const { registryIds, recordIds, syncState, verificationState, proven } = selection
   const conditions = ['removal_requested_at is null']
@@ -180,7 +192,7 @@ function conditionOf({ names, keyType }: Replicable, selection: RegistrySelectio
     add(`state = ${SYNC_STATE.synced} and verification_state = ${VERIFICATION_STATE[verificationState]}`)
   }
   if (proven === false) {
-    add(`not (state = ${SYNC_STATE.synced} and verification_state = ${VERIFICATION_STATE.succeeded})`)
+    add(UNPROVEN)
   }
   return { sql: conditions.join(' and '), bindings: bindings as Knex.RawBinding[] }
 }

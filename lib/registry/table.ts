@@ -53,6 +53,8 @@ function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames):
     },
     // Verifications that never ended: `verification_state = 1 and verification_started_at < …`.
     { name: `${table}_started_verification`, definition: '(verification_started_at) where verification_state = 1' },
+    // Copies that were never compared: `state = 2 and verification_state = 4`. Few, and not for long.
+    { name: `${table}_unchecked`, definition: '(id) where state = 2 and verification_state = 4' },
     // Claim of removals: `removal_requested_at is not null or superseded_keys is not null … order by id`.
     {
       name: `${table}_removal`,

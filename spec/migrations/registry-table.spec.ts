@@ -52,6 +52,7 @@ const WIDGET_INDEXES = {
   widget_registry_backfill_sync: 'btree (id) WHERE ((state = 0) AND backfill AND (removal_requested_at IS NULL))',
   widget_registry_failed_sync: 'btree (retry_at NULLS FIRST) WHERE ((state = 3) AND (removal_requested_at IS NULL))',
   widget_registry_started_verification: 'btree (verification_started_at) WHERE (verification_state = 1)',
+  widget_registry_unchecked: 'btree (id) WHERE ((state = 2) AND (verification_state = 4))',
   widget_registry_removal: 'btree (id) WHERE ((removal_requested_at IS NOT NULL) OR (superseded_keys IS NOT NULL))',
   widget_registry_blob_key: 'hash (blob_key)',
 }

@@ -1,8 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { Replicable } from '../../../lib/blob/replicable.ts'
+import type { RegistryPosition } from '../../../lib/registry/registry-page.ts'
 import { SYNC_STATE } from '../../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../../lib/verification/verification-state.ts'
-import type { Asker, SiteDetails } from '../../../lib/view/details/details.ts'
+import type { Asker, FoundPage, SiteDetails } from '../../../lib/view/details/details.ts'
 import { addHostRow, addRegistryRow, type RegistryColumns, registryRow } from '../../support/fixture-rows.ts'
 import { createGraphqlSites, type GraphqlSites } from '../../support/graphql-sites.ts'
 
@@ -171,6 +172,34 @@ describe.each(WAYS)('What a secondary knows, asked %s,', (_, at) => {
       [ids],
     )
     expect(await read().runs()).toHaveLength(5)
+  })
+
+  it('is what a promotion of it would lose: all whose copy is not proven', async () => {
+    const ask = { type: 'widget', window: { limit: 3 }, countUpTo: 100 }
+    expect(await read().losses(ask)).toEqual({ entries: [], count: 0 })
+    const { widgets } = sites.paris
+    const lost: string[] = []
+    const S = SYNC_STATE
+    const V = VERIFICATION_STATE
+    for (const state of [S.pending, S.started, S.failed]) {
+      lost.push((await add(widgets, { state, verification_state: V.succeeded })).registryId)
+      await add(widgets, VERIFIED)
+    }
+    for (const verification_state of [V.pending, V.started, V.failed, V.disabled])
+      lost.push((await add(widgets, { state: S.synced, verification_state })).registryId)
+    await add(widgets, { state: S.pending, removal_requested_at: new Date() })
+    sites.off.add('widget')
+
+    const found: string[] = []
+    for (let after: RegistryPosition | null = null; ; ) {
+      const { entries, count }: FoundPage = await read().losses({ ...ask, window: { limit: 3, after } })
+      found.push(...entries.map(({ registryId }) => registryId))
+      after = entries.at(-1)?.position ?? null
+      expect(count).toBe(lost.length)
+      if (!after) break
+    }
+    expect(found).toEqual(lost)
+    expect(await read().losses({ ...ask, countUpTo: 4 })).toMatchObject({ count: 5 })
   })
 
   it('is refused by code where there is no such type', async () => {
