@@ -9,7 +9,7 @@ import { createGraphqlSites, type GraphqlSites } from '../../support/graphql-sit
 
 let sites: GraphqlSites
 beforeAll(async () => {
-  sites = await createGraphqlSites()
+  sites = await createGraphqlSites({ rome: { idleTimeoutMs: 200 } })
 })
 afterAll(() => sites?.close())
 
@@ -166,6 +166,12 @@ describe('A site that answers as none should', () => {
     )
     expect(failure).toMatchObject({ name: 'GeoError', code })
     expect(String((failure as Error).message)).not.toContain('<')
+  })
+
+  it('is not waited for where it falls silent in the middle', async () => {
+    const silent: RequestListener = (_request, response) =>
+      void response.writeHead(200, { 'content-type': 'application/json' }).write('[')
+    await expect(askingInstead(silent, (details) => details.runs())).rejects.toMatchObject({ code: 'SITE_UNREACHABLE' })
   })
 
   it('is named where it does not answer', async () => {
