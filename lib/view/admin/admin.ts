@@ -3,6 +3,7 @@ import { GeoError } from '../../errors.ts'
 import { loadAssets } from './assets.ts'
 import { auditPage } from './audit/audit-page.ts'
 import { failoverPage } from './failover/failover-page.ts'
+import { lossesPage } from './failover/losses-page.ts'
 import { Links } from './links.ts'
 import type { Page, Visit } from './page.ts'
 import { cancellingRun, retryingFailures, startingRun, updatingRegistries } from './replication/changes.ts'
@@ -71,6 +72,7 @@ export function openAdmin(sources: AdminSources): AdminPages {
   pages.get(`${list}/:registry`, show(registryPage))
 
   pages.get('/failover', show(failoverPage))
+  pages.get('/failover/:id', show(lossesPage))
   pages.get('/audit', show(auditPage))
   pages.use(
     show(() => {

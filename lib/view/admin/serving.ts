@@ -1,6 +1,7 @@
 import { html } from '@remix-run/html-template'
 import type { Request, RequestHandler, Response } from 'express'
 import { ABILITIES, type Ability } from '../../ability.ts'
+import { answering } from '../../databases.ts'
 import { GeoError } from '../../errors.ts'
 import { loadAssets } from './assets.ts'
 import { failurePage } from './failure-page.ts'
@@ -91,7 +92,7 @@ export class Serving {
 
   #answering(work: (request: Request, response: Response, next: () => void) => Promise<unknown>): RequestHandler {
     return (request, response, next) => {
-      work(request, response, next).catch((reason: unknown) => {
+      answering(() => work(request, response, next)).catch((reason: unknown) => {
         if (response.headersSent) return response.destroy()
         const page = failurePage(reason, this.#sources.logger)
         this.#send(request, response, page).catch(next)

@@ -44,8 +44,9 @@ function row(
       .filter(({ isOn }) => isOn)
       .map((type) => differenceOf(type.count('registry_count'), type.count('verified_count'))),
   )
-  const newest = primary?.status?.last_event_id ?? status?.last_event_id ?? null
-  const unread = differenceOf(newest, status?.cursor_last_event_id ?? null)
+  const newest = primary?.status?.last_event_id ?? status?.last_event_id ?? 0
+  // Where there never was an event, none has been read.
+  const unread = health === 'unknown' ? null : differenceOf(newest, status?.cursor_last_event_id ?? 0)
   const lag = status?.db_replication_lag_seconds ?? null
   return html`<tr><th scope="row" data-label="Site"><a href="${links.to(`/failover/${site.id}`)}">${site.name}</a></th>
 <td data-label="Would be lost">${verdict(health, unproven, unread, lag)}</td>

@@ -1,0 +1,60 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { SYNC_STATE } from '../../../lib/registry/sync-state.ts'
+import { VERIFICATION_STATE } from '../../../lib/verification/verification-state.ts'
+import { type AdminSites, createAdminSites, plain } from '../../support/admin-pages.ts'
+
+let sites: AdminSites
+beforeAll(async () => {
+  sites = await createAdminSites()
+})
+afterAll(() => sites?.close())
+
+const VERIFIED = { state: SYNC_STATE.synced, verification_state: VERIFICATION_STATE.succeeded }
+const page = async (query = '', at: 'rome' | 'paris' = 'rome') =>
+  plain((await sites.see(`/failover/${sites.rome.sites.byName('paris')?.id}${query}`, { at })).text)
+
+it('Nothing would be lost where nothing is', async () => {
+  await sites.gatherAll()
+  expect(plain((await sites.see('/failover')).text)).toMatch(/paris ✓ Nothing 0 0/)
+  const text = await page()
+  expect(text).toContain('Every event has been read there.')
+  expect(text).toContain('Every file that this site knows of is there and verified.')
+})
+
+it('What would be lost is told row by row: what is not there, what is not proven, and what has not been heard of', async () => {
+  const { widgets } = sites.paris
+  await sites.add(widgets, VERIFIED)
+  const failed = await sites.add(widgets, {
+    state: SYNC_STATE.failed,
+    last_sync_failure: 'Gone',
+    error_code: 'FILE_NOT_FOUND',
+  })
+  const unproven = await sites.add(widgets, { state: SYNC_STATE.synced })
+  const { main } = sites.paris.databases
+  await main('geo_events').insert({
+    replicable_name: 'widget',
+    event_name: 'created',
+    payload: { model_record_id: '4711' },
+  })
+  await sites.gatherAll().catch((reason: unknown) => reason)
+  await main('geo_events').insert({
+    replicable_name: 'widget',
+    event_name: 'created',
+    payload: { model_record_id: '4712' },
+  })
+
+  const text = await page('?type=widgets')
+  expect(text).toMatch(/Not heard of yet 1 Record Event Written Widget\/4712 created/)
+  expect(text).toMatch(
+    new RegExp(`WidgetRegistry/${failed.registryId} Widget/${failed.recordId} ✕ Sync failed .* FILE_NOT_FOUND Gone`),
+  )
+  expect(text).toContain(`WidgetRegistry/${unproven.registryId} Widget/${unproven.recordId}`)
+  expect(text).not.toContain('✓ Verified')
+  expect(await page('?type=gadgets')).toContain('None of them are gadgets.')
+})
+
+it('A secondary says that only the primary knows what it has not heard of', async () => {
+  const text = await page('', 'paris')
+  expect(text).toContain('known to the primary alone')
+  expect(text).toContain('FILE_NOT_FOUND')
+})
