@@ -36,7 +36,10 @@ export interface GeoOptions {
   features?: FeaturesLike
   /** 32 bytes as hex or base64; the same on all sites. Encrypts the sites' secrets in the database (AES-256-GCM). */
   encryptionKey: string
-  /** Who may see and steer: `true` lets the request pass, anything else, an exception too, is a 403. Default: nobody. */
+  /**
+   * Who may see (`read_geo`) and steer (`admin_geo`), on the admin pages, over REST and GraphQL: `true` lets the request pass,
+   * anything else, an exception too, is a 403. Default: nobody.
+   */
   authorize?: (request: Request, ability: Ability) => boolean | Promise<boolean>
   /**
    * From which addresses other sites may ask this one, as addresses or ranges (`10.0.0.0/8`), in a list or with commas. Behind a
