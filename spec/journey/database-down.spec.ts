@@ -15,7 +15,7 @@ import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
 import { type RecordingLogger, recordingLogger } from '../support/recording-logger.ts'
 import { until } from '../support/until.ts'
 
-const TIMEOUT_MS = 20_000
+const TIMEOUT_MS = 40_000
 
 interface Host {
   readonly geo: Geo
@@ -90,7 +90,7 @@ const stateOf = async (id: string) =>
   (await registryRow(primary.databases.tracking, untyped(primary.replicables.widgets), id))?.['state']
 
 describe.each(['main', 'tracking'] as const)('Started while the %s database is down, a host', (gated) => {
-  it('boots and answers, health says why, and work begins when it is back', { timeout: 60_000 }, async () => {
+  it('boots and answers, health says why, and work begins when it is back', { timeout: 180_000 }, async () => {
     const printed = vi.spyOn(console, 'log')
     const id = await addWaiting()
     const { geo, url, gate, logger } = await openHost(gated)
@@ -110,7 +110,7 @@ describe.each(['main', 'tracking'] as const)('Started while the %s database is d
   })
 })
 
-it('A stop ends in seconds also while a database hangs', { timeout: 60_000 }, async () => {
+it('A stop ends in seconds also while a database hangs', { timeout: 180_000 }, async () => {
   const { geo, gate } = await openHost('tracking')
   await gate.open()
   await geo.start()

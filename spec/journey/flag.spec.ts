@@ -8,7 +8,7 @@ import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
  * That nothing happens to one type is shown by the other: both flags are in one file, so when the gadgets of a change have
  * been verified, both processes have long known what the same change said of widgets.
  */
-describe('the flag of a type', { timeout: 60_000 }, () => {
+describe('the flag of a type', { timeout: 180_000 }, () => {
   let sites: TwoSites
   let requests: RequestCounter
   const pids: (number | undefined)[] = []

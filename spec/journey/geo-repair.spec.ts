@@ -24,7 +24,7 @@ interface Damaged {
   readonly bytes: Buffer
 }
 
-describe('geo repair', { timeout: 120_000 }, () => {
+describe('geo repair', { timeout: 180_000 }, () => {
   let sites: TwoSites
   let folder: string
   let types: Record<UploadType, Replicable>

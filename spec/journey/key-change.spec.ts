@@ -9,7 +9,7 @@ import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
 
 const MEBIBYTE = 1024 * 1024
-const TIMEOUT_MS = 15_000
+const TIMEOUT_MS = 40_000
 
 let sites: TwoSites
 let proxy: HoldingProxy
@@ -34,7 +34,7 @@ const unfinished = async () =>
   )
 
 it("An update that changes a row's key brings the new file and removes the old one on every site, also while the old one is on its way", {
-  timeout: 60_000,
+  timeout: 180_000,
 }, async () => {
   const { primary, secondary, databases } = sites
   const later = randomBytes(3 * MEBIBYTE)

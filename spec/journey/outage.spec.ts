@@ -7,13 +7,13 @@ import { openPublisher, type Publisher } from '../support/publisher.ts'
 import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
 
-const TIMEOUT_MS = 15_000
+const TIMEOUT_MS = 40_000
 const BACKLOG = 300
 /** No more than one request's worth of the backlog gets through before the process dies. */
 const ROWS_BEFORE_THE_HOLD = 100
 const HOLD_LOCK = 42
 
-describe('a secondary', { timeout: 60_000 }, () => {
+describe('a secondary', { timeout: 180_000 }, () => {
   let sites: TwoSites
   let publisher: Publisher
 

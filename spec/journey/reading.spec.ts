@@ -14,7 +14,7 @@ const BYTES = randomBytes(1_500_000)
 const read = ({ url }: ForkedSite, { id }: { id: string }, headers: Record<string, string> = {}) =>
   request(url).get(`/widgets/${id}/file`).set(headers).responseType('blob')
 
-describe('reading on the secondary', { timeout: 60_000 }, () => {
+describe('reading on the secondary', { timeout: 180_000 }, () => {
   let sites: TwoSites
   let requests: RequestCounter
   let publisher: Publisher
@@ -97,7 +97,7 @@ describe('reading on the secondary', { timeout: 60_000 }, () => {
   })
 })
 
-describe('a secondary that passes writes on', { timeout: 60_000 }, () => {
+describe('a secondary that passes writes on', { timeout: 180_000 }, () => {
   let sites: TwoSites
   beforeAll(async () => {
     sites = await startTwoSites({ flags: { widgets: true, gadgets: true }, forwardsWrites: true })

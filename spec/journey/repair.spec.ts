@@ -13,9 +13,9 @@ import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
 
 const LARGE = Buffer.alloc(SMALL_BLOB_BYTES + 1, 'large ')
-const TIMEOUT_MS = 15_000
+const TIMEOUT_MS = 40_000
 
-describe('a fault', { timeout: 60_000 }, () => {
+describe('a fault', { timeout: 180_000 }, () => {
   let sites: TwoSites
   let stored: { healthy: Stored; spoilt: Stored; removed: Stored; large: Stored }
 

@@ -7,9 +7,9 @@ import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
 
 const SMALL_FILES = 300
-const TIMEOUT_MS = 10_000
+const TIMEOUT_MS = 40_000
 
-describe('a file of the primary', { timeout: 60_000 }, () => {
+describe('a file of the primary', { timeout: 180_000 }, () => {
   let sites: TwoSites
   let publisher: Publisher
 

@@ -7,7 +7,7 @@ import { createGeo, defineReplicable, type Geo, type GeoOptions, localDisk } fro
 import { SECONDARY, startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
 
-const TIMEOUT_MS = 10_000
+const TIMEOUT_MS = 40_000
 const store = localDisk({ root: join(tmpdir(), 'geo-never-made') })
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined }
 

@@ -8,7 +8,7 @@ import { until } from '../support/until.ts'
 /** Five seconds to follow a change of the site, and what the work itself takes. */
 const FOLLOWED_MS = 15_000
 
-describe('a scope that is set, changed and cleared while both sites run', { timeout: 90_000 }, () => {
+describe('a scope that is set, changed and cleared while both sites run', { timeout: 180_000 }, () => {
   let sites: TwoSites
 
   beforeAll(async () => {

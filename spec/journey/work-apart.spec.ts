@@ -7,7 +7,7 @@ import { killWorkers, startWorker, type WorkerProcess } from '../support/worker-
 // A machine under load takes long to begin a process.
 const TIMEOUT_MS = 40_000
 
-describe('A site whose web process says work: false', { timeout: 120_000 }, () => {
+describe('A site whose web process says work: false', { timeout: 180_000 }, () => {
   let sites: TwoSites
   let proxy: TransferProxy
   const workers: WorkerProcess[] = []

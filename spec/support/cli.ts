@@ -12,7 +12,7 @@ export interface Ended {
 
 const PROGRAM = fileURLToPath(new URL('../../lib/cli/geo.ts', import.meta.url))
 const TYPES = new URL('../../fixtures/widget-app/replicables.ts', import.meta.url).href
-const TIMEOUT_MS = 30_000
+const TIMEOUT_MS = 90_000
 
 /** The command `geo` as an operator runs it: a process of its own, in a folder with a config file. */
 export function geo(folder: string, ...args: string[]): Promise<Ended> {

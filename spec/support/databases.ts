@@ -11,7 +11,7 @@ import {
   withClient,
 } from './database-server.ts'
 
-const REPLAY_TIMEOUT_MS = 30_000
+const REPLAY_TIMEOUT_MS = 60_000
 const REPLAY_POLL_MS = 5
 const NO_SUCH_DATABASE = '3D000'
 

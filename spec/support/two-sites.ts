@@ -54,7 +54,7 @@ export interface TwoSites {
   stop(): Promise<void>
 }
 
-const VERIFIED_TIMEOUT_MS = 40_000
+const VERIFIED_TIMEOUT_MS = 90_000
 
 /** Two processes of widget-app, the primary and a secondary, on databases of their own. Nothing runs any more after a failure. */
 export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites> {

@@ -5,7 +5,7 @@ const POLL_MS = 10
 /** Resolves as soon as the condition holds; fails, with what was waited for, where it does not in time. */
 export async function until(
   condition: () => boolean | Promise<boolean>,
-  timeoutMs = 10_000,
+  timeoutMs = 30_000,
   what: string | (() => string | Promise<string>) = () => String(condition),
 ): Promise<void> {
   const deadline = performance.now() + timeoutMs

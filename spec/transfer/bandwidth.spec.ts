@@ -72,7 +72,7 @@ async function databaseSeconds(): Promise<number> {
 const offering = (bytes: number) => rangedAnswer(() => ({ bytes: Buffer.alloc(bytes, 1), etag: '"x"' })).listener
 
 describe('a bandwidth limit per site', () => {
-  it('is shared by all its processes: together they stay within it', { timeout: 60_000 }, async () => {
+  it('is shared by all its processes: together they stay within it', { timeout: 180_000 }, async () => {
     primary.answer(offering(BYTES))
     // The threads are up when the time begins.
     await Promise.all([receive(0), receive(1)])
@@ -88,7 +88,7 @@ describe('a bandwidth limit per site', () => {
     expect(statements.length).toBeLessThan(4 * SECONDS + 6)
   })
 
-  it('holds for small blobs as well', { timeout: 60_000 }, async () => {
+  it('holds for small blobs as well', { timeout: 180_000 }, async () => {
     limit(RATE / 4)
     const body = Buffer.alloc(20_000, 1)
     primary.answer((request, response) => {
