@@ -43,7 +43,8 @@ afterAll(() => admin?.close())
 
 it.each(PAGES)('The page %s can be used by everybody, light and dark, from 360 to 2,560 pixels', async (name, path) => {
   const { page } = admin
-  await page.goto(`${given.sites.primary.url}/admin/geo${path()}`)
+  const answer = await page.goto(`${given.sites.primary.url}/admin/geo${path()}`)
+  expect(answer?.status()).toBe(name === 'nothing-there' ? 404 : 200)
   for (const colorScheme of THEMES) {
     await page.emulateMedia({ colorScheme })
     await expectNoViolations(page)

@@ -16,6 +16,7 @@ export class Format {
   readonly #nowMs: number
   readonly #count: Intl.NumberFormat
   readonly #decimal: Intl.NumberFormat
+  readonly #small: Intl.NumberFormat
   readonly #percent: Intl.NumberFormat
   readonly #exact: Intl.DateTimeFormat
   readonly #relative: Intl.RelativeTimeFormat
@@ -25,6 +26,7 @@ export class Format {
     this.#nowMs = nowMs
     this.#count = new Intl.NumberFormat(language, { maximumFractionDigits: 0 })
     this.#decimal = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 })
+    this.#small = new Intl.NumberFormat(language, { maximumFractionDigits: 2 })
     this.#percent = new Intl.NumberFormat(language, { style: 'percent', maximumFractionDigits: 1 })
     this.#exact = new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'long', timeZone: 'UTC' })
     this.#relative = new Intl.RelativeTimeFormat(language, { numeric: 'auto' })
@@ -40,9 +42,10 @@ export class Format {
     return value == null ? NOTHING : this.#count.format(value)
   }
 
-  /** Three digits that count: `0.0123`, `12.3`, `12,300`. */
+  /** Three digits that count, and no more than two after the point: `0.01`, `12.3`, `12,300`. */
   decimal(value: number | null | undefined): string {
-    return value == null ? NOTHING : this.#decimal.format(value)
+    if (value == null) return NOTHING
+    return (Math.abs(value) < 1 ? this.#small : this.#decimal).format(value)
   }
 
   /**

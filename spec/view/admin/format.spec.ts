@@ -10,7 +10,7 @@ const asked = (languages: string[]) => Format.of({ acceptsLanguages: () => langu
 describe('On the admin pages', () => {
   it('numbers have the separators of the language', () => {
     expect([english.count(1234567), german.count(1234567)]).toEqual(['1,234,567', '1.234.567'])
-    expect([english.decimal(0.01234), german.decimal(12.34)]).toEqual(['0.0123', '12,3'])
+    expect([english.decimal(0.01234), german.decimal(12.34)]).toEqual(['0.01', '12,3'])
     expect([english.count(null), english.decimal(undefined), english.bytes(null), english.duration(null)]).toEqual([
       '–',
       '–',

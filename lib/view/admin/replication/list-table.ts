@@ -34,7 +34,7 @@ function row(
 ${mayChange ? html`<td class="choose" data-label="Select"><input type="checkbox" name="id" value="${registryId}" aria-label="Select ${registry}"></td>` : ''}
 <th scope="row" data-label="Registry"><a href="${links.registry(site.id, names.plural, registryId)}">${registry}</a></th>
 <td class="wrap" data-label="Record">${names.className}/${recordId}</td>
-<td data-label="Replication"><div><p>${syncBadge(state)}</p><p class="quiet">Started ${timeOf(entry.lastSyncedAt, format, 'never')}</p></div></td>
+<td data-label="Replication"><div><p>${syncBadge(state)}</p><p class="quiet">${state === 'synced' ? 'Synced' : 'Last begun'} ${timeOf(entry.lastSyncedAt, format, 'never')}</p></div></td>
 <td data-label="Verification"><div><p>${verificationBadge(verificationState)}</p><p class="quiet">Verified ${timeOf(entry.verifiedAt, format, 'never')}</p></div></td>
 <td class="wrap" data-label="Last failure">${failures(entry)}</td>
 ${
