@@ -1,7 +1,7 @@
 import type { Replicable } from '../../blob/replicable.ts'
 import type { RegistryEntry } from '../../registry/registry-page.ts'
+import { globalIdOf } from '../registries/global-id.ts'
 import type { Api } from './api.ts'
-import { globalIdOf } from './scalars.ts'
 
 /** `WidgetRegistry` with the common fields of GB.H.4 and `widgetId`. */
 export function defineRegistryType({ builder, enums, readerOf, safely }: Api, replicable: Replicable) {

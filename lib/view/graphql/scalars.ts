@@ -19,11 +19,6 @@ export function defineScalars(builder: GeoSchemaBuilder): void {
 const GLOBAL_ID = /^gid:\/\/gitlab\/Geo::([A-Z][A-Za-z0-9]*)\/(\d{1,19})$/
 const HIGHEST_ID = 2n ** 63n - 1n
 
-/** GB.H.2: `gid://gitlab/Geo::WidgetRegistry/1`. */
-export function globalIdOf({ names }: Replicable, registryId: string): string {
-  return `gid://gitlab/Geo::${names.registryClass}/${registryId}`
-}
-
 export interface GlobalRegistryId {
   readonly replicable: Replicable
   readonly registryId: string

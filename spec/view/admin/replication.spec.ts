@@ -198,6 +198,7 @@ describe.each(['rome', 'paris'] as const)('The list of registries, seen at %s,',
     const said = plain(text)
     for (const word of [
       'Registry information',
+      `gid://gitlab/Geo::WidgetRegistry/${one.registryId}`,
       'Replication information',
       'Verification information',
       'Recorded on the primary',

@@ -1,6 +1,7 @@
 import { html, type SafeHtml } from '@remix-run/html-template'
 import { GeoError } from '../../../errors.ts'
 import type { Explanation } from '../../explain.ts'
+import { globalIdOf } from '../../registries/global-id.ts'
 import type { Format } from '../format.ts'
 import type { Page, Visit } from '../page.ts'
 import { badge } from '../parts/badge.ts'
@@ -77,10 +78,10 @@ function registryLines(
   { id, copy, lease }: Explanation,
   format: Format,
 ): Lines {
-  const { registryClass, className } = replicable.names
+  const { className } = replicable.names
   return [
     ['Registry ID', registryId],
-    ['GraphQL ID', html`<code>gid://geo/${registryClass}/${registryId}</code>`],
+    ['GraphQL ID', html`<code>${globalIdOf(replicable, registryId)}</code>`],
     ['Record', `${className}/${id}`],
     ['Created', timeOf(copy?.createdAt, format)],
     ['To be removed', copy?.isLeaving ? 'yes' : null],
