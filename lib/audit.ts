@@ -75,13 +75,15 @@ function outcomeOf(reason: unknown): string {
   return isDatabaseFailure(reason) ? 'DATABASE_UNAVAILABLE' : 'INTERNAL'
 }
 
-function storable({ operator, ip, subject, details, ...asked }: AskedChange): AskedChange {
-  const text = (value: string | null) => (value === null ? null : clean(value).slice(0, 255))
+function storable({ operator, ip, site, subject, details, ...asked }: AskedChange): AskedChange {
+  const word = (value: string) => clean(value).slice(0, 255)
+  const text = (value: string | null) => (value === null ? null : word(value))
   const cleaned = JSON.stringify(details, (_, value: unknown) => (typeof value === 'string' ? clean(value) : value))
   return {
     ...asked,
     operator: text(operator),
     ip: text(ip),
+    site: word(site),
     subject: text(subject),
     details: JSON.parse(cleaned) as AskedChange['details'],
   }
