@@ -3,11 +3,12 @@ import { GeoError, messageOf } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 
 /** What Express and its body parser say, in our codes. */
-function fromExpress(reason: unknown): GeoError | null {
+export function fromExpress(reason: unknown): GeoError | null {
   if (reason instanceof URIError)
     return new GeoError('INVALID_REQUEST', 'The path is not well encoded', { cause: reason })
   switch ((reason as { type?: unknown } | null)?.type) {
     case 'entity.too.large':
+    case 'parameters.too.many':
       return new GeoError('REQUEST_TOO_LARGE', 'The request body is too large', { cause: reason })
     case 'request.aborted':
     case 'request.size.invalid':
@@ -15,7 +16,7 @@ function fromExpress(reason: unknown): GeoError | null {
     case 'entity.parse.failed':
     case 'charset.unsupported':
     case 'encoding.unsupported':
-      return new GeoError('INVALID_REQUEST', 'The request body is not JSON', { cause: reason })
+      return new GeoError('INVALID_REQUEST', 'The request body is not what the route takes', { cause: reason })
     default:
       return null
   }

@@ -80,6 +80,8 @@ export function openAdmin(sources: AdminSources): AdminPages {
     }),
   )
 
+  pages.use(serving.failed)
+
   const router = express.Router()
   router.use('/admin/geo', pages)
   return { router, close: () => serving.close() }

@@ -1,11 +1,12 @@
 import { html } from '@remix-run/html-template'
 import { GeoError, messageOf } from '../../errors.ts'
 import type { LoggerLike } from '../../log.ts'
+import { fromExpress } from '../../transfer/answer-errors.ts'
 import type { Page } from './page.ts'
 
 /** What could not be done, why, and what to do. What is no fault of the person's is logged, and told by its code alone. */
 export function failurePage(reason: unknown, logger: LoggerLike): Page {
-  const known = reason instanceof GeoError ? reason : null
+  const known = reason instanceof GeoError ? reason : fromExpress(reason)
   const status = known?.status ?? 500
   if (status >= 500) logger.error({ code: known?.code, error: messageOf(reason) }, 'An admin page failed')
   return {

@@ -6,6 +6,7 @@ import type { Page } from './page.ts'
 
 const LOOK_EVERY_MS = 2000
 const LOOKS_PER_CHECK = 8
+const PAUSE_PER_WORK = 9
 const RECONNECT_AFTER_MS = 5000
 const MOST_STREAMS = 200
 
@@ -32,15 +33,18 @@ export class LiveStreams {
   }
 
   static isAsked(request: Request): boolean {
-    return (request.get('accept') ?? '').includes('text/event-stream')
+    return request.method === 'GET' && (request.get('accept') ?? '').includes('text/event-stream')
   }
 
-  /** @throws GeoError `TOO_MANY_VIEWERS` */
-  async serve(response: Response, watched: Watched): Promise<void> {
+  /**
+   * `first` is the page as it has just been made.
+   * @throws GeoError `TOO_MANY_VIEWERS`
+   */
+  async serve(response: Response, first: Page, watched: Watched): Promise<void> {
     if (this.#open >= MOST_STREAMS) throw new GeoError('TOO_MANY_VIEWERS', `${MOST_STREAMS} pages are live already`)
     this.#open += 1
     try {
-      await this.#serve(response, watched)
+      await this.#serve(response, first, watched)
     } finally {
       this.#open -= 1
       response.end()
@@ -51,10 +55,12 @@ export class LiveStreams {
     this.#ending.abort()
   }
 
-  async #serve(response: Response, watched: Watched): Promise<void> {
+  async #serve(response: Response, first: Page, watched: Watched): Promise<void> {
     const { clock, logger } = this.#context
     const gone = new AbortController()
-    response.once('close', () => gone.abort())
+    // Whoever left while the page was made is told of by no event any more.
+    if (response.destroyed) gone.abort()
+    else response.once('close', () => gone.abort())
     const ending = AbortSignal.any([gone.signal, this.#ending.signal])
     response.set({
       'Content-Type': 'text/event-stream; charset=utf-8',
@@ -64,13 +70,20 @@ export class LiveStreams {
     response.write(`retry: ${RECONNECT_AFTER_MS}\n\n`)
     const told = new Map<string, string>()
     try {
+      tell(response, first, told)
+      let pauseMs = LOOK_EVERY_MS
       for (let look = 1; !ending.aborted; look++) {
+        await clock.sleep(pauseMs, ending)
+        if (look % LOOKS_PER_CHECK === 0 && !ending.aborted) {
+          if (!(await watched.isStillAllowed())) return
+          response.write(': still here\n\n')
+        }
         // A browser that does not keep up gets what is newest when it does.
-        if (!response.writableNeedDrain) tell(response, await watched.make(), told)
-        await clock.sleep(LOOK_EVERY_MS, ending)
-        if (look % LOOKS_PER_CHECK !== 0 || ending.aborted) continue
-        if (!(await watched.isStillAllowed())) return
-        response.write(': still here\n\n')
+        if (ending.aborted || response.writableNeedDrain) continue
+        const beganMs = clock.monotonicMs()
+        tell(response, await watched.make(), told)
+        // Where a page takes long, somebody who only looks is not to make it worse.
+        pauseMs = Math.max(LOOK_EVERY_MS, (clock.monotonicMs() - beganMs) * PAUSE_PER_WORK)
       }
     } catch (reason) {
       // The browser comes again by itself.

@@ -1,8 +1,9 @@
 import { html } from '@remix-run/html-template'
-import type { Request, RequestHandler, Response } from 'express'
-import { ABILITIES, type Ability } from '../../ability.ts'
+import type { ErrorRequestHandler, Request, RequestHandler, Response } from 'express'
+import { ABILITIES } from '../../ability.ts'
 import { answering } from '../../databases.ts'
 import { GeoError } from '../../errors.ts'
+import { type Asker, askerOf } from '../asker.ts'
 import { loadAssets } from './assets.ts'
 import { failurePage } from './failure-page.ts'
 import { FormBody, readForm } from './form-body.ts'
@@ -14,6 +15,9 @@ import type { Page, PageMaker, Visit } from './page.ts'
 import { requireSameOrigin } from './security.ts'
 import { send } from './send.ts'
 import type { AdminSources } from './sources.ts'
+
+/** Who only looks need have no name. */
+const NOBODY: Asker = Object.freeze({ operator: null, ip: null })
 
 /** What a change leads to: the address of the page to see next, or the form once more with what is wrong with it. */
 export type Change = (visit: Visit, form: FormBody) => Promise<string | Page>
@@ -42,10 +46,15 @@ export class Serving {
 
   show(make: PageMaker): RequestHandler {
     return this.#answering(async (request, response) => {
-      if (!LiveStreams.isAsked(request)) return this.#send(request, response, await make(await this.#visit(request)))
-      await this.#live.serve(response, {
-        make: async () => make(await this.#visit(request)),
-        isStillAllowed: () => this.#sources.isAllowed(request, 'read_geo'),
+      let visit = await this.#visit(request)
+      const page = await make(visit)
+      if (page.live === null || !LiveStreams.isAsked(request)) return this.#send(response, page, visit)
+      await this.#live.serve(response, page, {
+        make: () => make(this.#later(visit)),
+        isStillAllowed: async () => {
+          visit = await this.#visit(request)
+          return visit.asker.abilities.includes('read_geo')
+        },
       })
     })
   }
@@ -64,40 +73,49 @@ export class Serving {
       next()
     })
     const work = this.#answering(async (request, response) => {
-      const next = await act(await this.#visit(request), new FormBody(request.body))
+      const visit = await this.#visit(request, await askerOf(this.#sources.settings, request))
+      const next = await act(visit, new FormBody(request.body))
       if (typeof next === 'string') response.redirect(303, next)
-      else await this.#send(request, response, next)
+      else await this.#send(response, next, visit)
     })
     return [admit, readForm, work]
   }
 
-  async #visit(request: Request): Promise<Visit> {
-    const { sites, settings, clock } = this.#sources
-    await sites.ensureFresh()
+  /** What Express and its parsers refuse, and whatever else went wrong, as a page. */
+  readonly failed: ErrorRequestHandler = (reason, request, response, next) => {
+    if (response.headersSent) return void response.destroy()
+    const page = failurePage(reason, this.#sources.logger)
+    // It needs nothing that could fail in turn: no database, nothing of the host's.
+    this.#send(response, page, this.#visitOf(request, { ...NOBODY, abilities: [] })).catch(next)
+  }
+
+  async #visit(request: Request, asker: Asker = NOBODY): Promise<Visit> {
+    await this.#sources.sites.ensureFresh()
     const may = await Promise.all(ABILITIES.map((ability) => this.#sources.isAllowed(request, ability)))
-    const abilities: readonly Ability[] = ABILITIES.filter((_, position) => may[position])
-    const asker = { operator: await settings.operator(request), abilities, ip: request.ip ?? null }
-    const mayChange = abilities.includes('admin_geo')
-    const nowMs = clock.nowMs()
+    return this.#visitOf(request, { ...asker, abilities: ABILITIES.filter((_, position) => may[position]) })
+  }
+
+  #visitOf(request: Request, asker: Visit['asker']): Visit {
+    const nowMs = this.#sources.clock.nowMs()
+    const mayChange = asker.abilities.includes('admin_geo')
     return { request, links: new Links(request.baseUrl), format: Format.of(request, nowMs), asker, nowMs, mayChange }
   }
 
-  async #send(request: Request, response: Response, page: Page): Promise<void> {
+  /** The same visit as time goes by. */
+  #later(visit: Visit): Visit {
+    const nowMs = this.#sources.clock.nowMs()
+    return { ...visit, nowMs, format: visit.format.at(nowMs) }
+  }
+
+  async #send(response: Response, page: Page, visit: Visit): Promise<void> {
     const { sites } = this.#sources
-    const visit = await this.#visit(request)
     const frame = { assets: loadAssets(), siteName: sites.siteName, role: sites.role }
     response.status(page.status ?? 200)
-    await send(request, response, 'html', Buffer.from(String(layout(page, visit, frame))))
+    await send(visit.request, response, 'html', Buffer.from(String(layout(page, visit, frame))))
   }
 
   #answering(work: (request: Request, response: Response, next: () => void) => Promise<unknown>): RequestHandler {
-    return (request, response, next) => {
-      answering(() => work(request, response, next)).catch((reason: unknown) => {
-        if (response.headersSent) return response.destroy()
-        const page = failurePage(reason, this.#sources.logger)
-        this.#send(request, response, page).catch(next)
-      })
-    }
+    return (request, response, next) => void answering(() => work(request, response, next)).catch(next)
   }
 }
 
