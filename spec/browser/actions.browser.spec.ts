@@ -190,6 +190,21 @@ describe('The page of all sites, live,', () => {
     expect(await figures.isVisible()).toBe(true)
   }, 60_000)
 
+  it('leaves what somebody has chosen and written, whatever changes around it', async () => {
+    const [id] = (await given.fail(1)) as [string]
+    const page = await admin(given.list)
+    await page.getByLabel('Replication status').selectOption('failed')
+    await page.getByRole('searchbox', { name: 'Ids' }).fill('12 34')
+    const choice = rowOf(page, id).getByRole('checkbox')
+    await choice.check()
+    const { tracking } = given.sites.databases
+    await tracking('widget_registry').where({ id }).update({ last_sync_failure: 'another failure' })
+    await rowOf(page, id).getByText('another failure').waitFor()
+    expect(await page.getByLabel('Replication status').inputValue()).toBe('failed')
+    expect(await page.getByRole('searchbox', { name: 'Ids' }).inputValue()).toBe('12 34')
+    expect(await choice.isChecked()).toBe(true)
+  })
+
   it('shows Disabled once the flag of a type is off', async () => {
     const page = await admin('/sites')
     await given.sites.setFlags({ widgets: false, gadgets: true })

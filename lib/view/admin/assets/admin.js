@@ -46,21 +46,13 @@
   const say = (text) => {
     if (liveness.textContent !== text) liveness.textContent = text
   }
-  // What a person has opened, chosen or is writing stays as it is.
+  // What a person has opened, chosen or written stays as it is, and so does the time zone of a moment.
   const callbacks = {
-    beforeAttributeUpdated: (name, node) =>
-      !(
-        name === 'open' ||
-        name === 'hidden' ||
-        (name === 'checked' && node === document.activeElement) ||
-        (name === 'title' && node.matches('time'))
-      ),
+    beforeAttributeUpdated: (name, node) => name !== 'open' && !(name === 'title' && node.matches('time')),
     beforeNodeMorphed: (before, after) => {
-      if (before.nodeType === 1 && before.matches('time') && after.nodeType === 1 && before.dateTime === after.dateTime)
-        return false
-      if (before.nodeType === 1 && before.matches('input[type=checkbox]') && after.nodeType === 1)
-        after.checked = before.checked
-      return true
+      if (before.nodeType !== Node.ELEMENT_NODE) return true
+      if (before.matches('input, select, textarea')) return false
+      return !(before.matches('time') && before.dateTime === after.dateTime)
     },
   }
   function open() {
@@ -72,7 +64,7 @@
       const region = document.getElementById(id)
       // What is new on the page would move what is there.
       if (!region) return say('There is something new on this page:')
-      Idiomorph.morph(region, html, { morphStyle: 'innerHTML', ignoreActiveValue: true, callbacks })
+      Idiomorph.morph(region, html, { morphStyle: 'innerHTML', callbacks })
       writeTimes()
     })
   }
