@@ -24,7 +24,10 @@ export function bar({ id, title, total, done, failed, words }: BarParts, format:
   if (total === 0) return html`<span class="quiet">${words.nothing}</span>`
   const [isDone, isFailed] = [done ?? 0, failed ?? 0]
   const queued = Math.max(total - isDone - isFailed, 0)
-  const wide = (part: number) => `${Math.min((part / total) * 100, 100).toFixed(2)}%`
+  const wide = (some: number) => `${Math.min((some / total) * 100, 100).toFixed(1)}%`
+  // A page has hundreds of bars: what is not there is not drawn, and what the row says is not said again.
+  const part = (kind: string, from: number, length: number) =>
+    length > 0 ? html`<rect class="${kind}" height="100%" x="${wide(from)}" width="${wide(length)}"/>` : ''
   const share = format.share(done, total)
   const rows: readonly (readonly [string, number | null])[] = [
     [words.total, total],
@@ -32,8 +35,8 @@ export function bar({ id, title, total, done, failed, words }: BarParts, format:
     [words.queued, queued],
     [words.failed, failed],
   ]
-  return html`<div class="bar"><button type="button" class="bar-button" popovertarget="${id}" aria-label="${title}: ${share}, ${format.count(isFailed)} ${words.failed.toLowerCase()}">
-<svg class="track" aria-hidden="true" focusable="false"><rect class="done" height="100%" width="${wide(isDone)}"/><rect class="failed" height="100%" x="${wide(isDone)}" width="${wide(isFailed)}"/></svg>
+  return html`<div class="bar"><button type="button" class="bar-button" popovertarget="${id}"><span class="hidden-label">${title}: </span>
+<svg class="track" aria-hidden="true" focusable="false">${part('done', 0, isDone)}${part('failed', isDone, isFailed)}</svg>
 <span class="number">${share}</span></button>
 <div popover id="${id}" class="popover"><h4>${title}</h4><dl class="figures">${rows.map(([word, value]) => html`<div><dt>${word}</dt><dd>${format.count(value)}</dd></div>`)}</dl></div></div>`
 }

@@ -7,7 +7,7 @@ export interface ChartParts {
   write(value: number): string
 }
 
-const WIDTH = 240
+// A unit to the right is a minute, and one up no more than a pixel: figures that are as short as can be.
 const HEIGHT = 48
 
 /** One line over the last hour. What it shows is said in words too. */
@@ -18,11 +18,10 @@ export function chart({ title, values, write }: ChartParts): SafeHtml {
     return html`<figure class="chart"><figcaption><b>${title}</b> <span class="quiet">nothing known of the last hour</span></figcaption></figure>`
   const highest = Math.max(...known)
   const said = `now ${write(last)}, highest ${write(highest)}`
-  const step = WIDTH / Math.max(values.length - 1, 1)
   const heightOf = (value: number) => HEIGHT - 1 - (highest === 0 ? 0 : (value / highest) * (HEIGHT - 4))
   return html`<figure class="chart"><figcaption><b>${title}</b> <span class="quiet">${said}</span></figcaption>
-<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title} in the last hour: ${said}">
-${segmentsOf(values).map((segment) => line(segment.map(({ at, value }) => [at * step, heightOf(value)] as const)))}
+<svg viewBox="0 0 ${Math.max(values.length - 1, 1)} ${HEIGHT}" preserveAspectRatio="none" role="img" aria-label="${title} in the last hour: ${said}">
+${segmentsOf(values).map((segment) => line(segment.map(({ at, value }) => [at, heightOf(value)] as const)))}
 </svg></figure>`
 }
 
@@ -50,8 +49,8 @@ function line(points: readonly (readonly [x: number, y: number])[]): SafeHtml {
   const [first, last] = [points[0], points.at(-1)]
   if (!first || !last) return html``
   // One alone is drawn as wide as a minute, or it could not be seen.
-  const drawn = points.length > 1 ? points : [[first[0] - WIDTH / 60, first[1]] as const, first]
-  const text = drawn.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(' ')
+  const drawn = points.length > 1 ? points : [[first[0] - 1, first[1]] as const, first]
+  const text = drawn.map(([x, y]) => `${x},${y.toFixed()}`).join(' ')
   const left = drawn[0]?.[0] ?? 0
-  return html`<polygon class="area" points="${left.toFixed(1)},${HEIGHT} ${text} ${last[0].toFixed(1)},${HEIGHT}"/><polyline class="line" points="${text}"/>`
+  return html`<polygon class="area" points="${left},${HEIGHT} ${text} ${last[0]},${HEIGHT}"/><polyline class="line" points="${text}"/>`
 }
