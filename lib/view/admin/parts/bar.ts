@@ -25,7 +25,7 @@ export function bar({ id, title, total, done, failed, words }: BarParts, format:
   const [isDone, isFailed] = [done ?? 0, failed ?? 0]
   const queued = Math.max(total - isDone - isFailed, 0)
   const wide = (some: number) => `${Math.min((some / total) * 100, 100).toFixed(1)}%`
-  // A page has hundreds of bars: what is not there is not drawn, and what the row says is not said again.
+  // A page has hundreds of bars: what is not there is not drawn.
   const part = (kind: string, from: number, length: number) =>
     length > 0 ? html`<rect class="${kind}" height="100%" x="${wide(from)}" width="${wide(length)}"/>` : ''
   const share = format.share(done, total)
@@ -35,7 +35,7 @@ export function bar({ id, title, total, done, failed, words }: BarParts, format:
     [words.queued, queued],
     [words.failed, failed],
   ]
-  return html`<div class="bar"><button type="button" class="bar-button" popovertarget="${id}"><span class="hidden-label">${title}: </span>
+  return html`<div class="bar"><button type="button" class="bar-button" popovertarget="${id}" aria-label="${title}: ${share}, ${format.count(isFailed)} ${words.failed.toLowerCase()}">
 <svg class="track" aria-hidden="true" focusable="false">${part('done', 0, isDone)}${part('failed', isDone, isFailed)}</svg>
 <span class="number">${share}</span></button>
 <div popover id="${id}" class="popover"><h4>${title}</h4><dl class="figures">${rows.map(([word, value]) => html`<div><dt>${word}</dt><dd>${format.count(value)}</dd></div>`)}</dl></div></div>`
