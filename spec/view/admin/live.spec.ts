@@ -92,6 +92,19 @@ describe('A page that is live', () => {
     allowed.add('admin')
   })
 
+  it('is told once, as any other, where nothing of it moves or there is no such page', async () => {
+    for (const [path, status] of [
+      ['/audit', 200],
+      ['/nothing', 404],
+      ['/failover/999', 404],
+    ] as const) {
+      const page = await watch(path)
+      expect([path, page.status]).toEqual([path, status])
+      expect(page.headers.get('content-type')).toBe('text/html; charset=utf-8')
+      await page.ended
+    }
+  })
+
   it('ends with the process', async () => {
     const page = await watch('/sites')
     await until(() => page.told.size > 0)
