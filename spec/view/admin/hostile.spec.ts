@@ -134,6 +134,17 @@ describe('The admin pages', () => {
     }
   })
 
+  it('speak numbers in the language that the browser asks for, and in English where it asks for none that is known', async () => {
+    for (const [asked, language] of [
+      ['de-AT,de;q=0.9,en;q=0.5', 'de-AT'],
+      ['"><script>', 'en'],
+      ['x-klingon, *', 'en'],
+    ] as const) {
+      const { text } = await sites.see('/sites', { headers: { 'accept-language': asked } })
+      expect(text).toContain(`<html lang="en" data-language="${language}">`)
+    }
+  })
+
   it('send the smallest body that the browser takes', async () => {
     const asked = async (accepted: string) =>
       (await raw('/sites', { headers: { 'accept-encoding': accepted } })).headers.get('content-encoding')
