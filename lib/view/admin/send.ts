@@ -5,7 +5,7 @@ import type { Request, Response } from 'express'
 const compressions = {
   br: (body: Buffer) =>
     promisify(brotliCompress)(body, { params: { [constants.BROTLI_PARAM_QUALITY]: BROTLI_QUALITY } }),
-  gzip: (body: Buffer) => promisify(gzip)(body),
+  gzip: (body: Buffer) => promisify(gzip)(body, { level: constants.Z_BEST_COMPRESSION }),
 } as const
 const ENCODINGS = ['br', 'gzip'] as const
 // As fast as gzip, and smaller.

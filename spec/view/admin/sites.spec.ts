@@ -105,7 +105,7 @@ describe('The sites page', () => {
   it('draws the last hour', async () => {
     const { text } = await sites.see('/sites')
     expect(text).toMatch(/<svg[^>]*aria-label="Backlog in the last hour: now 2, highest 2">/)
-    expect(text).toMatch(/<polyline class="line"/)
+    expect(text).toMatch(/<path class="line"/)
   })
 
   it('has a first page where there is no site at all', async () => {

@@ -45,12 +45,12 @@ function segmentsOf(values: readonly (number | null)[]): Point[][] {
   return segments
 }
 
+/** The line and what is below it, by steps: a page has thousands of points, and steps are alike. */
 function line(points: readonly (readonly [x: number, y: number])[]): SafeHtml {
-  const [first, last] = [points[0], points.at(-1)]
-  if (!first || !last) return html``
+  const heights = points.map(([, y]) => Math.round(y))
+  const [first, firstHeight] = [points[0]?.[0] ?? 0, heights[0] ?? HEIGHT]
   // One alone is drawn as wide as a minute, or it could not be seen.
-  const drawn = points.length > 1 ? points : [[first[0] - 1, first[1]] as const, first]
-  const text = drawn.map(([x, y]) => `${x},${y.toFixed()}`).join(' ')
-  const left = drawn[0]?.[0] ?? 0
-  return html`<polygon class="area" points="${left},${HEIGHT} ${text} ${last[0]},${HEIGHT}"/><polyline class="line" points="${text}"/>`
+  const begin = points.length > 1 ? first : first - 1
+  const steps = points.length > 1 ? heights.slice(1).map((y, at) => `1 ${y - (heights[at] ?? y)}`) : ['1 0']
+  return html`<path class="line" d="M${begin} ${HEIGHT}V${firstHeight}l${steps.join(' ')}V${HEIGHT}"/>`
 }
