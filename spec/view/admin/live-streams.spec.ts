@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { html } from '@remix-run/html-template'
@@ -40,15 +41,17 @@ const watched = (make: Watched['make']): Watched => ({ make, isStillAllowed: asy
 
 describe('A live stream', () => {
   it('takes no place for somebody who left while the page was made', async () => {
-    serve = (response) => {
+    serve = async (response) => {
       response.destroy()
-      return streams.serve(
+      await once(response, 'close')
+      await streams.serve(
         response,
         page('first'),
         watched(async () => page('again')),
       )
     }
     await expect(fetch(url)).rejects.toThrow()
+    await until(() => ended !== undefined)
     await ended
     expect(clock.sleepingMs).toEqual([])
   })

@@ -58,7 +58,9 @@
   function open() {
     source = new EventSource(location.pathname + main.dataset.live)
     source.addEventListener('open', () => say('Live'))
-    source.addEventListener('error', () => say('Not live at the moment; trying again'))
+    source.addEventListener('error', () =>
+      say(source.readyState === EventSource.CLOSED ? 'Not live any more' : 'Not live at the moment; trying again'),
+    )
     source.addEventListener('region', ({ data }) => {
       const { id, html } = JSON.parse(data)
       const region = document.getElementById(id)
