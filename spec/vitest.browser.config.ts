@@ -11,7 +11,7 @@ export default defineConfig({
     alias: { graphql: fileURLToPath(import.meta.resolve('graphql')) },
     pool: 'forks',
     fileParallelism: false,
-    testTimeout: 60_000,
-    hookTimeout: 60_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
   },
 })

@@ -11,7 +11,7 @@ import {
   WIDGETS,
 } from '../support/browser-sites.ts'
 
-const STATUS_TIMEOUT_MS = 45_000
+const STATUS_TIMEOUT_MS = 120_000
 
 let given: BrowserSites
 const visitors: Visitor[] = []
@@ -188,7 +188,7 @@ describe('The page of all sites, live,', () => {
     const before = await updated()
     await expect.poll(updated, { timeout: STATUS_TIMEOUT_MS, interval: 250 }).not.toBe(before)
     expect(await figures.isVisible()).toBe(true)
-  }, 60_000)
+  }, 180_000)
 
   it('leaves what somebody has chosen and written, whatever changes around it', async () => {
     const [id] = (await given.fail(1)) as [string]

@@ -16,7 +16,7 @@ const FLAGS = [
   '--no-first-run',
 ]
 const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']
-const SLOWEST_ACTION_MS = 15_000
+const SLOWEST_ACTION_MS = 60_000
 
 export const THEMES = ['light', 'dark'] as const
 export type Theme = (typeof THEMES)[number]
