@@ -140,8 +140,10 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
       await rm(folder, { recursive: true, force: true })
     },
   }
-  // A cursor begins where the log is at its first look: nothing that a spec publishes may be before that.
+  // The secondary knows itself by its replica: it must be there already.
+  await bench.caughtUp()
   await secondary.parts.sites.refresh()
+  // A cursor begins where the log is at its first look: nothing that a spec publishes may be before that.
   await bench.runJob(secondary, 'events')
   return bench
 }
