@@ -1,5 +1,5 @@
 import type { Replicable } from '../../lib/blob/replicable.ts'
-import { addHostRow, addRegistryRow, type RegistryColumns, registryRow } from './fixture-rows.ts'
+import { addRegistered, type RegistryColumns } from './fixture-rows.ts'
 import { createGraphqlSites, type GraphqlSites, type Role } from './graphql-sites.ts'
 import type { WatchedSitesOptions } from './watched-sites.ts'
 
@@ -43,14 +43,7 @@ export async function createAdminSites(options: WatchedSitesOptions = {}): Promi
     see: (path, given = {}) => ask(path, given, {}),
     send: (path, fields, given = {}) =>
       ask(path, given, { method: 'POST', body: new URLSearchParams(fields as Record<string, string>) }),
-    async add(type, columns = {}) {
-      const { main, tracking } = sites.paris.databases
-      const recordId = await addHostRow(main, type)
-      await addRegistryRow(tracking, type, recordId, columns)
-      const row = await registryRow(tracking, type, recordId)
-      await sites.paris.databases.caughtUp()
-      return { recordId, registryId: String(row?.['id']) }
-    },
+    add: (type, columns) => addRegistered(sites.paris.databases, type, columns),
   }
 }
 

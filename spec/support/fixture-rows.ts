@@ -1,7 +1,8 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../../lib/blob/replicable.ts'
 import { insertSite } from '../../lib/site-table.ts'
-import { type Columns, secondsFromNow } from '../../lib/testing/rows.ts'
+import { addRegistryRow, type Columns, registryRow, secondsFromNow } from '../../lib/testing/rows.ts'
+import type { SpecDatabases } from './databases.ts'
 
 export { addRegistryRow, type Columns as RegistryColumns, registryRow, secondsFromNow } from '../../lib/testing/rows.ts'
 
@@ -31,6 +32,19 @@ export async function addHostRow(
     .insert({ name: 'fixture', file_path: filePath, ...(id !== undefined && { id }) })
     .returning('id')
   return String(row.id)
+}
+
+/** A row of the host and its registry row, which the replica has too. */
+export async function addRegistered(
+  { main, tracking, caughtUp }: Pick<SpecDatabases, 'main' | 'tracking' | 'caughtUp'>,
+  type: Replicable,
+  columns: Columns = {},
+): Promise<{ recordId: string; registryId: string }> {
+  const recordId = await addHostRow(main, type)
+  await addRegistryRow(tracking, type, recordId, columns)
+  const row = await registryRow(tracking, type, recordId)
+  await caughtUp()
+  return { recordId, registryId: String(row?.['id']) }
 }
 
 /** Every registry row of a type, in order. */

@@ -24,12 +24,4 @@ export class FormBody {
     const value = Object.hasOwn(this.#fields, name) ? this.#fields[name] : undefined
     return [value].flat().filter((each): each is string => typeof each === 'string')
   }
-
-  /** One value a line. */
-  lines(name: string): string[] {
-    return this.text(name)
-      .split(/\r?\n/)
-      .map((line) => line.trim())
-      .filter((line) => line !== '')
-  }
 }

@@ -28,7 +28,8 @@ export class Links {
     return this.to(`/sites/${siteId}/replication/${plural}`, query)
   }
 
-  registry(siteId: string, plural: string, registryId: string): string {
-    return this.to(`/sites/${siteId}/replication/${plural}/${registryId}`)
+  /** What lies below a list: a registry by its id, or a page or a change of the list by its word. */
+  below(siteId: string, plural: string, part: string, query?: Parameters<Links['to']>[1]): string {
+    return this.to(`/sites/${siteId}/replication/${plural}/${part}`, query)
   }
 }

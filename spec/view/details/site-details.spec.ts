@@ -4,7 +4,7 @@ import type { RegistryPosition } from '../../../lib/registry/registry-page.ts'
 import { SYNC_STATE } from '../../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../../lib/verification/verification-state.ts'
 import type { Asker, FoundPage, SiteDetails } from '../../../lib/view/details/details.ts'
-import { addHostRow, addRegistryRow, type RegistryColumns, registryRow } from '../../support/fixture-rows.ts'
+import { addRegistered, type RegistryColumns, registryRow } from '../../support/fixture-rows.ts'
 import { createGraphqlSites, type GraphqlSites } from '../../support/graphql-sites.ts'
 
 const READER: Asker = { operator: 'ada', abilities: ['read_geo'], ip: '192.0.2.7' }
@@ -43,14 +43,7 @@ const FAILED = {
   error_code: 'HTTP_STATUS',
 }
 
-async function add(type: Replicable, columns: RegistryColumns) {
-  const { main, tracking } = sites.paris.databases
-  const recordId = await addHostRow(main, type)
-  await addRegistryRow(tracking, type, recordId, columns)
-  const row = await registryRow(tracking, type, recordId)
-  await sites.paris.databases.caughtUp()
-  return { recordId, registryId: String(row?.['id']) }
-}
+const add = (type: Replicable, columns: RegistryColumns) => addRegistered(sites.paris.databases, type, columns)
 
 const FIRST = { window: { limit: 10 }, countUpTo: 100 }
 

@@ -9,6 +9,7 @@ import { decodeCursor, encodeCursor } from '../../registries/cursor.ts'
 import type { Page, Visit } from '../page.ts'
 import { timeOf } from '../parts/time.ts'
 import { syncBadge, verificationBadge } from '../replication/states.ts'
+import { siteOf } from '../sites/site-of.ts'
 import { titleOf } from '../sites/site-view.ts'
 import type { AdminSources } from '../sources.ts'
 
@@ -19,9 +20,8 @@ const SORT = 'ID_ASC'
 /** What a promotion of one secondary would lose, row by row: of one type at a time. */
 export async function lossesPage(sources: AdminSources, visit: Visit): Promise<Page> {
   const { request, links, asker } = visit
-  await sources.sites.refresh()
-  const site = sources.sites.all.find(({ id, primary }) => !primary && id === request.params['id'])
-  if (!site) throw new GeoError('PAGE_UNKNOWN', 'There is no such secondary site')
+  const site = await siteOf(sources, visit)
+  if (site.primary) throw new GeoError('PAGE_UNKNOWN', 'There is no such secondary site')
   const types = sources.settings.replicables.filter((replicable) => sources.gate.replicationEnabled(replicable))
   const replicable = types.find(({ names }) => names.plural === request.query['type']) ?? types[0]
   const title = `What a promotion of ${site.name} would lose`
@@ -110,7 +110,7 @@ function lossesPart(
   if (!last) return html`${title}<p class="quiet">Every file that this site knows of is there and verified.</p>`
   return html`${title}<div class="table-scroll" tabindex="0" role="group" aria-label="Not there, or not proven"><table class="cards"><thead><tr><th scope="col">Registry</th><th scope="col">Record</th><th scope="col">File</th><th scope="col">Verification</th><th scope="col">Why</th></tr></thead><tbody>${shown.map(
     ({ registryId, recordId, state, verificationState, errorCode, lastSyncFailure, verificationFailure }) =>
-      html`<tr><th scope="row" data-label="Registry"><a href="${links.registry(site.id, names.plural, registryId)}">${names.registryClass}/${registryId}</a></th><td class="wrap" data-label="Record">${names.className}/${recordId}</td><td data-label="File">${syncBadge(state)}</td><td data-label="Verification">${verificationBadge(verificationState)}</td><td class="wrap" data-label="Why">${errorCode === null ? '' : html`<code>${errorCode}</code> `}${lastSyncFailure ?? verificationFailure ?? ''}</td></tr>`,
+      html`<tr><th scope="row" data-label="Registry"><a href="${links.below(site.id, names.plural, registryId)}">${names.registryClass}/${registryId}</a></th><td class="wrap" data-label="Record">${names.className}/${recordId}</td><td data-label="File">${syncBadge(state)}</td><td data-label="Verification">${verificationBadge(verificationState)}</td><td class="wrap" data-label="Why">${errorCode === null ? '' : html`<code>${errorCode}</code> `}${lastSyncFailure ?? verificationFailure ?? ''}</td></tr>`,
   )}</tbody></table></div>
 ${entries.length > PAGE_SIZE ? html`<nav class="row" aria-label="Pages"><a class="button" rel="next" href="${links.to(`/failover/${site.id}`, { type: names.plural, after: encodeCursor(SORT, last.position) })}">Next page</a></nav>` : ''}`
 }

@@ -76,11 +76,10 @@ async function start(
   runs: readonly { readonly action: BulkAction; readonly filter: BulkFilter }[],
 ): Promise<string> {
   const type = place.replicable.name
-  const requestedBy = visit.asker.operator?.slice(0, 255)
   try {
     for (const run of runs) {
       await audited(sources, visit, place, 'bulk.start', type, run as Readonly<Record<string, unknown>>, () =>
-        place.details.startRun({ ...run, type, ...(requestedBy && { requestedBy }) }),
+        place.details.startRun({ ...run, type }),
       )
     }
   } catch (reason) {
@@ -122,7 +121,6 @@ function backTo({ site, replicable }: Place, { request, links }: Visit, done: No
   const { plural } = replicable.names
   const notice = { done, n: count === null ? '' : String(count) }
   const { registry } = request.query
-  if (typeof registry === 'string' && /^\d{1,18}$/.test(registry))
-    return links.to(`/sites/${site.id}/replication/${plural}/${registry}`, notice)
+  if (typeof registry === 'string' && /^\d{1,18}$/.test(registry)) return links.below(site.id, plural, registry, notice)
   return links.replication(site.id, plural, { ...addressOf(listQueryOf(request.query)), ...notice })
 }

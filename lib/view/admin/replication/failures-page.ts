@@ -33,7 +33,7 @@ function card({ site, replicable }: Place, group: FailureGroup, { links, format,
   return html`<section class="card"><div class="body"><div class="head"><h2><code>${code}</code> <span class="count">${format.count(count)}</span></h2>
 ${
   mayChange && retries.length > 0
-    ? html`<form method="post" action="${links.to(`/sites/${site.id}/replication/${plural}/failures`)}"><input type="hidden" name="code" value="${code}"><button>Retry all <span class="hidden-label">${code}</span></button></form>`
+    ? html`<form method="post" action="${links.below(site.id, plural, 'failures')}"><input type="hidden" name="code" value="${code}"><button>Retry all <span class="hidden-label">${code}</span></button></form>`
     : ''
 }</div>
 ${advice === null ? '' : html`<p>${advice}</p>`}

@@ -42,7 +42,7 @@ export async function listPage(sources: AdminSources, visit: Visit): Promise<Pag
   return {
     title,
     area: 'replication',
-    live: new URLSearchParams({ ...addressOf(query), shown }).toString().replace(/^/, '?'),
+    live: `?${new URLSearchParams({ ...addressOf(query), shown })}`,
     regions: [
       {
         id: 'list-head',
@@ -107,8 +107,7 @@ function countText(count: number, { format }: Visit): string {
 
 function listActions({ site, replicable }: Place, { links, mayChange }: Visit, count: number): SafeHtml {
   const { plural } = replicable.names
-  const path = (page: string, query: Record<string, string> = {}) =>
-    links.to(`/sites/${site.id}/replication/${plural}/${page}`, query)
+  const path = (page: string, query: Record<string, string> = {}) => links.below(site.id, plural, page, query)
   const failures = html`<a class="button" href="${path('failures')}">Failures by code</a>`
   if (!mayChange || count === 0) return html`<p class="row">${failures}</p>`
   const run = (action: string, only: string, text: string) =>

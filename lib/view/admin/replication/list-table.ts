@@ -16,7 +16,7 @@ ${mayChange ? html`<th scope="col" class="choose"><input type="checkbox" data-al
 <th scope="col">Registry</th><th scope="col">Record</th><th scope="col">Replication</th><th scope="col">Verification</th><th scope="col">Last failure</th>${mayChange ? html`<th scope="col">Actions</th>` : ''}</tr></thead>
 <tbody>${entries.map((entry) => row(place, entry, query, visit))}</tbody></table></div>`
   if (!mayChange) return table
-  return html`<form class="table-form" method="post" action="${links.to(`/sites/${site.id}/replication/${plural}/change`, addressOf(query))}">
+  return html`<form class="table-form" method="post" action="${links.below(site.id, plural, 'change', addressOf(query))}">
 ${table}<p class="row"><button name="selected" value="resync">Resync selected</button><button name="selected" value="reverify">Reverify selected</button></p></form>`
 }
 
@@ -32,7 +32,7 @@ function row(
   const canReverify = state === 'synced'
   return html`<tr id="row-${registryId}" ${isStill(entry, query) ? '' : html`class="gone"`}>
 ${mayChange ? html`<td class="choose" data-label="Select"><input type="checkbox" name="id" value="${registryId}" aria-label="Select ${registry}"></td>` : ''}
-<th scope="row" data-label="Registry"><a href="${links.registry(site.id, names.plural, registryId)}">${registry}</a></th>
+<th scope="row" data-label="Registry"><a href="${links.below(site.id, names.plural, registryId)}">${registry}</a></th>
 <td class="wrap" data-label="Record">${names.className}/${recordId}</td>
 <td data-label="Replication"><div><p>${syncBadge(state)}</p><p class="quiet">${state === 'synced' ? 'Synced' : 'Last begun'} ${timeOf(entry.lastSyncedAt, format, 'never')}</p></div></td>
 <td data-label="Verification"><div><p>${verificationBadge(verificationState)}</p><p class="quiet">Verified ${timeOf(entry.verifiedAt, format, 'never')}</p></div></td>

@@ -3,6 +3,7 @@ import { GeoError } from '../../../errors.ts'
 import type { Site } from '../../../site-table.ts'
 import type { SiteDetails } from '../../details/details.ts'
 import type { Visit } from '../page.ts'
+import { siteOf } from '../sites/site-of.ts'
 import type { AdminSources } from '../sources.ts'
 
 /** Which site and which type a page is about, by its address. */
@@ -14,11 +15,10 @@ export interface Place {
 
 /** @throws GeoError `PAGE_UNKNOWN` for a site or a type that there is none of (GB.J); `NOT_PRIMARY` for another site than one's own */
 export async function placeOf(sources: AdminSources, visit: Visit): Promise<Place> {
-  const { id, plural } = visit.request.params
-  await sources.sites.refresh()
-  const site = sources.sites.all.find((known) => known.id === id)
+  const site = await siteOf(sources, visit)
+  const { plural } = visit.request.params
   const replicable = sources.settings.replicables.find(({ names }) => names.plural === plural)
-  if (!site || !replicable) throw new GeoError('PAGE_UNKNOWN', site ? 'There is no such type' : 'There is no such site')
+  if (!replicable) throw new GeoError('PAGE_UNKNOWN', 'There is no such type')
   if (site.primary) throw new GeoError('PAGE_UNKNOWN', 'Registries are kept by secondaries, and this is the primary')
   return { site, replicable, details: sources.details.of(site, visit.asker) }
 }

@@ -61,7 +61,7 @@ function head(
 <p class="row"><a class="button" href="${links.replication(site.id, plural)}">All registries</a></p></div>
 ${
   mayChange && copy
-    ? html`<form class="row" method="post" action="${links.to(`/sites/${site.id}/replication/${plural}/change`, { registry: registryId })}"><button name="resync" value="${registryId}">Resync</button>${copy.state === 'synced' ? html`<button name="reverify" value="${registryId}">Reverify</button>` : ''}</form>`
+    ? html`<form class="row" method="post" action="${links.below(site.id, plural, 'change', { registry: registryId })}"><button name="resync" value="${registryId}">Resync</button>${copy.state === 'synced' ? html`<button name="reverify" value="${registryId}">Reverify</button>` : ''}</form>`
     : ''
 }
 ${known.summary.length > 0 ? html`<ul class="summary">${known.summary.map((text) => html`<li>${text}</li>`)}</ul>` : ''}

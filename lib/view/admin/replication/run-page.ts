@@ -29,7 +29,7 @@ export async function runPage(sources: AdminSources, visit: Visit): Promise<Page
             ? 'Each of them is fetched from the primary again, and verified. Until then the file that is here stays.'
             : 'Each of them is hashed again and compared with the checksum of the primary.'
         } This goes on in the background; you can watch and cancel it.</p>
-<form class="row" method="post" action="${visit.links.to(`/sites/${site.id}/replication/${plural}/run`)}"><input type="hidden" name="action" value="${action}"><input type="hidden" name="only" value="${failed ? 'failed' : ''}"><button class="main">${verb} all${failed ? ' failed' : ''}</button> <a class="button" href="${visit.links.replication(site.id, plural)}">Cancel</a></form>`,
+<form class="row" method="post" action="${visit.links.below(site.id, plural, 'run')}"><input type="hidden" name="action" value="${action}"><input type="hidden" name="only" value="${failed ? 'failed' : ''}"><button class="main">${verb} all${failed ? ' failed' : ''}</button> <a class="button" href="${visit.links.replication(site.id, plural)}">Cancel</a></form>`,
       },
     ],
   }

@@ -33,7 +33,7 @@ export function runsPart({ site, replicable }: Place, runs: readonly BulkRun[], 
 <td data-label="Asked">${timeOf(run.createdAt.toISOString(), format)}${run.requestedBy === null ? '' : html` <span class="quiet">by ${run.requestedBy}</span>`}${run.failure ? html`<p class="bad-text">${run.failure.message}</p>` : ''}</td>
 <td data-label="Actions">${
       mayChange && (run.state === 'waiting' || run.state === 'running')
-        ? html`<form class="inline" method="post" action="${links.to(`/sites/${site.id}/replication/${replicable.names.plural}/runs/${run.id}/cancel`)}"><button class="small">Cancel <span class="hidden-label">${sentenceOf(run)}</span></button></form>`
+        ? html`<form class="inline" method="post" action="${links.below(site.id, replicable.names.plural, `runs/${run.id}/cancel`)}"><button class="small">Cancel <span class="hidden-label">${sentenceOf(run)}</span></button></form>`
         : ''
     }</td></tr>`,
   )}</tbody></table></div>`

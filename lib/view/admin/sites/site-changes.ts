@@ -1,4 +1,3 @@
-import { GeoError } from '../../../errors.ts'
 import { InvalidSiteError, type NewSite, type SiteChange } from '../../../site-fields.ts'
 import type { Site } from '../../../site-table.ts'
 import { addSite, changeSite, removeSite, type SiteWriting } from '../../site-writing.ts'
@@ -7,6 +6,7 @@ import type { Page, Visit } from '../page.ts'
 import type { Change } from '../serving.ts'
 import type { AdminSources } from '../sources.ts'
 import { fieldsOfForm, fieldsOfNewSite, fieldsOfSite, type SiteFields, siteFormPage } from './site-form.ts'
+import { siteOf } from './site-of.ts'
 
 /** Adding, changing and removing sites by the forms of the pages. */
 
@@ -50,14 +50,6 @@ export const removingSite =
 
 function writingOf({ databases, sites, audit, settings }: AdminSources): SiteWriting {
   return { main: databases.main, sites, audit, encryptionKey: settings.encryptionKey }
-}
-
-/** @throws GeoError `PAGE_UNKNOWN` */
-export async function siteOf({ sites }: AdminSources, { request }: Pick<Visit, 'request'>): Promise<Site> {
-  await sites.refresh()
-  const site = sites.all.find(({ id }) => id === request.params['id'])
-  if (!site) throw new GeoError('PAGE_UNKNOWN', 'There is no such site')
-  return site
 }
 
 async function orForm(
