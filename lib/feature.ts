@@ -10,6 +10,9 @@ export interface FeaturesLike {
   ): boolean
 }
 
+/** The property of the context that says which site asks: a flag can be constrained by it. */
+export const SITE_NAME_FIELD = 'siteName'
+
 /**
  * The gate `geo_<name>_replication`, asked at each decision and never remembered. The context carries `siteName`. Where the
  * flag is on for some sites only, the primary counts as on if any site is: it must publish for that one.
@@ -29,7 +32,7 @@ export class FeatureGate {
     if (!features) return byDeclaration
     const askedFor = this.#sites.role === 'primary' ? this.#sites.enabledNames : [this.#sites.siteName]
     return askedFor.some((siteName) =>
-      features.isEnabled(replicable.names.flag, { properties: { siteName } }, () => byDeclaration),
+      features.isEnabled(replicable.names.flag, { properties: { [SITE_NAME_FIELD]: siteName } }, () => byDeclaration),
     )
   }
 }

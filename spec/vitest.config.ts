@@ -33,7 +33,7 @@ export default defineConfig({
           ...withGraphql('graphql', 17),
           name: 'all',
           include: ['spec/**/*.spec.ts'],
-          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**'],
+          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**', 'spec/unleash/**'],
         },
       },
       {
