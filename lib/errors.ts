@@ -18,6 +18,15 @@ export const ERROR_CODES = Object.freeze({
     500,
     'Correct the file. Of TypeScript, Node only strips the types: no enums, imports with their extension; or write it in JavaScript.',
   ],
+  HOST_NOT_PREPARED: [
+    500,
+    'Run `npx geo generate site-config` first: it writes what is missing and overwrites nothing.',
+  ],
+  OPTIONS_MISSING: [
+    400,
+    'Give the options that are named, or run the command on a terminal and answer; `--yes` takes what is suggested.',
+  ],
+  KEY_TYPE_UNSUPPORTED: [400, 'Give the table a key of the type bigint or uuid, and name it with `--key-column`.'],
   // doors
   UNAUTHORIZED: [401, 'Send the Authorization header of a registered site.'],
   IP_NOT_ALLOWED: [

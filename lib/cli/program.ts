@@ -6,6 +6,7 @@ import { CommandLine, type GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { explainCommand } from './explain.ts'
 import { failuresCommand } from './failures.ts'
+import { generateCommand } from './generate.ts'
 import { pauseCommand, resumeCommand } from './pause.ts'
 import { repairCommand } from './repair.ts'
 import { runsCommand } from './runs.ts'
@@ -51,6 +52,7 @@ Exit codes of all commands:
     resumeCommand(cli),
     siteCommand(cli),
     workCommand(cli),
+    generateCommand(cli),
   ]
   for (const command of commands) program.addCommand(command)
   settle(program, cli)

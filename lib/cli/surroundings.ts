@@ -1,3 +1,4 @@
+import { createInterface } from 'node:readline/promises'
 import type { GeoSettings } from '../options.ts'
 import { loadSettings } from './config.ts'
 
@@ -14,6 +15,10 @@ export interface Surroundings {
   readonly stdout: Screen
   readonly stderr: Screen
   readonly environment: Readonly<Record<string, string | undefined>>
+  /** Where the command is run: the folder of the host. */
+  readonly folder: string
+  /** Asks whoever sits at the terminal. Null where nobody does. */
+  readonly ask: ((question: string) => Promise<string>) | null
   /** The options of the site. Whoever asks calls `close` afterwards. */
   load(config: string | undefined): Promise<LoadedSettings>
   /** Calls back on Ctrl-C. Returns what ends the listening. */
@@ -31,6 +36,8 @@ export function processSurroundings(): Surroundings {
     stdout: process.stdout,
     stderr: process.stderr,
     environment: process.env,
+    folder: process.cwd(),
+    ask: process.stdin.isTTY && process.stdout.isTTY ? askOnTerminal : null,
     async load(config) {
       const settings = await loadSettings(config)
       const { mainDb, trackingDb } = settings
@@ -40,5 +47,14 @@ export function processSurroundings(): Surroundings {
       process.on('SIGINT', listener)
       return () => void process.off('SIGINT', listener)
     },
+  }
+}
+
+async function askOnTerminal(question: string): Promise<string> {
+  const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  try {
+    return await terminal.question(question)
+  } finally {
+    terminal.close()
   }
 }

@@ -16,6 +16,10 @@ export interface CommandScreen {
   /** Whether a person looks at both outputs. Default false. */
   readonly isTTY?: boolean
   readonly environment?: Readonly<Record<string, string>>
+  /** Where the command is run. Default: where this process is. */
+  readonly folder?: string
+  /** What a person answers to one question after the other. Default: nobody sits there. */
+  readonly answers?: (question: string) => string
 }
 
 /** The command `geo` in this process, on the options of a site, whose databases stay open. */
@@ -24,7 +28,10 @@ export function commandOf(settings: GeoSettings, screen: CommandScreen = {}) {
 }
 
 /** The command `geo` in this process, which gets its options from `load`. */
-export function commandWith(load: Surroundings['load'], { isTTY = false, environment = {} }: CommandScreen = {}) {
+export function commandWith(
+  load: Surroundings['load'],
+  { isTTY = false, environment = {}, folder = process.cwd(), answers }: CommandScreen = {},
+) {
   return (...args: string[]): RunningCommand => {
     const texts = { stdout: '', stderr: '' }
     const screen = (name: keyof typeof texts): Screen => ({
@@ -39,6 +46,8 @@ export function commandWith(load: Surroundings['load'], { isTTY = false, environ
       stdout: screen('stdout'),
       stderr: screen('stderr'),
       environment,
+      folder,
+      ask: answers ? async (question) => answers(question) : null,
       load,
       onInterrupt(listener) {
         listeners.add(listener)

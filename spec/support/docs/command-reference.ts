@@ -10,6 +10,8 @@ export function commandReference(): string {
     stdout: silent,
     stderr: silent,
     environment: {},
+    folder: '.',
+    ask: null,
     load: () => Promise.reject(new Error('No command is run')),
     onInterrupt: () => () => undefined,
   }

@@ -1,0 +1,24 @@
+import { type Command, Option } from 'commander'
+import { MODULE_KINDS, type ModuleKind } from '../generate/module-style.ts'
+import type { GlobalOptions } from './command-line.ts'
+
+/** What all generators take. */
+export interface GenerateOptions extends GlobalOptions {
+  readonly module?: ModuleKind
+  readonly dryRun?: true
+  readonly yes?: true
+  readonly json?: true
+}
+
+export function withGenerateOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option(
+        '--module <style>',
+        'how modules are written (default: as package.json and tsconfig.json say)',
+      ).choices([...MODULE_KINDS]),
+    )
+    .option('--dry-run', 'shows the diff and writes nothing')
+    .option('--yes', 'asks nothing: takes what would be suggested, and writes')
+    .option('--json', 'as one JSON value: written, same, differing, byHand')
+}
