@@ -2,9 +2,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../fixtures/widget-app/replicables.ts'
 import { FeatureGate, type FeaturesLike } from '../lib/feature.ts'
 import { SiteDirectory } from '../lib/site.ts'
+import { ManualClock } from '../lib/testing/manual-clock.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 import { addSites, ENCRYPTION_KEY, untyped } from './support/fixture-rows.ts'
-import { ManualClock } from './support/manual-clock.ts'
 
 const widgets = untyped(declareReplicables('unused').widgets)
 const released = Object.freeze({ ...widgets, released: '1.2' })

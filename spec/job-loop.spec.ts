@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { GeoError } from '../lib/errors.ts'
 import { type Job, JobLoops } from '../lib/job-loop.ts'
 import type { Role } from '../lib/site.ts'
-import { ManualClock } from './support/manual-clock.ts'
+import { ManualClock } from '../lib/testing/manual-clock.ts'
 import { recordingLogger } from './support/recording-logger.ts'
 import { until } from './support/until.ts'
 

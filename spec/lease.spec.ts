@@ -3,9 +3,9 @@ import createKnex, { type Knex } from 'knex'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { LEASE_MS, type Lease, Leases } from '../lib/lease.ts'
 import { type EndedLease, endDeadLeases, endLeasesOf } from '../lib/other-leases.ts'
+import { ManualClock } from '../lib/testing/manual-clock.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 import { connectImpatiently } from './support/impatient.ts'
-import { ManualClock } from './support/manual-clock.ts'
 
 const SYNC = { kind: 'sync', capacity: 3 }
 

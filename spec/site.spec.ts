@@ -3,8 +3,8 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { decryptSecret, encryptSecret } from '../lib/secret.ts'
 import { SiteDirectory } from '../lib/site.ts'
 import { deleteSite, insertSite, listSites, updateSite } from '../lib/site-table.ts'
+import { shiftedClock } from '../lib/testing/shifted-clock.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
-import { shiftedClock } from './support/shifted-clock.ts'
 
 const key = randomBytes(32)
 const otherKey = randomBytes(32)

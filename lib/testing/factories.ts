@@ -9,7 +9,10 @@ import { SYNC_STATE as S } from '../registry/sync-state.ts'
 import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
 import { addRegistryRow, type Columns, writeState } from './rows.ts'
 
-/** Inserts a row of the host and returns its key. `blobKey` null: a row without a file yet. `owner`: what selective sync scopes by. */
+/**
+ * Inserts a row of the host and returns its key. `blobKey`: what the row is to name as its file, from which `blob` of the
+ * declaration may make another key; null: a row without a file yet. `owner`: what selective sync scopes by.
+ */
 export type InsertRow = (
   db: Knex,
   values: { readonly blobKey: string | null; readonly owner: string | null },
@@ -78,9 +81,13 @@ export function factoriesFor({ main, tracking, primary, secondary }: Places, ins
 
   async function row(traits: RowTraits = {}): Promise<MadeRow> {
     const { withFile = true, owner = null, bytes = `bytes of ${randomUUID()}`, verification, state } = traits
-    const blobKey = withFile ? `made/${randomUUID()}` : null
+    const id = await insertRow(main, { blobKey: withFile ? `made/${randomUUID()}` : null, owner })
+    const inserted = await main(table)
+      .where({ [keyColumn]: id })
+      .first()
+    // The host may make another key of what it was given.
+    const blobKey = withFile ? (primary.blob(inserted) ?? null) : null
     if (blobKey !== null) await writeBlob(primary, blobKey, bytes)
-    const id = await insertRow(main, { blobKey, owner })
     const digest = await digestOf(primary, bytes)
     if (verification || state) {
       await writeState(main, primary, id, { ...verified(verification, digest, main), ...state })

@@ -40,25 +40,31 @@ const LAST = ['verify-primary', 'sync', 'remove', 'verify']
 
 /**
  * Runs the jobs of a site that was not started, over and over, until none of them finds anything to do now. What waits for a
- * retry or for its interval stays as it is. `jobNames`: only these; default all. `stepOnce`: how one of them is run.
+ * retry or for its interval stays as it is. `jobNames`: only these; default all. `stepOnce`: how one of them is run. False: there
+ * was nothing to do.
  */
 export async function settle(
   site: Steppable,
   jobNames: readonly string[] = site.jobs.map(({ name }) => name),
   stepOnce = (jobName: string) => step(site, jobName),
-): Promise<void> {
+): Promise<boolean> {
   const among = (names: readonly string[]) => names.filter((name) => jobNames.includes(name))
   const between = jobNames.filter((name) => !FIRST.includes(name) && !LAST.includes(name))
-  for (const name of among(FIRST)) await untilIdle(() => stepOnce(name))
-  await untilIdle(async () => {
+  let found = false
+  for (const name of among(FIRST)) found = (await untilIdle(() => stepOnce(name))) || found
+  const worked = await untilIdle(async () => {
     let worked = false
     for (const name of [...between, ...among(LAST)]) worked = (await stepOnce(name)) || worked
     return worked
   })
+  return found || worked
 }
 
-async function untilIdle(turn: () => Promise<boolean>): Promise<void> {
-  for (let turns = 0; await turn(); turns += 1) {
+/** Whether the first turn found something. */
+async function untilIdle(turn: () => Promise<boolean>): Promise<boolean> {
+  let turns = 0
+  for (; await turn(); turns += 1) {
     if (turns === MOST_TURNS) throw new Error(`The site still finds work after ${MOST_TURNS} turns of its jobs`)
   }
+  return turns > 0
 }

@@ -7,9 +7,9 @@ import { workPage } from '../../lib/bulk/work-page.ts'
 import { markSynced } from '../../lib/registry/marks.ts'
 import { insertPending } from '../../lib/registry/registry.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
+import { databaseUrl, withClient } from '../../lib/testing/postgres/database-server.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { type BulkSite, openBulkSite } from '../support/bulk-site.ts'
-import { databaseUrl, withClient } from '../support/database-server.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import {
   addRegistryRow,

@@ -1,10 +1,8 @@
-import { beforeEach, describe, it } from 'vitest'
-import { aRegistriesResolver, aRegistryType, getsRegistries } from '../../lib/testing/index.ts'
-import { graphqlSubjectOf } from './ask.ts'
+import { afterAll, beforeAll, beforeEach, describe, it } from 'vitest'
+import { conformance, GRAPHQL_SUITES } from '../../lib/testing/index.ts'
+import { geoGraphql } from '../../lib/view/graphql/index.ts'
+import { GADGETS } from './subjects.ts'
 
-const runner = { describe, it, beforeEach }
-const { subject, ask } = graphqlSubjectOf('gadgets')
-
-aRegistriesResolver(runner, subject, ask)
-aRegistryType(runner, subject, ask)
-getsRegistries(runner, subject, ask)
+// Apart, for these run with two versions of graphql.
+const runner = { describe, it, beforeEach, beforeAll, afterAll }
+conformance(runner, { ...GADGETS, graphql: geoGraphql(), suites: GRAPHQL_SUITES })

@@ -1,18 +1,5 @@
-import { beforeEach, describe, it } from 'vitest'
-import {
-  aBlobReplicator,
-  aFrameworkRegistry,
-  aFrameworkRegistryFinder,
-  aSiteStatus,
-  aVerifiableModel,
-} from '../../lib/testing/index.ts'
-import { subjectOf } from './bench.ts'
+import { afterAll, beforeAll, beforeEach, describe, it } from 'vitest'
+import { conformance } from '../../lib/testing/index.ts'
+import { WIDGETS } from './subjects.ts'
 
-const runner = { describe, it, beforeEach }
-const subject = subjectOf('widgets')
-
-aBlobReplicator(runner, subject)
-aFrameworkRegistry(runner, subject)
-aFrameworkRegistryFinder(runner, subject)
-aVerifiableModel(runner, subject)
-aSiteStatus(runner, subject)
+conformance({ describe, it, beforeEach, beforeAll, afterAll }, WIDGETS)

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import createKnex from 'knex'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { environment as environmentOf } from '../../fixtures/widget-app/knexfile.js'
-import { withClient } from '../support/database-server.ts'
+import { withClient } from '../../lib/testing/postgres/database-server.ts'
 import { createEmptyDatabase } from '../support/empty-database.ts'
 import { migrate } from '../support/migrate.ts'
 

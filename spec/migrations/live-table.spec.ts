@@ -6,7 +6,7 @@ import {
   dropVerificationColumns,
   dropVerificationStateTable,
 } from '../../lib/index.ts'
-import { withClient } from '../support/database-server.ts'
+import { withClient } from '../../lib/testing/postgres/database-server.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { columnsOf, constraintsOf, indexesOf } from '../support/table-shape.ts'
 import { until } from '../support/until.ts'

@@ -1,4 +1,4 @@
-import { ManualClock } from '../support/manual-clock.ts'
+import { ManualClock } from '../../lib/testing/manual-clock.ts'
 
 // Files are dated by the machine.
 const BEGINNING_MS = Date.now()

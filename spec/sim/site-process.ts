@@ -78,11 +78,11 @@ export class SimSite {
    * Default: all jobs but those that only count, and the sweep of the stores, which is asked for where something is to be
    * found.
    */
-  settle(
+  async settle(
     jobNames: readonly string[] = this.assembly.jobs
       .map(({ name }) => name)
       .filter((name) => !['sweep', 'metrics', 'throughput'].includes(name)),
   ): Promise<void> {
-    return settle(this.assembly, jobNames, (jobName) => this.step(jobName))
+    await settle(this.assembly, jobNames, (jobName) => this.step(jobName))
   }
 }

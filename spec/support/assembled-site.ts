@@ -7,10 +7,10 @@ import { assemble } from '../../lib/geo.ts'
 import type { GeoOptions } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options.ts'
 import { insertSite, type NewSite } from '../../lib/site-table.ts'
+import { type ShiftedClock, shiftedClock } from '../../lib/testing/shifted-clock.ts'
 import type { SpecDatabases } from './databases.ts'
 import { ENCRYPTION_KEY } from './fixture-rows.ts'
 import { type RecordingLogger, recordingLogger } from './recording-logger.ts'
-import { type ShiftedClock, shiftedClock } from './shifted-clock.ts'
 
 /** The parts of one process of the secondary `paris`, whose jobs a spec runs one by one. */
 export interface AssembledSite {

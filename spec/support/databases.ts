@@ -9,7 +9,7 @@ import {
   MAIN_TEMPLATE,
   TRACKING_TEMPLATE,
   withClient,
-} from './database-server.ts'
+} from '../../lib/testing/postgres/database-server.ts'
 
 const REPLAY_TIMEOUT_MS = 60_000
 const REPLAY_POLL_MS = 5

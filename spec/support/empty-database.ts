@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { inject } from 'vitest'
-import { createDatabase, databaseUrl, dropDatabase } from './database-server.ts'
+import { createDatabase, databaseUrl, dropDatabase } from '../../lib/testing/postgres/database-server.ts'
 
 /** A database without a single table on the spec run's primary server. */
 export async function createEmptyDatabase(): Promise<{ url: string; drop(): Promise<void> }> {

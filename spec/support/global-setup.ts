@@ -1,11 +1,17 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { TestProject } from 'vitest/node'
-import { afterDeath } from './after-death.ts'
-import { type Cluster, startCluster, startPrimaryWithStandby } from './cluster.ts'
-import { createDatabase, databaseUrl, dropDatabase, MAIN_TEMPLATE, TRACKING_TEMPLATE } from './database-server.ts'
+import { temporaryFolder } from '../../lib/testing/postgres/account.ts'
+import { afterDeath } from '../../lib/testing/postgres/after-death.ts'
+import { type Cluster, startCluster, startPrimaryWithStandby } from '../../lib/testing/postgres/cluster.ts'
+import {
+  createDatabase,
+  databaseUrl,
+  dropDatabase,
+  MAIN_TEMPLATE,
+  TRACKING_TEMPLATE,
+} from '../../lib/testing/postgres/database-server.ts'
 import { migrate } from './migrate.ts'
-import { temporaryFolder } from './postgres-account.ts'
 
 export interface DatabaseServers {
   primaryUrl: string

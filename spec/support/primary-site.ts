@@ -7,10 +7,10 @@ import express from 'express'
 import { declareReplicables, type Replicables } from '../../fixtures/widget-app/replicables.ts'
 import { createGeo, type Geo, type GeoOptions, type Site } from '../../lib/index.ts'
 import { decryptSecret } from '../../lib/secret.ts'
+import { type ShiftedClock, shiftedClock } from '../../lib/testing/shifted-clock.ts'
 import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
 import { createSpecDatabases, type SpecDatabases } from './databases.ts'
 import { ENCRYPTION_KEY } from './fixture-rows.ts'
-import { type ShiftedClock, shiftedClock } from './shifted-clock.ts'
 
 /** The primary `tokyo`, serving on a port but doing no background work, and the registered secondary `paris`. */
 export interface PrimarySite {

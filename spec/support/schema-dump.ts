@@ -3,12 +3,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { environment } from '../../fixtures/widget-app/knexfile.js'
+import { temporaryFolder } from '../../lib/testing/postgres/account.ts'
+import { startCluster } from '../../lib/testing/postgres/cluster.ts'
+import { createDatabase, databaseUrl, dropDatabase, withClient } from '../../lib/testing/postgres/database-server.ts'
 import { dumpCatalogs } from './catalog-dump.ts'
-import { startCluster } from './cluster.ts'
-import { createDatabase, databaseUrl, dropDatabase, withClient } from './database-server.ts'
 import { lineDiff } from './line-diff.ts'
 import { migrate } from './migrate.ts'
-import { temporaryFolder } from './postgres-account.ts'
 
 /** Writes fixtures/schema.sql from freshly migrated databases, or with --check compares it with them and exits 1 on a difference. */
 

@@ -9,10 +9,10 @@ import type { Replicable } from '../../lib/blob/replicable.ts'
 import { StoreIdentities } from '../../lib/blob/store-identity.ts'
 import { Leases } from '../../lib/lease.ts'
 import { Signals } from '../../lib/signals.ts'
+import { ManualClock } from '../../lib/testing/manual-clock.ts'
 import { ChecksumPool } from '../../lib/verification/checksum.ts'
 import type { VerificationTracker } from '../../lib/verification/tracker.ts'
 import { VerificationWork } from '../../lib/verification/verify.ts'
-import { ManualClock } from './manual-clock.ts'
 import { type RecordingLogger, recordingLogger } from './recording-logger.ts'
 
 /** A folder of blobs and what hashes them, over one database. */

@@ -12,12 +12,12 @@ import { createGeo, type Geo, type Site } from '../../lib/index.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { decryptSecret } from '../../lib/secret.ts'
 import { insertSite } from '../../lib/site-table.ts'
+import { shiftedClock } from '../../lib/testing/shifted-clock.ts'
 import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addHostRow, ENCRYPTION_KEY, untyped } from '../support/fixture-rows.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
-import { shiftedClock } from '../support/shifted-clock.ts'
 import { digestOf } from '../support/verifying-site.ts'
 
 const clock = shiftedClock()

@@ -4,10 +4,10 @@ import { loadCursor } from '../../lib/event/cursor.ts'
 import { assemble } from '../../lib/geo.ts'
 import { parseOptions } from '../../lib/options.ts'
 import { updateSite } from '../../lib/site-table.ts'
+import { type ShiftedClock, shiftedClock } from '../../lib/testing/shifted-clock.ts'
 import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
 import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
-import { type ShiftedClock, shiftedClock } from '../support/shifted-clock.ts'
 
 const REPORT = { cursor_xact_id: '7', cursor_last_event_id: '9', system_identifier: '1', timeline: 1 }
 

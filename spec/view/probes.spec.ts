@@ -4,10 +4,10 @@ import express from 'express'
 import createKnex, { type Knex } from 'knex'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createGeo, type Geo } from '../../lib/index.ts'
+import { type ShiftedClock, shiftedClock } from '../../lib/testing/shifted-clock.ts'
 import { type DatabaseGate, gateTo } from '../support/database-gate.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addSites, ENCRYPTION_KEY } from '../support/fixture-rows.ts'
-import { type ShiftedClock, shiftedClock } from '../support/shifted-clock.ts'
 import { until } from '../support/until.ts'
 
 let databases: SpecDatabases

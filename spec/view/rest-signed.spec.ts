@@ -2,11 +2,11 @@ import request, { type Response } from 'supertest'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../lib/clock.ts'
 import { SiteDirectory } from '../../lib/site.ts'
+import { shiftedClock } from '../../lib/testing/shifted-clock.ts'
 import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
 import { DocumentedAnswers } from '../support/documented-answers.ts'
 import { ENCRYPTION_KEY } from '../support/fixture-rows.ts'
 import { createReadingSites, type ReadingSites, type ServedSite } from '../support/reading-sites.ts'
-import { shiftedClock } from '../support/shifted-clock.ts'
 
 let sites: ReadingSites
 let tokyo: ServedSite

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { systemClock } from '../../../lib/clock.ts'
 import { SYNC_STATE } from '../../../lib/registry/sync-state.ts'
+import { ManualClock } from '../../../lib/testing/manual-clock.ts'
 import { type AdminSites, createAdminSites } from '../../support/admin-pages.ts'
-import { ManualClock } from '../../support/manual-clock.ts'
 import { until } from '../../support/until.ts'
 
 let sites: AdminSites

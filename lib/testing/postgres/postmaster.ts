@@ -4,8 +4,8 @@ import { closeSync, openSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Account } from './account.ts'
 import { afterDeath } from './after-death.ts'
-import type { Account } from './postgres-account.ts'
 
 const START_TIMEOUT_MS = 60_000
 const READY_POLL_MS = 20

@@ -7,9 +7,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
-import { type Cluster, startCluster, startPrimaryWithStandby } from '../support/cluster.ts'
-import { withClient } from '../support/database-server.ts'
-import { postgresAccount, temporaryFolder } from '../support/postgres-account.ts'
+import { postgresAccount, temporaryFolder } from '../../../lib/testing/postgres/account.ts'
+import { type Cluster, startCluster, startPrimaryWithStandby } from '../../../lib/testing/postgres/cluster.ts'
+import { withClient } from '../../../lib/testing/postgres/database-server.ts'
 
 const FAST_SETTINGS = { fsync: 'off', full_page_writes: 'off' }
 const run = promisify(execFile)
@@ -104,7 +104,7 @@ describe('a cluster', () => {
 
   it.each(['SIGKILL', 'SIGINT', 'process.exit()'])('ends with its process: %s', async (end) => {
     const dir = join(folder, `orphan-${end}`)
-    const module = fileURLToPath(new URL('../support/cluster.ts', import.meta.url))
+    const module = fileURLToPath(new URL('../../../lib/testing/postgres/cluster.ts', import.meta.url))
     const code = `
       const { startCluster } = await import(${JSON.stringify(module)})
       const { port } = await startCluster({ dir: ${JSON.stringify(dir)}, settings: ${JSON.stringify(FAST_SETTINGS)} })

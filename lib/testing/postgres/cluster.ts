@@ -6,8 +6,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import pg from 'pg'
-import { type Account, ownFolder, postgresAccount } from './postgres-account.ts'
-import { type Binaries, takeBinaries } from './postgres-binaries.ts'
+import { type Account, ownFolder, postgresAccount } from './account.ts'
+import { type Binaries, takeBinaries } from './binaries.ts'
 import { Postmaster, SERVER_ENVIRONMENT } from './postmaster.ts'
 
 const run = promisify(execFile)

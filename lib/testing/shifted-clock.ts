@@ -1,4 +1,4 @@
-import { type Clock, systemClock } from '../../lib/clock.ts'
+import { type Clock, systemClock } from '../clock.ts'
 
 /** The system's clock, except that a spec can set the wall clock to another time and let time pass. */
 export interface ShiftedClock extends Clock {

