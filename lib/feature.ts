@@ -8,6 +8,8 @@ export interface FeaturesLike {
     context?: { properties?: Record<string, string> },
     fallback?: boolean | (() => boolean),
   ): boolean
+  /** What it knows of a flag; undefined where it does not know the flag. Asked by `geo check type` alone. */
+  getFeatureToggleDefinition?(flag: string): unknown
 }
 
 /** The property of the context that says which site asks: a flag can be constrained by it. */
@@ -30,7 +32,8 @@ export class FeatureGate {
     const byDeclaration = replicable.released !== null
     const features = this.#features
     if (!features) return byDeclaration
-    const askedFor = this.#sites.role === 'primary' ? this.#sites.enabledNames : [this.#sites.siteName]
+    const { role, me, siteName: ownName, enabledNames } = this.#sites
+    const askedFor = role === 'primary' ? enabledNames : [me?.name ?? ownName]
     return askedFor.some((siteName) =>
       features.isEnabled(replicable.names.flag, { properties: { [SITE_NAME_FIELD]: siteName } }, () => byDeclaration),
     )

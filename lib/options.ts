@@ -32,7 +32,10 @@ export interface GeoOptions {
   trackingDb?: Knex
   /** The blob types, in the order in which people see them. */
   replicables: readonly Replicable<never>[]
-  /** An unleash-client instance or anything with its `isEnabled`. Default: a type is on once it is `released`. */
+  /**
+   * An unleash-client instance, started and ready, or anything with its `isEnabled`. A flag that it does not know, and every flag
+   * before it is ready, is as the declaration says. Default: a type is on once it is `released`.
+   */
   features?: FeaturesLike
   /** 32 bytes as hex or base64; the same on all sites. Encrypts the sites' secrets in the database (AES-256-GCM). */
   encryptionKey: string
