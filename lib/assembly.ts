@@ -1,5 +1,5 @@
 import type { Router } from 'express'
-import type { Knex } from 'knex'
+
 import type { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'
@@ -8,6 +8,7 @@ import type { Databases } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import type { RepairContext } from './failover/repair.ts'
 import type { FeatureGate } from './feature.ts'
+import type { TransactionLike } from './host-transaction.ts'
 import type { Job, JobLoops } from './job-loop.ts'
 import type { Leases } from './lease.ts'
 import type { GeoSettings } from './options.ts'
@@ -54,7 +55,7 @@ export interface Assembly {
   readonly reading: Reading
   readonly signals: Signals
   /** Once the caller's transaction has ended, new files are hashed at once. */
-  hashAfter(trx: Knex.Transaction): void
+  hashAfter(trx: TransactionLike): void
   /** As in the facade. */
   start(): Promise<void>
   drain(options: { timeoutMs: number }): Promise<boolean>

@@ -156,7 +156,7 @@ export function facadeOf(assembly: Assembly): Geo {
     drain: assembly.drain,
     stop: assembly.stop,
     replicator<Row>(replicable: Replicable<Row>) {
-      return replicatorOf(replicable, sites, gate, { requestChecksum, forgetChecksum }, assembly.hashAfter)
+      return replicatorOf(main, replicable, sites, gate, { requestChecksum, forgetChecksum }, assembly.hashAfter)
     },
     drift: async () => (databases.tracking ? listDrift(databases.tracking) : []),
     serve<Row>(replicable: Replicable<Row>, options?: ServeOptions<Row>) {

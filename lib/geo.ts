@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import express from 'express'
-import type { Knex } from 'knex'
 import type { Assembly, Dispatchers, WorkSources } from './assembly.ts'
 import { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
@@ -10,6 +9,7 @@ import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
 import { facadeOf, type Geo } from './facade.ts'
 import { FeatureGate } from './feature.ts'
+import { afterEnd, type TransactionLike } from './host-transaction.ts'
 import { JobLoops } from './job-loop.ts'
 import { Leases } from './lease.ts'
 import { lendingOf } from './lending.ts'
@@ -185,11 +185,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   })
   const jobs = timetable(work.jobs)
 
-  const hashAfter = (trx: Knex.Transaction) => {
-    const wake = () => loops.wake('verify-primary')
-    // A rollback is the host's business; there is nothing to hash then.
-    trx.executionPromise.then(wake, wake)
-  }
+  // After a rollback there is nothing to hash, and one look finds that out.
+  const hashAfter = (trx: TransactionLike) => afterEnd(trx, () => loops.wake('verify-primary'))
   const lifecycle = lifecycleOf({
     resources,
     closeViewing: viewing.close,

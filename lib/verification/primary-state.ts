@@ -191,13 +191,14 @@ export async function giveBackPrimary(
   ])
 }
 
-const RESET = `verification_state = ${V.pending}, verification_checksum = null, verification_failure = null,
+/** What is recorded of a former file is void. */
+export const RESET = `verification_state = ${V.pending}, verification_checksum = null, verification_failure = null,
   verification_retry_count = 0, verification_retry_at = null`
 
 /** In the host's transaction: what is recorded of the row's former file is void. Adds no state where there is none. */
 export async function forgetChecksum(trx: Pick<Knex, 'raw'>, replicable: Replicable, recordId: string): Promise<void> {
   const { table, key } = stateTableOf(replicable)
-  await run(trx, `update ?? set ${RESET} where ?? = ?::${replicable.keyType}`, [table, key, recordId])
+  await run(trx, `update ?? set ${RESET} where ?? = ?::text::${replicable.keyType}`, [table, key, recordId])
 }
 
 // The event `pending` of GB.B.1: from failed the retry fields stay, so that the backoff keeps growing.
@@ -224,7 +225,7 @@ export async function awaitChecksum(
     await run(
       trx,
       `update ?? as s set ${TO_PENDING}
-       where s.?? = ?::${replicable.keyType} and s.verification_state <> ${V.pending} ${again}`,
+       where s.?? = ?::text::${replicable.keyType} and s.verification_state <> ${V.pending} ${again}`,
       [table, key, recordId],
     )
     return

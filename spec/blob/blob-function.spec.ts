@@ -135,6 +135,7 @@ describe('A `blob` of the host that throws for one row', () => {
     const primary = { ensureFresh: async () => undefined, role: 'primary' }
     const nothing = async () => undefined
     const replicator = replicatorOf(
+      main,
       site.widgets,
       primary as never,
       gate as never,

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
+import pg from 'pg'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { createGeo, type Geo, type GeoOptions } from '../../lib/index.ts'
@@ -187,5 +188,77 @@ describe('The state of verification', () => {
     await main.transaction((trx) => geo.replicator(gadgets).updated(row, trx))
     expect(await main('gadgets').where({ id }).first()).toMatchObject({ ...fresh, verification_retry_count: 0 })
     expect(await main('gadgets').where({ id: other }).first()).toMatchObject(recorded)
+  })
+})
+
+describe('A transaction of another library', () => {
+  /** Runs `work` in a transaction of bare `pg`, whose client is passed as it is. */
+  async function inPg(work: (client: pg.Client) => Promise<void>): Promise<void> {
+    const client = new pg.Client({ connectionString: databases.mainUrl })
+    await client.connect()
+    try {
+      await client.query('begin')
+      await work(client)
+      await client.query('commit')
+    } finally {
+      await client.end()
+    }
+  }
+
+  it('carries the same events and states', async () => {
+    const geo = await site()
+    const [kept, changed, gone] = [
+      await addWidget(databases.main),
+      await addWidget(databases.main),
+      { id: '77', file_path: 'g' },
+    ]
+    await databases
+      .main('widget_states')
+      .insert({ widget_id: changed.id, verification_state: VERIFICATION_STATE.succeeded })
+    await inPg(async (client) => {
+      await geo.replicator(widgets).created(kept, client)
+      await geo.replicator(widgets).updated(changed, client)
+      await geo.replicator(widgets).deleted(gone as typeof kept, client)
+    })
+    expect(await events()).toEqual([
+      { name: 'widget', event: 'created', payload: { model_record_id: kept.id } },
+      { name: 'widget', event: 'updated', payload: { model_record_id: changed.id } },
+      { name: 'widget', event: 'deleted', payload: { model_record_id: '77', blob_path: 'g' } },
+    ])
+    const pending = { verification_state: VERIFICATION_STATE.pending }
+    expect(await states()).toEqual([expect.objectContaining(pending), expect.objectContaining(pending)])
+  })
+
+  it('takes them with it where it is rolled back', async () => {
+    const geo = await site()
+    const row = await addWidget(databases.main)
+    await inPg(async (client) => {
+      await geo.replicator(widgets).created(row, client)
+      await client.query('rollback')
+    })
+    expect(await events()).toEqual([])
+    expect(await states()).toEqual([])
+  })
+
+  it('that fails fails the call', async () => {
+    const geo = await site()
+    const row = await addWidget(databases.main)
+    const broken = { query: () => Promise.reject(new Error('the connection is gone')) }
+    await expect(geo.replicator(widgets).created(row, broken)).rejects.toThrow('the connection is gone')
+  })
+
+  it('gets nothing but text, which any library binds', async () => {
+    const geo = await site({ features: { isEnabled: () => true } })
+    const row = await addWidget(databases.main)
+    const bound: unknown[] = []
+    const query = async (_text: string, values: unknown[]) => void bound.push(...values)
+    for (const type of [widgets, gadgets]) {
+      const told = type === widgets ? row : { id: randomUUID() }
+      await geo.replicator(type).created(told, { query })
+      await geo.replicator(type).updated(told, { query })
+      await geo.replicator(type).deleted(told, { query })
+    }
+    expect(bound.length).toBeGreaterThan(20)
+    expect(bound.filter((value) => typeof value !== 'string')).toEqual([])
   })
 })

@@ -48,7 +48,7 @@ describe('The checksum race: a result that was overtaken while it was calculated
       runs += 1
       if (runs > 1) return
       await site.writeBlob('f', 'new')
-      await main.transaction((trx) => requestChecksum(trx, widgets, id, 'updated'))
+      await main.transaction((trx) => requestChecksum(trx, trx, widgets, id, 'updated'))
     })
     expect(runs).toBe(2)
     expect(announced).toEqual([encodeDigest(await digestOf('new')).toString('hex')])

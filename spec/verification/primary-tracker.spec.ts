@@ -125,7 +125,7 @@ describe.each(['separate', 'columns'] as const)('With its state kept as %s, the 
     let changes = 0
     await verify(type, async () => {
       changes += 1
-      if (changes === 1) await main.transaction((trx) => requestChecksum(trx, type, id, 'updated'))
+      if (changes === 1) await main.transaction((trx) => requestChecksum(trx, trx, type, id, 'updated'))
       else expect(await announced()).toEqual([])
     })
     expect(changes).toBe(2)
@@ -250,6 +250,6 @@ it('An "or" among the host’s conditions of availability lets no other record i
   const separate = Object.freeze({ ...types.separate, available: orNamed })
   await addHostRow(main, separate)
   const asked = await addHostRow(main, separate)
-  await main.transaction((trx) => requestChecksum(trx, separate, asked, 'created'))
+  await main.transaction((trx) => requestChecksum(trx, trx, separate, asked, 'created'))
   expect((await main('widget_states')).map((row) => String(row.widget_id))).toEqual([asked])
 })

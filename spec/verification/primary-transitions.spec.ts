@@ -81,7 +81,7 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       name: 'requestChecksum, of an updated row',
       to: 'pending',
       from: VERIFICATION.states,
-      open: () => inTransaction((trx) => requestChecksum(trx, replicable, id, 'updated')),
+      open: () => inTransaction((trx) => requestChecksum(trx, trx, replicable, id, 'updated')),
       changes: () => reset,
     },
     {
@@ -89,7 +89,7 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
       to: 'pending',
       from: ['started', 'succeeded', 'failed', 'disabled'],
       given: { verification_checksum: null },
-      open: () => inTransaction((trx) => requestChecksum(trx, replicable, id, 'created')),
+      open: () => inTransaction((trx) => requestChecksum(trx, trx, replicable, id, 'created')),
       changes: (from) => ({
         verification_state: V.pending,
         verification_failure: null,
