@@ -17,6 +17,7 @@ const MAIN_TABLES = [
   'geo_throughput',
   'geo_audit_events',
   'geo_status_samples',
+  'geo_switches',
 ]
 const TRACKING_TABLES = [
   'geo_event_cursors',

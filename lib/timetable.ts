@@ -13,6 +13,7 @@ export interface PeriodicWork {
   backfillStates(): Promise<boolean>
   reverify(): Promise<boolean>
   pruneEvents(): Promise<boolean>
+  writeSwitches(): Promise<boolean>
   reportPosition(signal: AbortSignal): Promise<boolean>
   followEvents(): Promise<boolean>
   reconcile(): Promise<boolean>
@@ -62,6 +63,7 @@ export function timetable(work: PeriodicWork): Job[] {
     { name: 'reverify', role: 'primary', idleMs: MINUTE_MS, run: work.reverify },
 
     { name: 'prune-events', role: 'primary', idleMs: 5 * MINUTE_MS, run: work.pruneEvents },
+    { name: 'switches', role: 'primary', idleMs: SITES_EVERY_MS, run: work.writeSwitches },
 
     { name: 'events', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.followEvents },
     { name: 'report-position', role: 'secondary', idleMs: 10 * SECOND_MS, run: work.reportPosition },

@@ -8,6 +8,7 @@ import { type Databases, heartbeatOf } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
 import { followEvents } from './event/follow.ts'
 import { pruneEvents } from './event/prune.ts'
+import { writeSwitches } from './event/switch-table.ts'
 import { eventLedger } from './event/untold.ts'
 import type { JobLoops } from './job-loop.ts'
 import { KeyPass } from './key-pass.ts'
@@ -191,6 +192,15 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
         await pruneEvents(main, context.eventRetentionMs)
         return false
       }),
+    async writeSwitches() {
+      const on = enabled()
+      const all = [...context.replicables.values()]
+      await writeSwitches(
+        main,
+        all.map((replicable) => ({ name: replicable.name, enabled: on.includes(replicable) })),
+      )
+      return false
+    },
     reportPosition: (signal) =>
       alone(reporting, tracking, async () => {
         await unlessAborted(report.run(), signal)

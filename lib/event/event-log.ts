@@ -43,13 +43,7 @@ export async function insertEvents(
   eventName: EventName,
   events: readonly NewEvent[],
 ): Promise<void> {
-  const payloads = events.map(({ recordId, blobPath, traceparent }) =>
-    JSON.stringify({
-      model_record_id: recordId,
-      ...(blobPath !== undefined && { blob_path: blobPath }),
-      ...(traceparent !== undefined && { traceparent }),
-    }),
-  )
+  const payloads = events.map(payloadOf)
   await run(
     trx,
     `insert into geo_events (replicable_name, event_name, payload)
@@ -57,6 +51,41 @@ export async function insertEvents(
      where exists (select from geo_nodes where not "primary")`,
     [replicableName, eventName, payloads],
   )
+}
+
+/**
+ * Writes the event of one write of the host, as `insertEvents` does. Where a trigger has told of it already, that event only
+ * learns what it lacks. All values are text, so that any library can bind them.
+ */
+export async function insertHostEvent(
+  trx: Pick<Knex, 'raw'>,
+  replicableName: string,
+  eventName: EventName,
+  event: NewEvent,
+): Promise<void> {
+  await run(
+    trx,
+    `with written as (select ?::text as name, ?::text as event, ?::text as record_id, ?::text::jsonb as payload),
+     told as materialized (
+       select e.id from geo_events e, written w
+       where e.by_trigger and e.xact_id = pg_current_xact_id() and e.replicable_name = w.name
+         and e.payload ->> 'model_record_id' = w.record_id and e.event_name = w.event
+     ), completed as (
+       update geo_events e set payload = e.payload || w.payload from told, written w
+       where e.id = told.id and not e.payload @> w.payload
+     )
+     insert into geo_events (replicable_name, event_name, payload) select name, event, payload from written
+     where exists (select from geo_nodes where not "primary") and not exists (select from told)`,
+    [replicableName, eventName, event.recordId, payloadOf(event)],
+  )
+}
+
+function payloadOf({ recordId, blobPath, traceparent }: NewEvent): string {
+  return JSON.stringify({
+    model_record_id: recordId,
+    ...(blobPath !== undefined && { blob_path: blobPath }),
+    ...(traceparent !== undefined && { traceparent }),
+  })
 }
 
 // Ids leave the database as text, so the order names the columns: `order by id` would sort the text.

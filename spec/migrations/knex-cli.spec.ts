@@ -31,6 +31,7 @@ const ENVIRONMENTS = {
       'geo_nodes',
       'geo_status_samples',
       'geo_stores',
+      'geo_switches',
       'geo_throughput',
       'widget_states',
       'widgets',
