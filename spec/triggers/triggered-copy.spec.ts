@@ -26,9 +26,7 @@ beforeAll(async () => {
   })
   bench = await openBench({
     replicable: widgets as Replicable<never>,
-    mainDb: main,
-    replicaDb: standby,
-    trackingDb: tracking,
+    databases: { main, replica: standby, tracking },
     insertRow: () => Promise.reject(new Error('rows come from raw SQL here')),
   })
 })
