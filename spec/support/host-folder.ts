@@ -18,13 +18,10 @@ export interface HostFolder {
   remove(): Promise<void>
 }
 
-/**
- * Files by their names. The package is what is in this repo, run as it is; with `built` it is what npm would install, and takes
- * seconds to make.
- */
+/** Files by their names. The package is what is in this repo, run as it is, or one that `builtPackage` made. */
 export async function hostFolder(
   files: Readonly<Record<string, string>>,
-  { built = false }: { built?: boolean } = {},
+  { built }: { built?: string } = {},
 ): Promise<HostFolder> {
   const path = await mkdtemp(join(tmpdir(), 'geo-host-'))
   const host: HostFolder = {
@@ -49,7 +46,8 @@ export async function hostFolder(
   for (const [name, text] of Object.entries(files)) await host.write(name, text)
   await mkdir(join(path, 'node_modules'))
   for (const name of INSTALLED) await symlink(join(ROOT, 'node_modules', name), join(path, 'node_modules', name))
-  await (built ? installBuilt : installSource)(join(path, 'node_modules/express-geo-replication'))
+  const installed = join(path, 'node_modules/express-geo-replication')
+  await (built === undefined ? installSource(installed) : symlink(built, installed))
   return host
 }
 
@@ -63,10 +61,12 @@ async function installSource(folder: string): Promise<void> {
   await writeFile(join(folder, 'package.json'), ofSource)
 }
 
-async function installBuilt(folder: string): Promise<void> {
-  await mkdir(folder)
-  const { status, stderr } = await exitOf('npm', ['run', '-s', 'build'], { cwd: ROOT, OUT: join(folder, 'dist') })
-  if (status !== 0) throw new Error(`The package could not be built: ${stderr}`)
-  await cp(join(ROOT, 'package.json'), join(folder, 'package.json'))
-  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'))
+/** The package as npm would install it, in a folder of its own. It takes seconds to make. */
+export async function builtPackage(): Promise<{ path: string; remove(): Promise<void> }> {
+  const path = await mkdtemp(join(tmpdir(), 'geo-package-'))
+  const { status, stdout, stderr } = await exitOf('npm', ['run', '-s', 'build'], { cwd: ROOT, OUT: join(path, 'dist') })
+  if (status !== 0) throw new Error(`The package could not be built: ${stdout}${stderr}`)
+  await cp(join(ROOT, 'package.json'), join(path, 'package.json'))
+  await symlink(join(ROOT, 'node_modules'), join(path, 'node_modules'))
+  return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
