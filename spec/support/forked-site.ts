@@ -11,28 +11,32 @@ export interface ForkedSiteOptions {
   readonly url: string
   readonly blobsDir: string
   readonly environment: Readonly<Record<string, string>>
+  /** What its process runs. Default: widget-app. */
+  readonly program?: string
 }
 
-/** One site of widget-app in a process of its own, which can be stopped, killed and started again at the same address. */
+/** One site in a process of its own, which can be stopped, killed and started again at the same address. */
 export class ForkedSite {
   readonly name: string
   readonly url: string
   readonly blobsDir: string
   /** What its process finds in its environment. */
   readonly environment: Readonly<Record<string, string>>
+  readonly #program: string
   #child: ChildProcess | null = null
   #output = ''
 
-  constructor({ name, url, blobsDir, environment }: ForkedSiteOptions) {
+  constructor({ name, url, blobsDir, environment, program = SERVER }: ForkedSiteOptions) {
     this.name = name
     this.url = url
     this.blobsDir = blobsDir
     this.environment = environment
+    this.#program = program
   }
 
   /** Resolves when it serves. */
   async start(): Promise<void> {
-    const child = fork(SERVER, {
+    const child = fork(this.#program, {
       env: { ...process.env, ...this.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: SITE_ARGUMENTS,
