@@ -14,13 +14,13 @@ const PACKAGE = 'express-geo-replication'
 
 /** What the secondary keeps of the type. */
 export function registryMigration(style: ModuleStyle, { names, keyType }: TypeToWrite): MigrationToWrite {
-  const options = keyType === 'uuid' ? list('{', properties({ keyType }), '}') : null
   return {
     database: 'tracking',
     suffix: `create_${names.registryTable}`,
     text: migrationText(style, {
-      up: ['createRegistryTable', [quoted(names.name), ...(options ? [options] : [])]],
-      down: ['dropRegistryTable', [quoted(names.name)]],
+      name: names.name,
+      up: ['createRegistryTable', properties({ keyType: keyType === 'bigint' ? undefined : keyType })],
+      down: ['dropRegistryTable', []],
     }),
   }
 }
@@ -28,17 +28,16 @@ export function registryMigration(style: ModuleStyle, { names, keyType }: TypeTo
 /** Where the primary keeps its checksums. */
 export function verificationMigration(style: ModuleStyle, type: TypeToWrite): MigrationToWrite {
   const { names, table, keyColumn, keyType, verification } = type
-  const name = quoted(names.name)
   if (verification === 'columns') {
-    const options = list('{', properties({ table }), '}')
     return {
       database: 'main',
       suffix: `add_verification_to_${table.replace('.', '_')}`,
       text: migrationText(style, {
         comment: '// The indexes are built concurrently, so that the table can be used meanwhile.',
         outsideTransaction: true,
-        up: ['addVerificationColumns', [name, options]],
-        down: ['dropVerificationColumns', [name, options]],
+        name: names.name,
+        up: ['addVerificationColumns', properties({ table })],
+        down: ['dropVerificationColumns', properties({ table })],
       }),
     }
   }
@@ -51,15 +50,19 @@ export function verificationMigration(style: ModuleStyle, type: TypeToWrite): Mi
     database: 'main',
     suffix: `create_${names.stateTable}`,
     text: migrationText(style, {
-      up: ['createVerificationStateTable', [name, list('{', options, '}')]],
-      down: ['dropVerificationStateTable', [name]],
+      name: names.name,
+      up: ['createVerificationStateTable', options],
+      down: ['dropVerificationStateTable', []],
     }),
   }
 }
 
-type Call = readonly [name: string, args: readonly string[]]
+/** A function of the SDK, and the options that it gets beside the name of the type. */
+type Call = readonly [callee: string, options: readonly string[]]
 
 interface MigrationParts {
+  /** Of the type. */
+  readonly name: string
   readonly up: Call
   readonly down: Call
   readonly outsideTransaction?: boolean
@@ -68,10 +71,12 @@ interface MigrationParts {
 }
 
 /** A migration of one call each way. */
-export function migrationText(style: ModuleStyle, { up, down, outsideTransaction, comment }: MigrationParts): string {
-  const direction = (name: 'up' | 'down', [callee, args]: Call): string => {
-    const call = list(`await ${callee}(`, ['knex', ...args], ')', '  ')
-    return `${exported(style)}async function ${name}(knex${typed(style, ': Knex')})${typed(style, ': Promise<void>')} {\n  ${call}\n}`
+export function migrationText(style: ModuleStyle, parts: MigrationParts): string {
+  const { name, up, down, outsideTransaction, comment } = parts
+  const direction = (way: 'up' | 'down', [callee, options]: Call): string => {
+    const start = `await ${callee}(knex, ${quoted(name)}`
+    const call = options.length > 0 ? list(`${start}, {`, options, '})', '  ') : `${start})`
+    return `${exported(style)}async function ${way}(knex${typed(style, ': Knex')})${typed(style, ': Promise<void>')} {\n  ${call}\n}`
   }
   const config = `${comment}\n${exported(style)}const config = { transaction: false }`
   return moduleText(

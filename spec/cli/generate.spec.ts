@@ -2,6 +2,8 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import createKnex, { type Knex } from 'knex'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { localDisk } from '../../lib/blob/local-disk.ts'
+import { defineReplicable } from '../../lib/blob/replicable.ts'
 import { ConfigurationError } from '../../lib/errors.ts'
 import { parseOptions } from '../../lib/options.ts'
 import { geo as geoProcess } from '../support/cli.ts'
@@ -17,6 +19,26 @@ const TABLES = `create schema app;
   create table letters (id bigserial primary key, subject text, body text);
   create table old_ones (id serial primary key, file_path text);
   create table pairs (one bigint, other bigint, file_path text, primary key (one, other))`
+
+const store = localDisk({ root: 'unused' })
+const letters = defineReplicable<{ body: string | null }>({
+  name: 'letter',
+  table: 'letters',
+  verificationState: 'separate',
+  store,
+  blob: (row) => row.body,
+  available: (query) => query.whereNotNull('subject'),
+})
+const clips = defineReplicable<{ made: Date }>({
+  name: 'sound_clip',
+  table: 'app.clips',
+  keyColumn: 'uid',
+  keyType: 'uuid',
+  stateTable: 'app.clip_states',
+  verificationState: 'separate',
+  store,
+  blob: (row) => row.made.toISOString(),
+})
 
 let database: Awaited<ReturnType<typeof createEmptyDatabase>>
 let db: Knex
@@ -49,7 +71,8 @@ function geoIn(
   return commandWith(
     async () => {
       if (!asksDatabase) throw new ConfigurationError('CONFIG_NOT_FOUND', 'There is no geo.config.ts here')
-      const settings = parseOptions({ siteName: 'tokyo', mainDb: db, replicables: [], encryptionKey: 'ab'.repeat(32) })
+      const replicables = [letters, clips]
+      const settings = parseOptions({ siteName: 'tokyo', mainDb: db, replicables, encryptionKey: 'ab'.repeat(32) })
       return { settings, close: async () => undefined }
     },
     { folder: path, ...screen },
@@ -241,6 +264,55 @@ describe('generate type', () => {
   it('sends a host that has nothing yet to site-config', async () => {
     const ended = await geoIn(await host())(...WIDGET)
     expect(ended).toMatchObject({ status: 2, stderr: expect.stringContaining('HOST_NOT_PREPARED') })
+  })
+})
+
+describe('generate triggers', () => {
+  const FILE = 'migrations/main/create_letter_event_triggers.js'
+
+  it('writes one migration with the columns that the declaration reads, once', async () => {
+    const made = await host()
+    expect(await geoIn(made)('generate', 'triggers', 'Letter')).toMatchObject({ status: 0, stderr: '' })
+    const after = await made.texts()
+    expect(after[FILE]).toContain(`
+  await createEventTriggers(knex, 'letter', {
+    table: 'letters',
+    columns: ['body', 'subject'],
+    blobColumn: 'body',
+    verificationState: 'separate',
+  })
+`)
+    expect(after[FILE]).toContain("await dropEventTriggers(knex, 'letter', { table: 'letters' })")
+    const again = await geoIn(made)('generate', 'triggers', 'letter')
+    expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining('\nNothing to do\n') })
+    const other = await geoIn(made)('generate', 'triggers', 'letter', '--columns', 'body')
+    expect(other).toMatchObject({ status: 1, stdout: expect.stringContaining("-    columns: ['body', 'subject'],\n") })
+    expect(await made.texts()).toEqual(after)
+  })
+
+  it('has to be told the columns of a declaration that it cannot run', async () => {
+    const made = await host()
+    const untold = await geoIn(made)('generate', 'triggers', 'SoundClip')
+    expect(untold).toMatchObject({ status: 2, stderr: expect.stringContaining('Missing: --columns\nOPTIONS_MISSING') })
+    expect(await geoIn(made)('generate', 'triggers', 'SoundClip', '--columns', 'made, uid')).toMatchObject({
+      status: 0,
+    })
+    const text = (await made.texts())['migrations/main/create_sound_clip_event_triggers.js']
+    expect(text).toContain(`{
+    table: 'app.clips',
+    keyColumn: 'uid',
+    columns: ['made', 'uid'],
+    verificationState: 'separate',
+    stateTable: 'app.clip_states',
+  }`)
+  })
+
+  it.each([
+    ['a type that the config does not declare', ['Nothing'], 'it declares: letter, sound_clip'],
+    ['columns that cannot be', ['Letter', '--columns', 'a,b c'], '"b c" is no name'],
+  ])('refuses %s', async (_, args, said) => {
+    const ended = await geoIn(await host())('generate', 'triggers', ...args)
+    expect(ended).toMatchObject({ status: 2, stdout: '', stderr: expect.stringContaining(said) })
   })
 })
 

@@ -1,10 +1,13 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import type { Client } from 'pg'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { ConfigurationError } from '../../lib/errors.ts'
 import { withClient } from '../../lib/testing/postgres/database-server.ts'
 import { createEmptyDatabase } from '../support/empty-database.ts'
 import { exitOf } from '../support/exit-of.ts'
 import { builtPackage, type HostFolder, hostFolder } from '../support/host-folder.ts'
+import { commandWith } from '../support/in-process-cli.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const BIN = `${ROOT}node_modules/.bin`
@@ -112,22 +115,24 @@ describe.each(STYLES)('a host in %s', (_, { kind, extension, files, options = []
     })
 
   it('is begun, gets two types, and migrates up and down by the plain knex command', async () => {
-    expect(await geo('generate', 'site-config', ...options)).toMatchObject({ status: 0, stderr: '' })
+    const generate = commandWith(asksNoDatabase, { folder: host.path })
+    expect(await generate('generate', 'site-config', ...options)).toMatchObject({ status: 0, stderr: '' })
     const widget = ['Widget', '--table', 'widgets', '--verification', 'separate', '--blob-column', 'file_path']
-    expect(await geo('generate', 'type', ...widget, '--yes', ...options)).toMatchObject({ status: 0 })
+    expect(await generate('generate', 'type', ...widget, '--yes', ...options)).toMatchObject({ status: 0 })
     const person = ['Person', '--table', 'app.people', '--verification', 'columns', '--blob-column', 'portrait']
     const key = ['--key-column', 'person_id', '--key-type', 'uuid']
-    expect(await geo('generate', 'type', ...person, ...key, ...options)).toMatchObject({ status: 0 })
+    expect(await generate('generate', 'type', ...person, ...key, ...options)).toMatchObject({ status: 0 })
     expect(Object.keys(await host.texts())).toContain(`geo/person${extension}`)
+
+    // The config is loaded, with both types in it.
+    expect(await geo('generate', 'triggers', 'Person', ...options)).toMatchObject({ status: 0, stderr: '' })
 
     for (const env of ['main', 'tracking']) {
       expect(await knex('migrate:latest', '--env', env)).toMatchObject({ status: 0, stderr: '' })
     }
     expect(await tables(main)).toEqual(expect.arrayContaining(['geo_nodes', 'people', 'widget_states']))
     expect(await tables(tracking)).toEqual(expect.arrayContaining(['person_registry', 'widget_registry']))
-    // The config is loaded, with both types in it.
-    const added = await geo('site', 'add', '--name', 'tokyo', '--url', 'http://tokyo.test', '--primary')
-    expect(added).toMatchObject({ status: 0, stderr: '' })
+    expect(await withClient(main.url, triggersOf('app.people'))).toContain('geo_person_created')
 
     await host.write('biome.json', await formatOnly())
     const atTop = (await readdir(host.path)).filter((name) => /^(geo\.config|knexfile)\./.test(name))
@@ -142,6 +147,15 @@ describe.each(STYLES)('a host in %s', (_, { kind, extension, files, options = []
     expect(await tables(tracking)).toEqual([])
   })
 })
+
+async function asksNoDatabase(): Promise<never> {
+  throw new ConfigurationError('CONFIG_NOT_FOUND', 'It is not asked here')
+}
+
+const triggersOf = (table: string) => async (client: Client) => {
+  const { rows } = await client.query('select tgname from pg_trigger where tgrelid = $1::regclass', [table])
+  return rows.map(({ tgname }) => tgname)
+}
 
 /** How this repo is formatted; the host's own migration is not looked at. */
 async function formatOnly(): Promise<string> {
