@@ -28,14 +28,22 @@ export class FeatureGate {
     this.#sites = sites
   }
 
+  /** At this site. */
   replicationEnabled(replicable: Replicable): boolean {
+    const { role, me, siteName } = this.#sites
+    return role === 'primary' ? this.onAtPrimary(replicable) : this.onAt(replicable, me?.name ?? siteName)
+  }
+
+  onAtPrimary(replicable: Replicable): boolean {
+    if (!this.#features) return replicable.released !== null
+    return this.#sites.enabledNames.some((siteName) => this.onAt(replicable, siteName))
+  }
+
+  /** At a secondary. */
+  onAt(replicable: Replicable, siteName: string): boolean {
     const byDeclaration = replicable.released !== null
-    const features = this.#features
-    if (!features) return byDeclaration
-    const { role, me, siteName: ownName, enabledNames } = this.#sites
-    const askedFor = role === 'primary' ? enabledNames : [me?.name ?? ownName]
-    return askedFor.some((siteName) =>
-      features.isEnabled(replicable.names.flag, { properties: { [SITE_NAME_FIELD]: siteName } }, () => byDeclaration),
-    )
+    if (!this.#features) return byDeclaration
+    const context = { properties: { [SITE_NAME_FIELD]: siteName } }
+    return this.#features.isEnabled(replicable.names.flag, context, () => byDeclaration)
   }
 }

@@ -54,6 +54,10 @@ export interface Viewing {
   readonly graphql: Router
   readonly details: DetailsDirectory
   readonly admin: Router
+  /** What a scrape of this process is answered with; null without the option `metrics`. */
+  readonly scrape: (() => Promise<string>) | null
+  /** The fields of a site that GraphQL shows now; null without the option `graphql`. */
+  readonly siteFields: (() => readonly string[]) | null
   close(): Promise<void>
 }
 
@@ -120,6 +124,8 @@ export function openViewing(context: ViewingContext): Viewing {
     graphql: graphql?.router ?? Router(),
     details,
     admin: admin.router,
+    scrape: metrics.scrape,
+    siteFields: graphql ? () => graphql.siteFields() : null,
     async close() {
       metrics.close()
       admin.close()

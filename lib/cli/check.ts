@@ -1,6 +1,8 @@
 import type { Command } from 'commander'
+import type { Assembly } from '../assembly.ts'
 import { checkSite } from '../view/check/check-site.ts'
 import type { Checked } from '../view/check/outcome.ts'
+import { checkType } from '../view/check/type/check-type.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { explained } from './explained.ts'
@@ -11,6 +13,10 @@ interface CheckOptions extends GlobalOptions {
 }
 
 export function checkCommand(cli: CommandLine): Command {
+  return ofSite(cli).addCommand(ofType(cli))
+}
+
+function ofSite(cli: CommandLine): Command {
   return explained({
     name: 'check',
     description: 'Asks everything that has to be so for this site to replicate, and says what to do where it is not.',
@@ -20,19 +26,44 @@ a small file that it writes to each store and removes.`,
     exits: { ok: 'no answer is no', no: 'at least one is' },
   })
     .option('--json', 'as one JSON array: name, answer, detail or reason, code, advice')
-    .action(cli.acting<CheckOptions>((options) => check(cli, options)))
+    .action(cli.acting<CheckOptions>((options) => check(cli, options, 'Geo', checkSite)))
 }
 
-function check(cli: CommandLine, { json, ...options }: CheckOptions): Promise<ExitCode> {
+function ofType(cli: CommandLine): Command {
+  return explained({
+    name: 'type',
+    description: 'Asks everything that has to be so before a type is released, of the site whose config is read.',
+    text: `Tables with columns, indexes, constraint and foreign key; states; flag; what status, metrics and GraphQL show; whether the host
+tells of what it writes; some files; verification. Harmless on large tables: no more than some thousand rows are read.
+Changes nothing. Run it on the primary, then on each secondary: each is asked what applies there.`,
+    examples: ['check type widget', 'check type widget --json'],
+    exits: { ok: 'no answer is no', no: 'at least one is' },
+  })
+    .argument('<name>', 'the name of the type')
+    .option('--json', 'as one JSON array: name, answer, detail or reason, code, advice')
+    .action(
+      cli.acting<CheckOptions, [string]>((options, name) =>
+        check(cli, options, name, (sources) => checkType(sources, name)),
+      ),
+    )
+}
+
+function check(
+  cli: CommandLine,
+  { json, ...options }: CheckOptions,
+  what: string,
+  ask: (assembly: Assembly) => AsyncGenerator<Checked>,
+): Promise<ExitCode> {
   return cli.withSite(options, async ({ assembly }) => {
     const results: Checked[] = []
-    if (!json) cli.print('Checking Geo ...\n\n')
-    for await (const checked of checkSite(assembly)) {
+    const answers = ask(assembly)
+    if (!json) cli.print(`Checking ${what} ...\n\n`)
+    for await (const checked of answers) {
       results.push(checked)
       if (!json) cli.print(lineOf(checked, cli.paint))
     }
     if (json) cli.printJson(results)
-    else cli.print('\nChecking Geo ... Finished\n')
+    else cli.print(`\nChecking ${what} ... Finished\n`)
     return results.some(({ answer }) => answer === 'no') ? EXIT.no : EXIT.ok
   })
 }

@@ -10,14 +10,14 @@ export interface RegistryTableOptions {
   keyType?: KeyType
 }
 
-interface RegistryIndex {
+export interface RegistryIndex {
   readonly name: string
   readonly unique?: boolean
   readonly definition: string
 }
 
 /** The first six are the registry's own; each of the others serves the query that is named beside it. */
-function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames): RegistryIndex[] {
+export function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames): RegistryIndex[] {
   return [
     { name: `index_${table}_on_${foreignKey}`, unique: true, definition: `(${foreignKey})` },
     { name: `index_${table}_on_retry_at`, definition: '(retry_at)' },
@@ -65,6 +65,55 @@ function registryIndexes({ registryTable: table, foreignKey }: ReplicableNames):
   ]
 }
 
+// Values up to last_sync_failure are what any reader of a registry knows; below is what this SDK adds.
+const COLUMNS = `
+  created_at timestamptz not null,
+  last_synced_at timestamptz,
+  retry_at timestamptz,
+  verified_at timestamptz,
+  verification_started_at timestamptz,
+  verification_retry_at timestamptz,
+  state smallint not null default 0,
+  verification_state smallint not null default 0,
+  retry_count smallint not null default 0,
+  verification_retry_count smallint not null default 0,
+  checksum_mismatch boolean not null default false,
+  verification_checksum bytea,
+  verification_checksum_mismatched bytea,
+  verification_failure varchar(255),
+  last_sync_failure varchar(255),
+  -- The key that the copy is stored under: \`where blob_key = …\` before a file is removed.
+  blob_key text,
+  -- Size of the copy, or of the blob as far as an attempt has learnt it: bounds what one claim takes.
+  bytes bigint,
+  -- The stable code of last_sync_failure or verification_failure: failures by cause.
+  error_code varchar(64),
+  -- Who works the row: results are written \`where lease_id = …\`, claims take rows without one.
+  lease_id bigint,
+  -- Processes in a row that died while they fetched this blob: after the first, \`retry_at\` is now, then ever later.
+  worker_losses smallint not null default 0,
+  -- The record is gone: \`where removal_requested_at is not null\` are the files to remove.
+  removal_requested_at timestamptz,
+  -- When a removal that failed is due again.
+  removal_retry_at timestamptz,
+  -- Keys of earlier copies: their files are removed with the same claim.
+  superseded_keys text[],
+  -- Found by reconciliation or asked for in bulk, not told by an event: claimed after new rows and due retries.
+  backfill boolean not null default false,
+  -- The host's row (its xmin) that blob_key was read from: a pass looks again only at rows whose version differs.
+  row_version bigint,
+  -- When the host's transaction on the primary began that wrote the file, by the clock of its database; null where no
+  -- event told of it, and once the copy is verified: the lag from commit to verified is measured once.
+  announced_at timestamptz,
+  -- The host's trace (W3C) in which the file was written, for as long; null where there was none.
+  traceparent text`.trim()
+
+/** The definitions of all columns but the registry's own key and the host's, as `name type …`. */
+export function registryColumns(): string[] {
+  const lines = COLUMNS.split('\n').map((line) => line.trim())
+  return lines.filter((line) => !line.startsWith('--')).map((line) => line.replace(/,$/, ''))
+}
+
 /**
  * Creates the registry of a type: `widget_registry` for `widget`. In one transaction, and without effect where it exists.
  * @throws ConfigurationError `INVALID_OPTIONS` for a name or key type that cannot be
@@ -79,51 +128,11 @@ export async function createRegistryTable(
     throw new ConfigurationError('INVALID_OPTIONS', `keyType of ${name} must be "bigint" or "uuid"`)
   }
   await knex.transaction(async (trx) => {
-    // Values up to last_sync_failure are what any reader of a registry knows; below is what this SDK adds.
     await trx.raw(
       `create table if not exists ?? (
         id bigserial primary key,
         ?? ${keyType} not null,
-        created_at timestamptz not null,
-        last_synced_at timestamptz,
-        retry_at timestamptz,
-        verified_at timestamptz,
-        verification_started_at timestamptz,
-        verification_retry_at timestamptz,
-        state smallint not null default 0,
-        verification_state smallint not null default 0,
-        retry_count smallint not null default 0,
-        verification_retry_count smallint not null default 0,
-        checksum_mismatch boolean not null default false,
-        verification_checksum bytea,
-        verification_checksum_mismatched bytea,
-        verification_failure varchar(255),
-        last_sync_failure varchar(255),
-        -- The key that the copy is stored under: \`where blob_key = …\` before a file is removed.
-        blob_key text,
-        -- Size of the copy, or of the blob as far as an attempt has learnt it: bounds what one claim takes.
-        bytes bigint,
-        -- The stable code of last_sync_failure or verification_failure: failures by cause.
-        error_code varchar(64),
-        -- Who works the row: results are written \`where lease_id = …\`, claims take rows without one.
-        lease_id bigint,
-        -- Processes in a row that died while they fetched this blob: after the first, \`retry_at\` is now, then ever later.
-        worker_losses smallint not null default 0,
-        -- The record is gone: \`where removal_requested_at is not null\` are the files to remove.
-        removal_requested_at timestamptz,
-        -- When a removal that failed is due again.
-        removal_retry_at timestamptz,
-        -- Keys of earlier copies: their files are removed with the same claim.
-        superseded_keys text[],
-        -- Found by reconciliation or asked for in bulk, not told by an event: claimed after new rows and due retries.
-        backfill boolean not null default false,
-        -- The host's row (its xmin) that blob_key was read from: a pass looks again only at rows whose version differs.
-        row_version bigint,
-        -- When the host's transaction on the primary began that wrote the file, by the clock of its database; null where no
-        -- event told of it, and once the copy is verified: the lag from commit to verified is measured once.
-        announced_at timestamptz,
-        -- The host's trace (W3C) in which the file was written, for as long; null where there was none.
-        traceparent text
+        ${COLUMNS}
       )`,
       [names.registryTable, names.foreignKey],
     )

@@ -1,5 +1,5 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
-import { type ExecutionArgs, type GraphQLError, parse } from 'graphql'
+import { type ExecutionArgs, type GraphQLError, isObjectType, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { LoggerLike } from '../../log.ts'
 import { askerOf } from '../asker.ts'
@@ -11,18 +11,13 @@ import { NodeProxy } from './node-proxy.ts'
 import { type GraphqlContext, type Reader, readerOf } from './reader.ts'
 import { VisibleSchemas } from './schema.ts'
 import { onlyFromPrimary, passedOnBy } from './signed.ts'
-import type { GraphqlSources } from './sources.ts'
-
-export interface Endpoint {
-  readonly router: Router
-  close(): Promise<void>
-}
+import type { GraphqlSources, OpenGraphql } from './sources.ts'
 
 /**
  * `/api/graphql`; on a secondary also `/api/v4/geo/graphql` for what the primary passes on, and on the primary
  * `/api/v4/geo/node_proxy/:id/graphql`, which does.
  */
-export function openEndpoint(sources: GraphqlSources): Endpoint {
+export function openEndpoint(sources: GraphqlSources): OpenGraphql {
   const ending = new AbortController()
   const schemas = new VisibleSchemas({ sources, ending: ending.signal })
   const yoga = createYoga<{ req: Request; res: Response }, GraphqlContext>({
@@ -54,6 +49,10 @@ export function openEndpoint(sources: GraphqlSources): Endpoint {
   router.post('/api/v4/geo/node_proxy/:id/graphql', onlyReaders, ...readOperation, proxy.handler(serve))
   return {
     router,
+    siteFields() {
+      const site = schemas.now().getType('GeoNode')
+      return isObjectType(site) ? Object.keys(site.getFields()) : []
+    },
     async close() {
       ending.abort()
       await proxy.close()

@@ -29,5 +29,12 @@ export interface GraphqlSources extends DoorContext {
 /** What `geoGraphql()` of `express-geo-replication/graphql` returns, as far as createGeo is concerned. */
 export interface GraphqlPart {
   /** Called once, by createGeo. */
-  open(sources: GraphqlSources): { readonly router: Router; close(): Promise<void> }
+  open(sources: GraphqlSources): OpenGraphql
+}
+
+export interface OpenGraphql {
+  readonly router: Router
+  /** The fields of a site that the served schema shows now. */
+  siteFields(): readonly string[]
+  close(): Promise<void>
 }

@@ -20,6 +20,8 @@ export interface MetricsContext
 export interface Metrics {
   /** `GET /metrics`; without the option `metrics` it has no route. */
   readonly router: Router
+  /** What a scrape is answered with; null without the option. */
+  readonly scrape: (() => Promise<string>) | null
   /** What this instance tells is no longer asked for. What it has counted stays, as counters do. */
   close(): void
 }
@@ -27,7 +29,7 @@ export interface Metrics {
 export function openMetrics(context: MetricsContext): Metrics {
   const { settings } = context
   const router = express.Router()
-  if (!settings.metrics) return { router, close: () => undefined }
+  if (!settings.metrics) return { router, scrape: null, close: () => undefined }
 
   const { registry = new Registry(), token } = settings.metrics
   const set = MetricSet.of(registry)
@@ -42,7 +44,7 @@ export function openMetrics(context: MetricsContext): Metrics {
       response.set('Content-Type', registry.contentType).set('Cache-Control', 'no-store').send(text)
     }, next)
   })
-  return { router, close: () => closes.forEach((close) => void close()) }
+  return { router, scrape: () => registry.metrics(), close: () => closes.forEach((close) => void close()) }
 }
 
 function mayScrape(token: string | undefined, context: AuthorizeContext): RequestHandler {
