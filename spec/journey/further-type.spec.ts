@@ -80,7 +80,17 @@ describe('a further type', () => {
 
   it('costs at most 15 lines in one file by hand, and is replicated between two sites', async () => {
     const generated = JSON.parse(
-      await geo('generate', 'type', 'Gadget', '--table', 'gadgets', '--verification', 'columns', '--yes', '--json'),
+      await geo(
+        'generate',
+        'type',
+        'Gadget',
+        '--table',
+        'shop.gadgets',
+        '--verification',
+        'columns',
+        '--yes',
+        '--json',
+      ),
     )
     expect(generated).toMatchObject({ differing: [], byHand: null })
     const { files, lines } = await applyByHand('gadget')
@@ -119,14 +129,14 @@ describe('a further type', () => {
     const widget = await send('POST', '/widgets', 'a widget')
     const gadget = await send('POST', '/gadgets', 'a gadget')
     await expect.poll(() => copies('widget')).toEqual([{ id: widget['id'], key: widget['file_path'] }])
-    await expect.poll(() => copies('gadget')).toEqual([{ id: gadget['id'], key: gadget['file_path'] }])
+    await expect.poll(() => copies('gadget')).toEqual([{ id: gadget['code'], key: gadget['file_path'] }])
     expect(await readFile(join(blobsOf('paris'), String(gadget['file_path'])), 'utf8')).toBe('a gadget')
 
-    const changed = await send('PUT', `/gadgets/${gadget['id']}`, 'another gadget')
-    await expect.poll(() => copies('gadget')).toEqual([{ id: gadget['id'], key: changed['file_path'] }])
+    const changed = await send('PUT', `/gadgets/${gadget['code']}`, 'another gadget')
+    await expect.poll(() => copies('gadget')).toEqual([{ id: gadget['code'], key: changed['file_path'] }])
     expect(await readFile(join(blobsOf('paris'), String(changed['file_path'])), 'utf8')).toBe('another gadget')
 
-    await send('DELETE', `/gadgets/${gadget['id']}`)
+    await send('DELETE', `/gadgets/${gadget['code']}`)
     await expect.poll(() => copies('gadget')).toEqual([])
   })
 

@@ -2,8 +2,11 @@ import { unifiedDiff } from '../../lib/generate/unified-diff.ts'
 
 /** The smallest host that somebody could run: two tables whose rows have a file each, none of which is replicated yet. */
 
-const UP = `await knex.raw(\`create table widgets (id bigserial primary key, file_path text);
-    create table gadgets (id uuid primary key default gen_random_uuid(), file_path text)\`)`
+const UP = `await knex.raw(\`create schema shop;
+    create type shop.colour as enum ('red', 'green');
+    create table widgets (id bigserial primary key, file_path text);
+    create table shop.gadgets (code uuid primary key default gen_random_uuid(), label varchar(20) not null default '',
+      colour shop.colour not null, made_on date not null, file_path text not null default '')\`)`
 
 const MIGRATION = `import type { Knex } from 'knex'
 
@@ -12,7 +15,7 @@ export async function up(knex: Knex): Promise<void> {
 }
 
 export async function down(knex: Knex): Promise<void> {
-  await knex.raw('drop table widgets, gadgets')
+  await knex.raw('drop table widgets; drop schema shop cascade')
 }
 `
 
@@ -56,16 +59,22 @@ export async function removeFile(key: string): Promise<void> {
 }
 `
 
+const TABLES = {
+  widget: { table: 'widgets', key: 'id', values: '{ file_path }' },
+  gadget: { table: 'shop.gadgets', key: 'code', values: "{ file_path, colour: 'red', made_on: new Date() }" },
+}
+
 /** The routes of a type; with `told` also what makes it replicated. */
-const routes = (type: string, told: boolean): string => {
+const routes = (type: keyof typeof TABLES, told: boolean): string => {
+  const { table, key, values } = TABLES[type]
   const imports = `
 import { geo } from './geo/geo.ts'
 import { ${type}s } from './geo/${type}.ts'`
   const tell = (change: string): string => `
     await geo.replicator(${type}s).${change}(row, trx)`
-  const insert = `const [row] = await mainDb('${type}s').insert({ file_path }).returning('*')`
+  const insert = `const [row] = await mainDb('${table}').insert(${values}).returning('*')`
   const insertAndTell = `const row = await mainDb.transaction(async (trx) => {
-    const [row] = await trx('${type}s').insert({ file_path }).returning('*')${tell('created')}
+    const [row] = await trx('${table}').insert(${values}).returning('*')${tell('created')}
     return row
   })`
   return `import express, { Router } from 'express'
@@ -85,8 +94,8 @@ ${type}Routes.post('/', async (req, res) => {
 ${type}Routes.put('/:id', async (req, res) => {
   const file_path = await storeFile(req)
   const { before, row } = await mainDb.transaction(async (trx) => {
-    const before = await trx('${type}s').where('id', req.params.id).forUpdate().first()
-    const [row] = await trx('${type}s').where('id', before.id).update({ file_path }).returning('*')${told ? tell('updated') : ''}
+    const before = await trx('${table}').where('${key}', req.params.id).forUpdate().first()
+    const [row] = await trx('${table}').where('${key}', before.${key}).update({ file_path }).returning('*')${told ? tell('updated') : ''}
     return { before, row }
   })
   await removeFile(before.file_path)
@@ -95,7 +104,7 @@ ${type}Routes.put('/:id', async (req, res) => {
 
 ${type}Routes.delete('/:id', async (req, res) => {
   const row = await mainDb.transaction(async (trx) => {
-    const [row] = await trx('${type}s').where('id', req.params.id).delete().returning('*')${told ? tell('deleted') : ''}
+    const [row] = await trx('${table}').where('${key}', req.params.id).delete().returning('*')${told ? tell('deleted') : ''}
     return row
   })
   await removeFile(row.file_path)
