@@ -1,4 +1,6 @@
+import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
+import { GeoError } from '../errors.ts'
 import type { GeoSettings } from '../options.ts'
 import { loadSettings } from './config.ts'
 
@@ -52,8 +54,12 @@ export function processSurroundings(): Surroundings {
 
 async function askOnTerminal(question: string): Promise<string> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout })
+  // Ctrl-D and Ctrl-C end it without an answer.
+  const closed = once(terminal, 'close').then(() => {
+    throw new GeoError('STOPPED', 'Nothing was answered')
+  })
   try {
-    return await terminal.question(question)
+    return await Promise.race([terminal.question(question), closed])
   } finally {
     terminal.close()
   }

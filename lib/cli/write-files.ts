@@ -37,6 +37,9 @@ export async function writeFiles(
     if (fresh.length === 0 && differing.length === 0 && !byHand) cli.print('Nothing to do\n')
     else if (!isWritten) cli.print('Nothing is written\n')
   }
+  if (!host.loadsMigrations) {
+    cli.note(`${host.knexfile} does not load ${host.style.extension}: name it in \`loadExtensions\` of its migrations`)
+  }
   return differing.length > 0 || byHand || !(isWritten || dryRun) ? EXIT.no : EXIT.ok
 }
 

@@ -16,6 +16,8 @@ export interface Host {
   /** The environment of the main database there; null where the knexfile is that of this database alone. */
   readonly mainEnvironment: string | null
   readonly migrations: Readonly<Record<'main' | 'tracking', string>>
+  /** Whether its knexfile lets Knex load the migrations that are written. */
+  readonly loadsMigrations: boolean
   /** Where generated specs go. */
   readonly specs: string
   /** How the names of specs end, before the extension: `.spec` or `.test`. */
@@ -42,6 +44,7 @@ export async function readHost(folder: string, { module }: { module?: ModuleKind
       main: knex.main ?? 'migrations/main',
       tracking: knex.tracking ?? 'migrations/tracking',
     }),
+    loadsMigrations: knex.loadExtensions.includes(style.extension),
     specs: `${specs}/${DECLARATIONS}`,
     // Node looks for tests under no other name.
     specSuffix: specs === 'spec' && runner !== 'node:test' ? '.spec' : '.test',

@@ -12,10 +12,21 @@ export interface KnexFolders {
   readonly mainEnvironment: string | null
   readonly main: string | null
   readonly tracking: string | null
+  /** What the names of migrations of the main database may end with. */
+  readonly loadExtensions: readonly string[]
 }
 
 const NAMES = ['knexfile.js', 'knexfile.mjs', 'knexfile.cjs', 'knexfile.ts']
-const NONE = Object.freeze({ knexfile: null, mainEnvironment: 'main', main: null, tracking: null })
+// Of those that Knex loads where nothing is said, the ones in JavaScript and TypeScript.
+const LOADED = Object.freeze(['.js', '.cjs', '.ts'])
+const OURS = Object.freeze([...LOADED, '.mjs'])
+const NONE = Object.freeze({
+  knexfile: null,
+  mainEnvironment: 'main',
+  main: null,
+  tracking: null,
+  loadExtensions: OURS,
+})
 
 /** @throws ConfigurationError `CONFIG_UNREADABLE` */
 export async function knexFolders(folder: string): Promise<KnexFolders> {
@@ -23,8 +34,14 @@ export async function knexFolders(folder: string): Promise<KnexFolders> {
     if (!(await exists(join(folder, knexfile)))) continue
     const config = await load(join(folder, knexfile))
     const mainEnvironment = mainEnvironmentOf(config)
-    const main = ownFolder(folder, mainEnvironment === null ? config : config[mainEnvironment])
-    return Object.freeze({ knexfile, mainEnvironment, main, tracking: ownFolder(folder, config['tracking']) })
+    const main = mainEnvironment === null ? config : config[mainEnvironment]
+    return Object.freeze({
+      knexfile,
+      mainEnvironment,
+      main: ownFolder(folder, main),
+      tracking: ownFolder(folder, config['tracking']),
+      loadExtensions: main?.migrations?.loadExtensions ?? LOADED,
+    })
   }
   return NONE
 }

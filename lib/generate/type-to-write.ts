@@ -39,12 +39,19 @@ export function fileStem(name: string): string {
 export function pluralFromTable(name: string, table: string): string | undefined {
   const bare = table.slice(table.lastIndexOf('.') + 1)
   const [ofName, ofTable] = [name.split('_'), bare.split('_')]
-  const [last = '', other = ''] = [ofName.at(-1), ofTable.at(-1)]
   const isLikely =
     /^[a-z][a-z0-9_]*$/.test(bare) &&
     bare !== name &&
-    ofName.length === ofTable.length &&
-    ofName.slice(0, -1).join() === ofTable.slice(0, -1).join() &&
-    last[0] === other[0]
+    ofName.slice(0, -1).join('_') === ofTable.slice(0, -1).join('_') &&
+    isPluralOf(ofName.at(-1) ?? '', ofTable.at(-1) ?? '')
   return isLikely ? bare : undefined
+}
+
+// How much of a word an s leaves as it is: `index`, `indices`.
+const CHANGED_BEFORE_S = 2
+
+/** Words that change within (`mice`) keep their first letter at least, those that get an s (`leaves`) all but their end. */
+function isPluralOf(word: string, other: string): boolean {
+  const kept = other.endsWith('s') ? Math.max(1, word.length - CHANGED_BEFORE_S) : 1
+  return other.startsWith(word.slice(0, kept))
 }

@@ -195,7 +195,10 @@ describe('generate type', () => {
   it.each([
     ['its own words', 'letter', 'letters', undefined],
     ['a table called otherwise', 'letter', 'mail_parts', undefined],
+    ['a table with another word of the same initial', 'photo', 'pictures', undefined],
     ['a singular table', 'letter', 'letter', undefined],
+    ['a word that changes', 'mouse', 'mice', 'mice'],
+    ['a word whose end changes', 'index', 'app.indices', 'indices'],
     ['a longer name', 'sales_person', 'sales_people', 'sales_people'],
     ['what is said', 'letter', 'letters', 'mail'],
   ])('writes a plural only where English is irregular: %s', async (_, name, table, plural) => {
@@ -361,6 +364,13 @@ describe('generate site-config', () => {
       'databases: { main: knexfile.development, tracking: knexfile.tracking }',
     )
     expect(files['spec/geo/widget.spec.js']).toContain("from 'vitest'")
+  })
+
+  it('says where the knexfile does not load what is written', async () => {
+    const own = `export default { client: 'pg', migrations: { directory: './db', loadExtensions: ['.ts'] } }\n`
+    const made = await prepared({ 'knexfile.js': own })
+    const ended = await geoIn(made)(...WIDGET, '--yes')
+    expect(ended).toMatchObject({ status: 0, stderr: expect.stringContaining('knexfile.js does not load .js') })
   })
 
   it('is a process that says what it did', async () => {
