@@ -2,6 +2,7 @@ import type { Command } from 'commander'
 import { type Host, readHost } from '../generate/host.ts'
 import { siteFiles } from '../generate/site-files.ts'
 import type { CommandLine } from './command-line.ts'
+import { EXIT } from './exit-code.ts'
 import { explained } from './explained.ts'
 import { type GenerateOptions, withGenerateOptions } from './generate-options.ts'
 import { writeFiles } from './write-files.ts'
@@ -22,7 +23,7 @@ export function generateSiteConfigCommand(cli: CommandLine): Command {
     cli.acting<GenerateOptions>(async (options) => {
       const before = await readHost(cli.surroundings.folder, options)
       const exitCode = await writeFiles(cli, before, { files: await siteFiles(before), byHand: null }, options)
-      if (!options.json) cli.print(nextSteps(before))
+      if (!options.json && exitCode === EXIT.ok) cli.print(nextSteps(before))
       return exitCode
     }),
   )

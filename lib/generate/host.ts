@@ -11,6 +11,8 @@ export interface Host {
   readonly folder: string
   readonly style: ModuleStyle
   readonly runner: Runner
+  /** Whether it has all that the GraphQL API needs. */
+  readonly hasGraphql: boolean
   /** Its knexfile, or null. */
   readonly knexfile: string | null
   /** The environment of the main database there; null where the knexfile is that of this database alone. */
@@ -25,6 +27,7 @@ export interface Host {
 }
 
 const DECLARATIONS = 'geo'
+const GRAPHQL_PACKAGES = ['graphql', 'graphql-yoga', '@pothos/core', '@pothos/plugin-relay', 'dataloader']
 const SPEC_FOLDERS = ['spec', 'test', 'tests', '__tests__']
 
 /** @throws ConfigurationError `CONFIG_UNREADABLE` for a package.json or a knexfile that cannot be read */
@@ -38,6 +41,7 @@ export async function readHost(folder: string, { module }: { module?: ModuleKind
     folder,
     style,
     runner,
+    hasGraphql: GRAPHQL_PACKAGES.every((name) => hasPackage(packageJson, name)),
     knexfile: knex.knexfile,
     mainEnvironment: knex.mainEnvironment,
     migrations: Object.freeze({
@@ -68,11 +72,16 @@ async function readPackageJson(folder: string): Promise<PackageJson> {
   }
 }
 
-function runnerOf({ scripts = {}, dependencies = {}, devDependencies = {} }: PackageJson): Runner {
-  const named = `${scripts['test'] ?? ''} ${Object.keys({ ...dependencies, ...devDependencies }).join(' ')}`
-  if (/\bnode\b.*--test\b/.test(scripts['test'] ?? '')) return 'node:test'
-  const found = (['vitest', 'jest'] as const).find((runner) => new RegExp(`(^|\\s)${runner}(\\s|$)`).test(named))
-  return found ?? 'node:test'
+function runnerOf(packageJson: PackageJson): Runner {
+  const script = packageJson.scripts?.['test'] ?? ''
+  if (/\bnode\b.*--test\b/.test(script)) return 'node:test'
+  const isUsed = (runner: string): boolean =>
+    new RegExp(`(^|\\s)${runner}(\\s|$)`).test(script) || hasPackage(packageJson, runner)
+  return (['vitest', 'jest'] as const).find(isUsed) ?? 'node:test'
+}
+
+function hasPackage({ dependencies = {}, devDependencies = {} }: PackageJson, name: string): boolean {
+  return name in dependencies || name in devDependencies
 }
 
 async function firstThere(folder: string, names: readonly string[], otherwise: string): Promise<string> {

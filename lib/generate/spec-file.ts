@@ -3,9 +3,9 @@ import { type Import, moduleText } from './code.ts'
 import type { Host } from './host.ts'
 import { camelCase, fileStem, type TypeToWrite } from './type-to-write.ts'
 
-/** The spec that runs all suites on a type, for the runner of the host. */
+/** The spec that runs all suites on a type, for the runner of the host; those of GraphQL where it has the packages. */
 export function specText(host: Host, { names }: TypeToWrite): string {
-  const { style, specs, runner, mainEnvironment } = host
+  const { style, specs, runner, mainEnvironment, hasGraphql } = host
   const stem = fileStem(names.name)
   const root = posix.relative(specs, '.')
   const main = mainEnvironment === null ? 'knexfile' : `knexfile.${mainEnvironment}`
@@ -13,6 +13,7 @@ export function specText(host: Host, { names }: TypeToWrite): string {
   const functions = [after, before, 'beforeEach', 'describe', 'it'].sort()
   const runnerImport = { from: runner === 'jest' ? '@jest/globals' : runner, names: functions }
   const others: Import[] = [
+    ...(hasGraphql ? [{ from: 'express-geo-replication/graphql', names: ['geoGraphql'] }] : []),
     { from: 'express-geo-replication/testing', names: ['conformance'] },
     ...(runner === 'vitest' ? [runnerImport] : []),
     { from: `${root}/geo/${stem}${style.importExtension}`, names: [camelCase(names.plural)] },
@@ -27,7 +28,7 @@ export function specText(host: Host, { names }: TypeToWrite): string {
     replicable: ${camelCase(names.plural)},
     insertRow: insert${names.className},
     databases: { main: ${main}, tracking: knexfile.tracking },
-  },
+${hasGraphql ? '    graphql: geoGraphql(),\n' : ''}  },
 )`,
   ])
 }

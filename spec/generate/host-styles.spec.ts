@@ -8,6 +8,7 @@ import { createEmptyDatabase } from '../support/empty-database.ts'
 import { exitOf } from '../support/exit-of.ts'
 import { builtPackage, type HostFolder, hostFolder } from '../support/host-folder.ts'
 import { commandWith } from '../support/in-process-cli.ts'
+import { GRAPHQL } from '../support/small-host.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const BIN = `${ROOT}node_modules/.bin`
@@ -119,6 +120,9 @@ describe.each(STYLES)('a host in %s', (_, { kind, extension, files, options = []
     expect(await generate('generate', 'site-config', ...options)).toMatchObject({ status: 0, stderr: '' })
     const widget = ['Widget', '--table', 'widgets', '--verification', 'separate', '--blob-column', 'file_path']
     expect(await generate('generate', 'type', ...widget, '--yes', ...options)).toMatchObject({ status: 0 })
+    // So that both runners, and a spec with GraphQL, are type-checked.
+    const packageJson = JSON.parse(files['package.json'] ?? '{}')
+    await host.write('package.json', JSON.stringify({ ...packageJson, devDependencies: { vitest: '5', ...GRAPHQL } }))
     const person = ['Person', '--table', 'app.people', '--verification', 'columns', '--blob-column', 'portrait']
     const key = ['--key-column', 'person_id', '--key-type', 'uuid']
     expect(await generate('generate', 'type', ...person, ...key, ...options)).toMatchObject({ status: 0 })

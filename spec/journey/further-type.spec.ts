@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { findPorts, HOST } from '../../fixtures/demo/ports.ts'
+import { GRAPHQL_SUITES, SUITES } from '../../lib/testing/conformance.ts'
 import { createDatabase, databaseUrl, dropDatabase, withClient } from '../../lib/testing/postgres/database-server.ts'
 import { exitOf } from '../support/exit-of.ts'
 import { ForkedSite } from '../support/forked-site.ts'
@@ -42,9 +43,9 @@ describe('a further type', () => {
     return stdout
   }
   const geo = (...args: string[]) => run(process.execPath, join(ROOT, 'lib/cli/geo.ts'), ...args)
-  const migrate = async (): Promise<void> => {
+  const migrate = async (...environments: string[]): Promise<void> => {
     const knex = join(host.path, 'node_modules/knex/bin/cli.js')
-    for (const env of ['main', 'tracking']) await run(process.execPath, knex, 'migrate:latest', '--env', env)
+    for (const env of environments) await run(process.execPath, knex, 'migrate:latest', '--env', env)
   }
   /** As a person would, in an editor; this way what they do can be counted. */
   async function applyByHand(type: 'widget' | 'gadget'): Promise<{ files: number; lines: number }> {
@@ -66,10 +67,10 @@ describe('a further type', () => {
     // Once for all types.
     const config = await host.read('geo.config.ts')
     await host.write('geo.config.ts', config.replace('  replicables,\n', '$&  features: { isEnabled: () => true },\n'))
-    await migrate()
+    await migrate('main')
     await geo('generate', 'type', 'Widget', '--table', 'widgets', '--verification', 'separate', '--yes')
     await applyByHand('widget')
-    await migrate()
+    await migrate('main', 'tracking')
   })
   afterAll(async () => {
     await Promise.all([primary?.stop(), secondary?.stop()])
@@ -96,7 +97,7 @@ describe('a further type', () => {
     const { files, lines } = await applyByHand('gadget')
     expect(files).toBe(1)
     expect(lines).toBeLessThanOrEqual(15)
-    await migrate()
+    await migrate('main', 'tracking')
 
     const [primaryPort, secondaryPort] = await findPorts(null)
     const siteOf = (site: string, port: number, mainUrl: string): ForkedSite =>
@@ -142,6 +143,7 @@ describe('a further type', () => {
 
   it('passes its own spec of all suites', async () => {
     const output = await run(process.execPath, '--test', 'test/geo/gadget.test.ts')
+    for (const suite of [...SUITES, ...GRAPHQL_SUITES]) expect(output).toContain(suite)
     expect(output).toMatch(/pass [1-9]\d+\n/)
     expect(output).toMatch(/fail 0\n/)
   })

@@ -1,7 +1,7 @@
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 
 /** What takes longest, the longest first: begun last, it would go on alone when all else has ended. */
-const LONG = ['/spec/sim/', '/spec/journey/', '/spec/cli/', '/spec/migrations/']
+const LONG = ['/spec/sim/', '/spec/journey/', '/spec/generate/', '/spec/cli/', '/spec/migrations/']
 
 export class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {

@@ -117,8 +117,17 @@ const TSCONFIG = {
   compilerOptions: { module: 'nodenext', strict: true, noEmit: true, rewriteRelativeImportExtensions: true },
 }
 
+/** Which versions is not looked at. */
+export const GRAPHQL = {
+  '@pothos/core': '4',
+  '@pothos/plugin-relay': '4',
+  dataloader: '2',
+  graphql: '17',
+  'graphql-yoga': '5',
+}
+
 export const HOST_FILES: Readonly<Record<string, string>> = {
-  'package.json': JSON.stringify({ type: 'module', scripts: { test: 'node --test' } }),
+  'package.json': JSON.stringify({ type: 'module', scripts: { test: 'node --test' }, dependencies: GRAPHQL }),
   'tsconfig.json': JSON.stringify(TSCONFIG),
   'migrations/main/20200101000000_create_tables.ts': MIGRATION,
   'server.ts': SERVER,
