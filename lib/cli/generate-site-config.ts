@@ -2,9 +2,9 @@ import type { Command } from 'commander'
 import { type Host, readHost } from '../generate/host.ts'
 import { siteFiles } from '../generate/site-files.ts'
 import type { CommandLine } from './command-line.ts'
-import { EXIT } from './exit-code.ts'
 import { explained } from './explained.ts'
 import { type GenerateOptions, withGenerateOptions } from './generate-options.ts'
+import { migrating } from './migrating.ts'
 import { writeFiles } from './write-files.ts'
 
 export function generateSiteConfigCommand(cli: CommandLine): Command {
@@ -21,18 +21,16 @@ export function generateSiteConfigCommand(cli: CommandLine): Command {
   })
   return withGenerateOptions(command).action(
     cli.acting<GenerateOptions>(async (options) => {
-      const before = await readHost(cli.surroundings.folder, options)
-      const exitCode = await writeFiles(cli, before, { files: await siteFiles(before), byHand: null }, options)
-      if (!options.json && exitCode === EXIT.ok) cli.print(nextSteps(before))
-      return exitCode
+      const host = await readHost(cli.surroundings.folder, options)
+      return writeFiles(cli, host, { files: await siteFiles(host), next: nextSteps(host) }, options)
     }),
   )
 }
 
-function nextSteps({ knexfile, mainEnvironment, migrations, style }: Host): string {
+function nextSteps({ knexfile, mainEnvironment, migrations, style }: Host): string[] {
   const isOurs = mainEnvironment === 'main'
-  const main = mainEnvironment === null ? '' : ` --env ${mainEnvironment}`
-  const steps = [
+  const isCompiled = style.kind === 'typescript' && style.importExtension === '.js'
+  return [
     ...(knexfile === null
       ? []
       : [
@@ -42,16 +40,15 @@ function nextSteps({ knexfile, mainEnvironment, migrations, style }: Host): stri
      directory: [migrationFolders.tracking, './${migrations.tracking}'], sortDirsSeparately: true`,
         ]),
     'set SITE_NAME, MAIN_DATABASE_URL, BLOBS_DIR and GEO_ENCRYPTION_KEY, on a secondary also TRACKING_DATABASE_URL',
-    `npx knex migrate:latest${main}
-   and on a secondary: npx knex migrate:latest --env tracking`,
+    migrating(mainEnvironment),
     `on the primary: npx geo site add --name tokyo --url https://tokyo.example --primary
    and each secondary: npx geo site add --name paris --url https://paris.example`,
     'in the app: app.use(geo.router) and await geo.start(), with `geo` of geo/geo',
     'npx geo generate type Widget --table widgets',
+    ...(isCompiled
+      ? [
+          'imports end in .js, as the tsconfig has it: what compiles them has to run `npx geo` too (NODE_OPTIONS="--import tsx")',
+        ]
+      : []),
   ]
-  const hint =
-    style.kind === 'typescript' && style.importExtension === '.js'
-      ? `Imports end in .js, as the tsconfig has it: run this through what compiles it, \`npx geo\` too (NODE_OPTIONS="--import tsx").\n`
-      : ''
-  return `\nNext:\n${steps.map((step, at) => `${at + 1}. ${step}\n`).join('')}${hint}`
 }

@@ -8,6 +8,7 @@ import { snakeCase } from '../generate/type-to-write.ts'
 import type { CommandLine } from './command-line.ts'
 import { explained } from './explained.ts'
 import { type GenerateOptions, withGenerateOptions } from './generate-options.ts'
+import { migrating } from './migrating.ts'
 import { writeFiles } from './write-files.ts'
 
 interface TriggersOptions extends GenerateOptions {
@@ -46,7 +47,7 @@ they are all, for what is read only for certain rows is not found. Shows the dif
           throw new GeoError('OPTIONS_MISSING', `What blob of ${name} reads was not found. Missing: --columns`)
         const host = await readHost(cli.surroundings.folder, options)
         const files = await placed(host, [triggersMigration(host.style, replicable, read)])
-        return writeFiles(cli, host, { files, byHand: null }, options)
+        return writeFiles(cli, host, { files, next: [migrating(host.mainEnvironment)] }, options)
       }),
     ),
   )

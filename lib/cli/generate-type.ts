@@ -1,13 +1,14 @@
 import { type Command, Option } from 'commander'
 import { nameProblem } from '../blob/names.ts'
 import { GeoError, messageOf } from '../errors.ts'
-import { declarationFile, readHost } from '../generate/host.ts'
+import { declarationFile, type Host, readHost } from '../generate/host.ts'
 import { type TableFacts, tableFacts } from '../generate/table-facts.ts'
 import { typeFiles } from '../generate/type-files.ts'
-import { snakeCase } from '../generate/type-to-write.ts'
+import { camelCase, snakeCase, type TypeToWrite } from '../generate/type-to-write.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
 import { explained } from './explained.ts'
 import { type GenerateOptions, withGenerateOptions } from './generate-options.ts'
+import { migrating } from './migrating.ts'
 import { type TypeOptions, typeFromAnswers } from './type-answers.ts'
 import { writeFiles } from './write-files.ts'
 
@@ -53,9 +54,20 @@ geo/replicables; everything else is new files, and no file that exists is overwr
         throw new GeoError('HOST_NOT_PREPARED', `There is no geo/${store ? 'replicables' : 'store'} in ${host.folder}`)
       }
       const type = await typeFromAnswers(cli, name, options, (table) => lookUp(cli, options, table))
-      return writeFiles(cli, host, await typeFiles(host, type, replicables), options)
+      const next = nextSteps(type, host)
+      return writeFiles(cli, host, { ...(await typeFiles(host, type, replicables)), next }, options)
     }),
   )
+}
+
+function nextSteps({ names, table }: TypeToWrite, { mainEnvironment }: Host): string[] {
+  const type = camelCase(names.plural)
+  return [
+    migrating(mainEnvironment),
+    `where rows of ${table} are written, in the same transaction: await geo.replicator(${type}).created(row, trx), and so updated
+   and deleted`,
+    `import geo/flags/${names.flag}.json into Unleash, and switch the flag on`,
+  ]
 }
 
 const OWN_MODULES = ['store', 'replicables', 'geo']

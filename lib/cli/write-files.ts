@@ -8,14 +8,16 @@ import type { GenerateOptions } from './generate-options.ts'
 export interface ToWrite {
   readonly files: readonly FileToWrite[]
   /** What a person has to add to a file of their own. */
-  readonly byHand: { readonly path: string; readonly lines: readonly string[] } | null
+  readonly byHand?: { readonly path: string; readonly lines: readonly string[] } | null
+  /** What a person does when it is written, a sentence or a command each. */
+  readonly next: readonly string[]
 }
 
 /** Shows what a generator would change, asks where a person sits there, and writes it. No file that exists is overwritten. */
 export async function writeFiles(
   cli: CommandLine,
   host: Host,
-  { files, byHand }: ToWrite,
+  { files, byHand = null, next }: ToWrite,
   { dryRun, yes, json }: GenerateOptions,
 ): Promise<ExitCode> {
   const changes = await Promise.all(files.map((file) => changeOf(host, file)))
@@ -36,6 +38,7 @@ export async function writeFiles(
     if (byHand) cli.print(`Add to ${byHand.path} by hand:\n${byHand.lines.map((line) => `  ${line}\n`).join('')}`)
     if (fresh.length === 0 && differing.length === 0 && !byHand) cli.print('Nothing to do\n')
     else if (!isWritten) cli.print('Nothing is written\n')
+    else if (fresh.length > 0) cli.print(`\nNext:\n${next.map((step, at) => `${at + 1}. ${step}\n`).join('')}`)
   }
   if (!host.loadsMigrations) {
     cli.note(`${host.knexfile} does not load ${host.style.extension}: name it in \`loadExtensions\` of its migrations`)

@@ -122,7 +122,7 @@ describe('generate type', () => {
       stdout: expect.stringContaining('+++ b/geo/widget.js\n@@ -0,0 +1,11 @@\n+'),
     })
     expect(ended.stdout).toContain('-export const replicables = []\n+export const replicables = [widgets]\n')
-    expect(ended.stdout).toContain('\nNothing is written\n')
+    expect(ended.stdout).toMatch(/\nNothing is written\n$/)
     expect(await made.texts()).toEqual(before)
   })
 
@@ -242,6 +242,7 @@ describe('generate type', () => {
       'Write these 7 files? [Y/n] ',
     ])
     expect(await made.read('geo/letter.js')).toContain('row.body')
+    expect(ended.stdout).toContain('geo.replicator(letters).created(row, trx)')
     const refused = await geoIn(made, { answers: () => 'n' })(...WIDGET, '--blob-column', 'file_path')
     expect(refused).toMatchObject({ status: 1, stdout: expect.stringMatching(/\nNothing is written\n$/) })
     expect(Object.keys(await made.texts())).not.toContain('geo/widget.js')
