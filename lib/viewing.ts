@@ -18,6 +18,7 @@ import { openAdmin } from './view/admin/admin.ts'
 import { isAllowedBy } from './view/authorize.ts'
 import type { DetailsDirectory } from './view/details/details.ts'
 import { openDetails } from './view/details/directory.ts'
+import type { GraphqlSources } from './view/graphql/sources.ts'
 import { checkHealth, type Health } from './view/health.ts'
 import { openMetrics } from './view/metrics/metrics.ts'
 import { probesRouter } from './view/probes.ts'
@@ -101,7 +102,7 @@ export function openViewing(context: ViewingContext): Viewing {
     audit: context.audit,
   })
   const doors = { ...context, allowedIps: settings.allowedIps, clock, logger }
-  const graphql = settings.graphql?.open({ ...doors, isAllowed })
+  const graphql = settings.graphql?.open({ ...doors, isAllowed } satisfies GraphqlSources as never)
   const details = openDetails(doors)
   const metrics = openMetrics({
     databases,

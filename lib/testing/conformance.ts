@@ -1,7 +1,7 @@
 import type { Replicable } from '../blob/replicable.ts'
 import type { SelectiveSync } from '../blob/selective-sync.ts'
 import type { GraphqlPart } from '../view/graphql/sources.ts'
-import { asking, ROLE_HEADER } from './ask.ts'
+import { type Ask, asking, ROLE_HEADER } from './ask.ts'
 import { type Bench, openBench } from './bench.ts'
 import { aBlobReplicator } from './blob-replicator.ts'
 import type { InsertRow } from './factories.ts'
@@ -15,6 +15,8 @@ import { type ScratchOptions, scratchDatabases, type TestDatabases } from './scr
 import { aSiteStatus } from './site-status.ts'
 import type { Subject } from './subject.ts'
 import { aVerifiableModel } from './verifiable-model.ts'
+
+type Suite = (runner: TestRunner, subject: Subject, ask: Ask) => void
 
 const ALWAYS = Object.freeze({
   'a blob replicator': aBlobReplicator,
@@ -30,7 +32,18 @@ const OVER_GRAPHQL = Object.freeze({
   'gets registries': getsRegistries,
 })
 
-export type SuiteName = keyof typeof ALWAYS | keyof typeof OVER_GRAPHQL
+/** The name of a suite. */
+export type SuiteName =
+  | 'a blob replicator'
+  | 'a Geo framework registry'
+  | 'a framework registry finder'
+  | 'a verifiable model'
+  | 'the status of a Geo site'
+  | 'a Geo registries resolver'
+  | 'a Geo registry type'
+  | 'gets registries'
+
+const BY_NAME: Readonly<Record<SuiteName, Suite>> = Object.freeze({ ...ALWAYS, ...OVER_GRAPHQL })
 
 /** The suites that need no more than the type. */
 export const SUITES: readonly SuiteName[] = Object.freeze(Object.keys(ALWAYS) as SuiteName[])
@@ -50,7 +63,7 @@ export interface ConformanceOptions {
   readonly keywordOf?: (row: Record<string, unknown>) => string
   /** `geoGraphql()` of express-geo-replication/graphql, made for this. Default: the GraphQL suites are left out. */
   readonly graphql?: GraphqlPart
-  /** Which suites. Default: all that apply to the type. */
+  /** Which suites. Default: all that apply to the type; those over GraphQL need `graphql`. */
   readonly suites?: readonly SuiteName[]
 }
 
@@ -63,9 +76,8 @@ const OPENING_TIMEOUT_MS = 180_000
  * of their own that are opened before and dropped after. Call it at the top of a spec file or in a `describe`.
  */
 export function conformance(runner: TestRunner, options: ConformanceOptions): void {
-  const { replicable, insertRow, graphql, suites = [...SUITES, ...GRAPHQL_SUITES] } = options
+  const { replicable, insertRow, graphql, suites = graphql ? [...SUITES, ...GRAPHQL_SUITES] : SUITES } = options
   const { databases, selectOwner, keywordOf } = options
-  const all = { ...ALWAYS, ...(graphql && OVER_GRAPHQL) }
   let opened: TestDatabases | null = null
   let bench: Bench | null = null
 
@@ -99,8 +111,6 @@ export function conformance(runner: TestRunner, options: ConformanceOptions): vo
       await opened?.destroy()
     }, OPENING_TIMEOUT_MS)
 
-    for (const [name, suite] of Object.entries(all)) {
-      if (suites.includes(name as SuiteName)) suite(patient, subject, ask)
-    }
+    for (const name of suites) BY_NAME[name](patient, subject, ask)
   })
 }

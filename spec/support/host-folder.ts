@@ -57,16 +57,17 @@ async function installSource(folder: string): Promise<void> {
   for (const name of ['lib', 'migrations', 'node_modules']) await symlink(join(ROOT, name), join(folder, name))
   const packageJson = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8'))
   const text = JSON.stringify({ name: packageJson.name, type: 'module', exports: packageJson.exports })
-  const ofSource = text.replaceAll(/\.\/dist\/([\w/-]+)\.(d\.ts|js)/g, './$1.ts')
+  const ofSource = text.replaceAll(/\.\/dist\/([\w/-]+)\.(d\.c?ts|c?js)/g, './$1.ts')
   await writeFile(join(folder, 'package.json'), ofSource)
 }
 
 /** The package as npm would install it, in a folder of its own. It takes seconds to make. */
 export async function builtPackage(): Promise<{ path: string; remove(): Promise<void> }> {
   const path = await mkdtemp(join(tmpdir(), 'geo-package-'))
-  const { status, stdout, stderr } = await exitOf('npm', ['run', '-s', 'build'], { cwd: ROOT, OUT: join(path, 'dist') })
-  if (status !== 0) throw new Error(`The package could not be built: ${stdout}${stderr}`)
+  // The build imports what it has built, to say what `require` gets of it.
   await cp(join(ROOT, 'package.json'), join(path, 'package.json'))
   await symlink(join(ROOT, 'node_modules'), join(path, 'node_modules'))
+  const { status, stdout, stderr } = await exitOf('npm', ['run', '-s', 'build'], { cwd: ROOT, OUT: join(path, 'dist') })
+  if (status !== 0) throw new Error(`The package could not be built: ${stdout}${stderr}`)
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }

@@ -28,8 +28,8 @@ export interface GraphqlSources extends DoorContext {
 
 /** What `geoGraphql()` of `express-geo-replication/graphql` returns, as far as createGeo is concerned. */
 export interface GraphqlPart {
-  /** Called once, by createGeo. */
-  open(sources: GraphqlSources): OpenGraphql
+  /** Called once, by createGeo, with GraphqlSources: what is inside is no host's to rely on. */
+  open(sources: never): OpenGraphql
 }
 
 export interface OpenGraphql {
