@@ -1,5 +1,3 @@
-import type { Piscina } from 'piscina'
-
 /** How busy a pool of worker threads is. */
 export interface PoolLoad {
   readonly threads: number
@@ -8,7 +6,14 @@ export interface PoolLoad {
   readonly utilization: number
 }
 
-export function loadOf(pool: Piscina): PoolLoad {
+/** What is asked of a pool of piscina, whose own declarations no host has to compile. */
+export interface PoolLike {
+  readonly threads: readonly unknown[]
+  readonly queueSize: number
+  readonly utilization: number
+}
+
+export function loadOf(pool: PoolLike): PoolLoad {
   const { threads, queueSize, utilization } = pool
   const share = Number.isFinite(utilization) ? Math.min(Math.max(utilization, 0), 1) : 0
   return { threads: threads.length, queued: queueSize, utilization: share }

@@ -33,7 +33,7 @@ export default defineConfig({
           ...withGraphql('graphql', 17),
           name: 'all',
           include: ['spec/**/*.spec.ts'],
-          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**', 'spec/unleash/**'],
+          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**', 'spec/package/**', 'spec/unleash/**'],
         },
       },
       {
@@ -42,7 +42,7 @@ export default defineConfig({
           ...withGraphql('graphql-16', 16),
           name: 'graphql-16',
           include: ['spec/view/graphql/**/*.spec.ts', 'spec/contract/*-graphql.spec.ts'],
-          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**'],
+          exclude: ['spec/**/*.scale.spec.ts', 'spec/browser/**', 'spec/package/**'],
           execArgv: ['--import', './spec/support/graphql-16.ts'],
         },
       },
