@@ -1,7 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../../../blob/replicable.ts'
 import { GeoError } from '../../../errors.ts'
-import { registryVerification } from '../../../registry/registry-verification.ts'
 import { answers, isReplica } from '../database-checks.ts'
 import { answerTo, type Check, type Checked } from '../outcome.ts'
 import { siteChecks } from '../site-checks.ts'
@@ -71,12 +70,11 @@ function primaryWork(sources: TypeCheckSources, main: Knex, replicable: Replicab
 
 function secondaryWork(sources: TypeCheckSources, tracking: Knex, replicable: Replicable): Check[] {
   const { main } = sources.databases
-  const { waiting } = registryVerification(main)
   return [
     ...isReplica(main).slice(0, 1),
     nothingDrifts(sources, tracking, replicable),
     copiesAreReadable(tracking, replicable),
-    verificationRuns(sources, replicable, onSecondary(tracking, replicable, waiting)),
+    verificationRuns(sources, replicable, onSecondary(tracking, replicable)),
   ]
 }
 

@@ -19,7 +19,7 @@ export function flagIsKnown({ settings, gate, sites }: TypeCheckSources, replica
         if (replicable.released !== null) return yes(`no, and that is right: the type is ${byDefault}`)
         return no(
           '`features` do not know it, and the type is not released: it is off everywhere',
-          `Import its definition into Unleash: the file ${flag}.json of the generator.`,
+          `Import its definition into Unleash: geo/flags/${flag}.json, which \`npx geo generate\` has written.`,
           'If it is there, look whether the token of the client is for that environment and project.',
         )
       },
