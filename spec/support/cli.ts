@@ -16,8 +16,18 @@ const TIMEOUT_MS = 90_000
 
 /** The command `geo` as an operator runs it: a process of its own, in a folder with a config file. */
 export function geo(folder: string, ...args: string[]): Promise<Ended> {
+  return geoWith({}, folder, ...args)
+}
+
+/** The same, with variables added to its environment. */
+export function geoWith(
+  environment: Readonly<Record<string, string>>,
+  folder: string,
+  ...args: string[]
+): Promise<Ended> {
+  const options = { cwd: folder, timeout: TIMEOUT_MS, env: { ...process.env, ...environment } }
   return new Promise((resolve) => {
-    execFile(process.execPath, [PROGRAM, ...args], { cwd: folder, timeout: TIMEOUT_MS }, (error, stdout, stderr) => {
+    execFile(process.execPath, [PROGRAM, ...args], options, (error, stdout, stderr) => {
       resolve({ status: error ? Number(error.code ?? -1) : 0, stdout, stderr })
     })
   })

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import type { Unleash } from 'unleash-client'
 import { buildApp } from '../../fixtures/widget-app/app.ts'
 import { type Environment, readEnvironment } from '../../fixtures/widget-app/environment.ts'
@@ -16,12 +17,15 @@ import { assemble } from '../../lib/geo.ts'
 import type { Geo } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options.ts'
 import { settle } from '../../lib/testing/settle.ts'
+import { type Ended, geoWith } from './cli.ts'
 import { createSpecDatabases, type SpecDatabases } from './databases.ts'
 import { ENCRYPTION_KEY, untyped } from './fixture-rows.ts'
 import { recordingLogger } from './recording-logger.ts'
 import { SiteClient } from './site-client.ts'
 import type { UnleashServer } from './unleash-server.ts'
 
+/** Where its geo.config.ts is. */
+const WIDGET_APP = fileURLToPath(new URL('../../fixtures/widget-app', import.meta.url))
 const REFRESH_MS = 100
 const LATE_MS = 30_000
 const JOBS = {
@@ -38,6 +42,8 @@ export interface FlaggedSite {
   readonly url: string
   readonly root: string
   readonly environment: Environment
+  /** The command `geo` at this site, in a process of its own with a client of its own, as JSON. */
+  command(...args: string[]): Promise<Ended>
   readonly flags: ServerFeatures
   readonly widgets: Replicable
   readonly assembly: Assembly
@@ -170,6 +176,7 @@ async function startSite(environment: Environment, parts: SiteParts, databases: 
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     root: environment.BLOBS_DIR,
     environment,
+    command: (...args) => geoWith(variablesOf(environment), WIDGET_APP, ...args),
     flags,
     widgets,
     assembly,
@@ -198,6 +205,12 @@ async function startSite(environment: Environment, parts: SiteParts, databases: 
       return closing
     },
   }
+}
+
+function variablesOf(environment: Environment): Record<string, string> {
+  // Under `test`, which the runner sets, Unleash's client keeps its process from ending.
+  const given = Object.entries({ ...environment, NODE_ENV: 'production' }).filter(([, value]) => value !== undefined)
+  return Object.fromEntries(given.map(([name, value]) => [name, String(value)]))
 }
 
 function trackingOf({ assembly }: FlaggedSite) {

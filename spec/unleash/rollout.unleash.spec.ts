@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { flagDefinition } from '../../lib/generate/flag-definition.ts'
+import type { Checked } from '../../lib/view/check/outcome.ts'
 import { type FlaggedSites, type KnownFlag, startFlaggedSites } from '../support/flagged-sites.ts'
 import { type HoldingProxy, startHoldingProxy } from '../support/holding-proxy.ts'
 import { startUnleash, type UnleashServer } from '../support/unleash-server.ts'
@@ -38,8 +39,20 @@ describe('A type behind a flag of a real Unleash server', () => {
   }
   const sitesOf = (known: KnownFlag) => known?.strategies?.[0]?.constraints?.[0]?.values?.join()
 
-  it('is as it is declared while Unleash does not know the flag', () => {
+  /** What `geo check type widget` says at the primary; its client is one more that asks the server. */
+  async function checked(text: string): Promise<{ status: number; lines: Checked[] }> {
+    const { status, stdout, stderr } = await sites.rome.command('check', 'type', 'widget', '--json')
+    if (status === 2) throw new Error(stderr)
+    const lines = JSON.parse(stdout) as Checked[]
+    return { status, lines: lines.filter(({ name }) => name.includes(text)) }
+  }
+
+  it('is as it is declared while Unleash does not know the flag', async () => {
     expect(areOn()).toBe('rome off, paris off, oslo off')
+    expect(await checked('is known')).toEqual({
+      status: 1,
+      lines: [expect.objectContaining({ answer: 'no', reason: expect.stringContaining('off everywhere') })],
+    })
   })
 
   it('does nothing once the flag is known, and off', async () => {
@@ -59,6 +72,8 @@ describe('A type behind a flag of a real Unleash server', () => {
     await unleash.switchOn(FLAG)
     await everybodyKnows((flag) => flag?.enabled === true && sitesOf(flag) === 'paris')
     expect(areOn()).toBe('rome on, paris on, oslo off')
+    const { lines } = await checked('The flag')
+    expect(lines.map(({ answer }) => answer)).toEqual(['yes', 'yes', 'skipped', 'yes'])
 
     await everybodySettles()
     expect(await sites.registry(sites.paris)).toEqual([SYNCED_AND_VERIFIED])
