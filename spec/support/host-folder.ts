@@ -67,7 +67,10 @@ export async function builtPackage(): Promise<{ path: string; remove(): Promise<
   // The build imports what it has built, to say what `require` gets of it.
   await cp(join(ROOT, 'package.json'), join(path, 'package.json'))
   await symlink(join(ROOT, 'node_modules'), join(path, 'node_modules'))
-  const { status, stdout, stderr } = await exitOf('npm', ['run', '-s', 'build'], { cwd: ROOT, OUT: join(path, 'dist') })
+  const { status, stdout, stderr } = await exitOf('npm', ['run', '-s', 'build'], {
+    cwd: ROOT,
+    GEO_BUILD_FOLDER: join(path, 'dist'),
+  })
   if (status !== 0) throw new Error(`The package could not be built: ${stdout}${stderr}`)
   return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }
