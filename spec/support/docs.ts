@@ -15,6 +15,8 @@ import { lineDiff } from './line-diff.ts'
  */
 const TYPES = Object.values(declareReplicables('unused')).filter((value) => 'blob' in value)
 
+/** What others write there: reports of the API by a tool, guides by people. */
+const BESIDE = ['api', 'guides']
 const FOLDER = fileURLToPath(new URL('../../docs/', import.meta.url))
 
 async function write(): Promise<void> {
@@ -38,7 +40,7 @@ async function problems(): Promise<string[]> {
 
 async function strays(): Promise<string[]> {
   const names = await readdir(FOLDER).catch(() => [])
-  return names.filter((name) => name !== 'api' && !Object.hasOwn(DOCUMENTS, name))
+  return names.filter((name) => !BESIDE.includes(name) && !Object.hasOwn(DOCUMENTS, name))
 }
 
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, release: { type: 'boolean' } } })
