@@ -31,7 +31,7 @@ export interface EventTriggerOptions extends LockPatience {
   stateTable?: string
 }
 
-const CHANGES = Object.freeze(['created', 'updated', 'deleted'] as const)
+export const CHANGES = Object.freeze(['created', 'updated', 'deleted'] as const)
 type Change = (typeof CHANGES)[number]
 
 /**

@@ -4,7 +4,14 @@ import type { Knex } from 'knex'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { insertEvents } from '../../lib/event/event-log.ts'
 import { type ToldWrites, toldWrites } from '../../lib/event/told.ts'
-import { addVerificationColumns, defineReplicable, localDisk } from '../../lib/index.ts'
+import {
+  addVerificationColumns,
+  createEventTriggers,
+  defineReplicable,
+  dropEventTriggers,
+  type EventTriggerOptions,
+  localDisk,
+} from '../../lib/index.ts'
 import { settle } from '../../lib/testing/settle.ts'
 import type { Checked } from '../../lib/view/check/outcome.ts'
 import { checkType } from '../../lib/view/check/type/check-type.ts'
@@ -172,4 +179,39 @@ it('Where checksums lie in the rows, a key above one that was told says that a r
   await insertEvents(main, 'gizmo', 'checksum_succeeded', [{ recordId: '1' }, { recordId: '2' }, { recordId: '3' }])
   const writes = await toldWrites(main, untyped(gizmos), '2000-01-01T00:00:00Z')
   expect(writes).toMatchObject({ told: 1, untold: ['3'], gone: [] })
+})
+
+describe('The triggers', () => {
+  async function answer(): Promise<Checked | undefined> {
+    for await (const checked of checkType(sites.primary, 'widget'))
+      if (checked.name.startsWith('Triggers')) return checked
+    return undefined
+  }
+  const options: EventTriggerOptions = {
+    table: 'widgets',
+    columns: ['file_path'],
+    blobColumn: 'file_path',
+    verificationState: 'separate',
+  }
+  afterEach(() => dropEventTriggers(main, 'widget', { table: 'widgets' }))
+
+  it('are an offer', async () => {
+    expect(await answer()).toMatchObject({ answer: 'skipped', reason: expect.stringContaining('There are none') })
+  })
+
+  it('know the flag once a process of the primary has written it down', async () => {
+    await createEventTriggers(main, 'widget', options)
+    expect(await answer()).toMatchObject({ answer: 'no', reason: 'They take the flag to be off' })
+    await settle(sites.primary, ['switches'])
+    expect(await answer()).toMatchObject({ answer: 'yes' })
+  })
+
+  it.each([
+    ['alter table widgets disable trigger geo_widget_deleted', 'geo_widget_deleted is disabled'],
+    ['drop trigger geo_widget_created on widgets', 'geo_widget_created is missing'],
+  ])('that do not all fire are a no: %s', async (sql, reason) => {
+    await createEventTriggers(main, 'widget', options)
+    await main.raw(sql)
+    expect(await answer()).toMatchObject({ answer: 'no', reason })
+  })
 })

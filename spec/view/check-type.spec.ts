@@ -104,6 +104,8 @@ GraphQL has the field widgetRegistries ... skipped
 The host tells of new files of widgets ... skipped
   Reason: No row has been written since the flag came on
 The host tells of rows of widgets that go ... yes
+Triggers tell of what others write to widgets ... skipped
+  Reason: There are none: only what the host tells of is told
 Files of widgets can be read ... yes, 1 of 1 that were drawn
 The verification of widgets runs ... yes, nothing waits, the last at TIME
 

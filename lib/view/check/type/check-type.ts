@@ -11,6 +11,7 @@ import type { TypeCheckSources } from './sources.ts'
 import { everyRowHasState } from './states.ts'
 import { keyTypeFits, registryIsWhole, stateIsWhole, tablesAreThere } from './tables.ts'
 import { hostTells, nothingDrifts } from './told.ts'
+import { triggersTell } from './triggers.ts'
 import { onPrimary, onSecondary, verificationRuns } from './verifying.ts'
 
 /**
@@ -63,6 +64,7 @@ async function* registry(tracking: Knex, replicable: Replicable): AsyncGenerator
 function primaryWork(sources: TypeCheckSources, main: Knex, replicable: Replicable): Check[] {
   return [
     ...hostTells(sources, replicable),
+    triggersTell(sources, main, replicable),
     filesAreReadable(main, replicable),
     verificationRuns(sources, replicable, onPrimary(main, replicable)),
   ]
