@@ -1,0 +1,94 @@
+import { access, readdir, readFile } from 'node:fs/promises'
+import { dirname, join, relative } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { ERROR_CODES } from '../../lib/errors.ts'
+import { ROOT } from '../support/entries.ts'
+import { GUIDES, guideText, readGuide } from '../support/guide.ts'
+
+/** Which spec proves the blocks of a language. Those of the guide for newcomers are followed by spec/package. */
+const PROVED_BY: Readonly<Record<string, string>> = {
+  ts: 'types.spec.ts',
+  yaml: 'files.spec.ts',
+}
+/** Nothing runs these yet; what they name is looked up below. */
+const UNPROVED = ['sh', 'sql', 'conf', 'hba']
+const FOLLOWED = 'add-to-an-existing-app.md'
+
+const REFERENCE = await readFile(join(ROOT, 'docs/cli.md'), 'utf8')
+/** What stands in docs/cli.md, which is generated, by the command. */
+const HELP = new Map(
+  REFERENCE.split(/^## /m)
+    .slice(1)
+    .map((section) => [section.slice(0, section.indexOf('\n')), section] as const),
+)
+
+/** As GitHub writes them. */
+function anchors(markdown: string): string[] {
+  return [...markdown.matchAll(/^#+ (.+)$/gm)].map(([, title = '']) =>
+    title
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, '')
+      .replaceAll(' ', '-'),
+  )
+}
+
+describe.each(GUIDES)('%s', (name) => {
+  it('has only blocks of languages that are known here', async () => {
+    if (name === FOLLOWED) return
+    const { length } = (await guideText(name)).match(/^\s*(```|~~~)/gm) ?? []
+    const blocks = await readGuide(name)
+    expect(length ?? 0, 'fences that are indented or of another kind are not seen').toBe(blocks.length * 2)
+    for (const { language, line } of blocks)
+      expect([...Object.keys(PROVED_BY), ...UNPROVED], `line ${line}`).toContain(language)
+  })
+
+  it('leads only to what there is', async () => {
+    const text = await guideText(name)
+    for (const [, to = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      expect(to).not.toMatch(/^https?:/)
+      const [file = '', anchor] = to.split('#')
+      const path = join(ROOT, 'docs/guides', file || name)
+      await expect(access(path), to).resolves.toBeUndefined()
+      expect(relative(ROOT, path), 'outside the package').not.toMatch(/^\.\./)
+      if (anchor !== undefined) expect(anchors(await readFile(path, 'utf8')), to).toContain(anchor)
+    }
+    for (const [, path = ''] of text.matchAll(/`(fixtures\/[\w./-]+)`/g)) await access(join(ROOT, path))
+  })
+
+  it('names only codes, commands and options that there are', async () => {
+    const text = await guideText(name)
+    for (const [, code] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
+      // Variables of the environment, of which the SDK reads some.
+      if (code !== 'GEO_ENCRYPTION_KEY' && code !== 'GEO_TEST_DATABASE_URL')
+        expect(Object.keys(ERROR_CODES)).toContain(code)
+    }
+    for (const [, line = ''] of text.matchAll(/\bnpx (geo [^`\n]*)/g)) {
+      const words = line.trim().split(/\s+/)
+      const lengths = [3, 2].filter((length) => HELP.has(words.slice(0, length).join(' ')))
+      const command = words.slice(0, lengths[0] ?? 0).join(' ')
+      expect(HELP.has(command), line).toBe(true)
+      for (const option of words.filter((word) => word.startsWith('--')))
+        expect(HELP.get(command), line).toContain(option)
+    }
+  })
+})
+
+it('Every guide is reached from another or from README.md', async () => {
+  const texts = [await readFile(join(ROOT, 'README.md'), 'utf8'), ...(await Promise.all(GUIDES.map(guideText)))]
+  const reached = GUIDES.filter((name) => texts.some((text) => new RegExp(`[(/]${name}[)#]`).test(text)))
+  expect(reached).toEqual(GUIDES)
+})
+
+it('troubleshoot.md says where to look for each code that health says of itself', async () => {
+  const said = new Set<string>()
+  const folder = join(ROOT, 'lib/view')
+  for (const file of await readdir(folder, { recursive: true })) {
+    if (!file.endsWith('.ts') || dirname(file) !== '.') continue
+    const text = await readFile(join(folder, file), 'utf8')
+    for (const [, code = ''] of text.matchAll(/finding\(\s*'([A-Z_]+)'/g)) said.add(code)
+  }
+  expect(said.size).toBeGreaterThan(15)
+  const rows = (await guideText('troubleshoot.md')).split('\n').filter((line) => line.startsWith('| `'))
+  const told = new Set(rows.flatMap((row) => (row.split('|')[1] ?? '').match(/[A-Z_]+/g) ?? []))
+  expect([...said].filter((code) => !told.has(code)).sort()).toEqual([])
+})
