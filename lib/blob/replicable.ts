@@ -18,7 +18,10 @@ export interface ReplicableDeclaration<Row> {
   table: string
   /** Its key column. Default `id`. */
   keyColumn?: string
-  /** Default `bigint`. Keys are strings in code whatever the type. */
+  /**
+   * Default `bigint`, which is also that of the narrower `integer` and `smallint`, such as `increments()` of Knex makes. Keys are
+   * strings in code whatever the type.
+   */
   keyType?: KeyType
   /** Where the primary keeps its checksums: a table `<name>_states` beside the host's, or columns on the host's own. */
   verificationState: 'separate' | 'columns'

@@ -1,3 +1,4 @@
+import { keyTypeOfColumn } from '../blob/key-column.ts'
 import { deriveNames } from '../blob/names.ts'
 import type { KeyType } from '../blob/replicable.ts'
 import { GeoError } from '../errors.ts'
@@ -84,12 +85,16 @@ async function keyTypeOf(
   facts: TableFacts | null,
   keyColumn: string,
 ): Promise<KeyType> {
-  const found = facts?.columns.find(({ name }) => name === keyColumn)?.type
-  if (found !== undefined && found !== 'bigint' && found !== 'uuid') {
-    throw new GeoError('KEY_TYPE_UNSUPPORTED', `The key ${keyColumn} is of the type ${found}; it can be bigint or uuid`)
+  const type = facts?.columns.find(({ name }) => name === keyColumn)?.type
+  const found = type === undefined ? undefined : keyTypeOfColumn(type)
+  if (found === null) {
+    throw new GeoError(
+      'KEY_TYPE_UNSUPPORTED',
+      `The key ${keyColumn} is of the type ${type}; it can be an integer or uuid`,
+    )
   }
   if (found !== undefined && keyType !== undefined && found !== keyType) {
-    throw new GeoError('INVALID_REQUEST', `--key-type is ${keyType}, but ${keyColumn} is of the type ${found}`)
+    throw new GeoError('INVALID_REQUEST', `--key-type is ${keyType}, but ${keyColumn} is of the type ${type}`)
   }
   return questions.ask<KeyType>({
     option: '--key-type',

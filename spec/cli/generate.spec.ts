@@ -17,7 +17,8 @@ const TABLES = `create schema app;
   create table app.people (person_id uuid primary key default gen_random_uuid(), portrait text not null, code varchar(8) not null,
     age int not null, kind app.kind not null, widget bigint not null references widgets, seen timestamptz default now());
   create table letters (id bigserial primary key, subject text, body text);
-  create table old_ones (id serial primary key, file_path text);
+  create table old_ones (id text primary key, file_path text);
+  create table shorts (id serial primary key, file_path text);
   create table pairs (one bigint, other bigint, file_path text, primary key (one, other))`
 
 const store = localDisk({ root: 'unused' })
@@ -111,6 +112,14 @@ describe('generate type', () => {
     const again = await geoIn(made)(...WIDGET, '--yes')
     expect(again).toMatchObject({ status: 0, stdout: expect.stringContaining('\nNothing to do\n') })
     expect(await made.texts()).toEqual(after)
+  })
+
+  it('takes the key that increments() of Knex makes as a bigint', async () => {
+    const made = await prepared()
+    expect(await geoIn(made)('generate', 'type', 'Short', '--table', 'shorts', '--yes')).toMatchObject({ status: 0 })
+    expect(await made.read('geo/short.js')).not.toContain('keyType')
+    const wrong = await geoIn(made)('generate', 'type', 'Short', '--table', 'shorts', '--key-type', 'uuid', '--yes')
+    expect(wrong.stderr).toContain('--key-type is uuid, but id is of the type integer')
   })
 
   it('shows the diff and writes nothing with --dry-run', async () => {
@@ -249,7 +258,7 @@ describe('generate type', () => {
   })
 
   it.each([
-    ['a key that is neither bigint nor uuid', ['OldOne', '--table', 'old_ones', '--yes'], 'KEY_TYPE_UNSUPPORTED'],
+    ['a key that is neither an integer nor uuid', ['OldOne', '--table', 'old_ones', '--yes'], 'KEY_TYPE_UNSUPPORTED'],
     ['a key of two columns', ['Pair', '--table', 'pairs', '--yes'], 'Missing: --key-column\n'],
     ['a column that is not there', [...WIDGET.slice(2), '--blob-column', 'nope'], 'it can be name, file_path'],
     ['another type than the database has', [...WIDGET.slice(2), '--key-type', 'uuid', '--yes'], 'of the type bigint'],

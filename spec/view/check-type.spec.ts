@@ -274,6 +274,14 @@ describe('The tables of the primary', () => {
     )
   })
 
+  it('but not a narrower integer of the host', async () => {
+    const { main } = sites.site.databases
+    await main.raw('alter table widgets alter id type integer')
+    expect(await about('The column id of widgets')).toMatchObject({ answer: 'yes', detail: 'integer' })
+    expect(await about('The column id', declaring(rome, { keyType: 'uuid' }))).toMatchObject({ answer: 'no' })
+    await main.raw('alter table widgets alter id type bigint')
+  })
+
   it('no table at all', async () => {
     expect(await about('tables', declaring(rome, { table: 'app.gizmos' }))).toMatchObject({
       ...no(

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { keyTypeOfColumn } from '../../../blob/key-column.ts'
 import { stateTableOf } from '../../../blob/primary-checksum.ts'
 import type { Replicable } from '../../../blob/replicable.ts'
 import { registryColumns, registryIndexes } from '../../../registry/table.ts'
@@ -34,7 +35,7 @@ export function tablesAreThere(which: DatabaseName, db: Knex, replicable: Replic
 }
 
 /** Of the host's table, and of what the SDK keeps beside it. */
-export function keyTypeFits(db: Knex, { keyType }: Replicable, table: string, column: string): Check {
+export function keyTypeFits(db: Knex, { keyType, table: hostTable }: Replicable, table: string, column: string): Check {
   return {
     name: `The column ${column} of ${table} is a ${keyType}`,
     async ask() {
@@ -43,9 +44,10 @@ export function keyTypeFits(db: Knex, { keyType }: Replicable, table: string, co
         return no(`${table} has no column ${column}`, 'Name the key of the table as `keyColumn` of the declaration.')
       }
       if (found.type === keyType) return yes()
+      if (table === hostTable && keyTypeOfColumn(found.type) === keyType) return yes(found.type)
       return no(
         `It is of the type ${found.type}, and the declaration says ${keyType}`,
-        'Say `keyType` in the declaration as the column is; keys are bigint or uuid. The tables beside it have to have the same.',
+        'Say `keyType` in the declaration as the column is; keys are bigint, which integer and smallint fit, or uuid. The tables beside it have to have the same.',
       )
     },
   }
