@@ -9,7 +9,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from
 import { facadeOf } from '../lib/facade.ts'
 import { SYNC_STATE } from '../lib/registry/sync-state.ts'
 import { type AssembledSite, assembleSecondary } from './support/assembled-site.ts'
-import { addRegistryRow, registryRow, untyped } from './support/fixture-rows.ts'
+import { registryRow, untyped } from './support/fixture-rows.ts'
 import { createPrimarySite, type PrimarySite } from './support/primary-site.ts'
 import { proxyTransfers, type TransferProxy } from './support/transfer-proxy.ts'
 import { until } from './support/until.ts'
@@ -71,10 +71,13 @@ async function openProcess(): Promise<AssembledSite> {
   return site
 }
 
-/** A row whose file waits to be fetched. */
+/** A row whose file waits to be fetched. A process that runs may have registered it already. */
 async function addWaiting(path: string): Promise<string> {
   const id = await primary.addWidget(path, 'bytes')
-  await addRegistryRow(tracking, untyped(primary.replicables.widgets), id)
+  await tracking('widget_registry')
+    .insert({ widget_id: id, created_at: tracking.fn.now() })
+    .onConflict('widget_id')
+    .ignore()
   return id
 }
 
