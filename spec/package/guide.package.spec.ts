@@ -1,12 +1,15 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, describe, inject, it } from 'vitest'
+import { dirname, join, relative } from 'node:path'
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { findPorts } from '../../fixtures/demo/ports.ts'
 import { createDatabase, databaseUrl, dropDatabase } from '../../lib/testing/postgres/database-server.ts'
+import { ROOT } from '../support/entries.ts'
 import { readGuide } from '../support/guide.ts'
 import { GuideRun } from '../support/guide-run.ts'
+import { keptOf } from '../support/reader-folder.ts'
 
+const PLAIN_APP = join(ROOT, 'fixtures/plain-app')
 const blocks = await readGuide('add-to-an-existing-app.md')
 
 /** What `npm run` and vitest add to the environment is no reader's. */
@@ -51,4 +54,13 @@ describe('A newcomer who adds the packed SDK to an app word for word', () => {
   for (const block of blocks) {
     it(`does what stands at line ${block.line}: ${block.text.split('\n')[0]}`, () => reader.follow(block))
   }
+
+  it('has what fixtures/plain-app is: `vitest -u` writes it anew', async () => {
+    const kept = await keptOf(folder)
+    for (const [path, text] of kept) await expect(text).toMatchFileSnapshot(join(PLAIN_APP, path))
+    const names = (await readdir(PLAIN_APP, { recursive: true, withFileTypes: true }))
+      .filter((entry) => entry.isFile() && entry.name !== 'README.md')
+      .map((entry) => relative(PLAIN_APP, join(entry.parentPath, entry.name)))
+    expect(names.sort()).toEqual([...kept.keys()].sort())
+  })
 })
