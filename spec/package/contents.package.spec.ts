@@ -17,13 +17,13 @@ function contents(): string[] {
 const textOf = (path: string) => execFileSync('tar', ['-xzOf', tarball, `package/${path}`], { encoding: 'utf8' })
 
 describe('the packed package', () => {
-  it('holds the build, the reference, the licence and nothing else', () => {
+  it('holds the build, reference and guides, the licence and nothing else', () => {
     const strangers = contents().filter(
       (path) =>
         !/^dist\/(lib|migrations)\/.*\.(js|d\.ts)$/.test(path) &&
         !/^dist\/lib\/(view\/graphql\/|testing\/)?index\.(cjs|d\.cts)$/.test(path) &&
         !/^dist\/lib\/view\/admin\/assets\/admin\.(css|js)$/.test(path) &&
-        !/^docs\/[\w-]+\.(md|json|yaml|graphql)$/.test(path) &&
+        !/^docs\/(guides\/)?[\w-]+\.(md|json|yaml|graphql)$/.test(path) &&
         !['package.json', 'README.md', 'CHANGELOG.md', 'LICENSE'].includes(path),
     )
     expect(strangers).toEqual([])
