@@ -1,5 +1,4 @@
 import type { Router } from 'express'
-
 import type { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'

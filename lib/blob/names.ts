@@ -19,6 +19,9 @@ export interface ReplicableNames {
   readonly recordIdField: string
 }
 
+/** What a host may call a table or a column without quoting the wrong thing. */
+export const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_$]*$/
+
 const LEGAL_NAME = /^[a-z][a-z0-9]*(_[a-z0-9]+)*$/
 // PostgreSQL cuts identifiers at 63 bytes, and the longest derived one is `index_<name>_registry_on_<name>_id`.
 const LONGEST_NAME = 20
@@ -35,9 +38,14 @@ function regularPlural(name: string): string {
   return /(s|x|z|ch|sh)$/.test(name) ? `${name}es` : `${name}s`
 }
 
+/** `line_items` as `lineItems`: what it is called in code. */
+export function camelCase(name: string): string {
+  return name.replaceAll(/_([a-z0-9])/g, (_, initial: string) => initial.toUpperCase())
+}
+
 export function deriveNames(name: string, irregular: { plural?: string; stateTable?: string } = {}): ReplicableNames {
   const className = name.replaceAll(/(?:^|_)([a-z0-9])/g, (_, initial: string) => initial.toUpperCase())
-  const camelName = name.replaceAll(/_([a-z0-9])/g, (_, initial: string) => initial.toUpperCase())
+  const camelName = camelCase(name)
   return Object.freeze({
     name,
     plural: irregular.plural ?? regularPlural(name),

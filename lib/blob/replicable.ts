@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { z } from 'zod'
 import { ConfigurationError } from '../errors.ts'
 import type { BlobStore } from './blob-store.ts'
-import { deriveNames, nameProblem, type ReplicableNames } from './names.ts'
+import { deriveNames, IDENTIFIER, nameProblem, type ReplicableNames } from './names.ts'
 import type { SelectiveSync } from './selective-sync.ts'
 
 export type KeyType = 'bigint' | 'uuid'
@@ -72,7 +72,7 @@ export interface Replicable<Row = unknown> {
 }
 
 const identifier = z.string().regex(/^[A-Za-z_][A-Za-z0-9_$]*(\.[A-Za-z_][A-Za-z0-9_$]*)?$/, 'is not a name of a table')
-const column = z.string().regex(/^[A-Za-z_][A-Za-z0-9_$]*$/, 'is not a name of a column')
+const column = z.string().regex(IDENTIFIER, 'is not a name of a column')
 const callable = <Fn>() => z.custom<Fn>((value) => typeof value === 'function', 'must be a function')
 
 const declarationShape = z.strictObject({

@@ -1,4 +1,6 @@
 import { type Command, Option } from 'commander'
+import { IDENTIFIER } from '../blob/names.ts'
+import { GeoError } from '../errors.ts'
 import { MODULE_KINDS, type ModuleKind } from '../generate/module-style.ts'
 import type { GlobalOptions } from './command-line.ts'
 
@@ -21,4 +23,10 @@ export function withGenerateOptions(command: Command): Command {
     .option('--dry-run', 'shows the diff and writes nothing')
     .option('--yes', 'asks nothing: takes what would be suggested, and writes')
     .option('--json', 'as one JSON value: written, same, differing, byHand')
+}
+
+/** Of tables and columns, as an option gives them. @throws GeoError `INVALID_REQUEST` */
+export function requireNames(option: string, names: readonly string[]): void {
+  const wrong = names.find((name) => !IDENTIFIER.test(name))
+  if (wrong !== undefined) throw new GeoError('INVALID_REQUEST', `${option}: ${JSON.stringify(wrong)} is no name`)
 }

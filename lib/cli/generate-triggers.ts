@@ -7,7 +7,7 @@ import { triggersMigration } from '../generate/triggers-migration.ts'
 import { snakeCase } from '../generate/type-to-write.ts'
 import type { CommandLine } from './command-line.ts'
 import { explained } from './explained.ts'
-import { type GenerateOptions, withGenerateOptions } from './generate-options.ts'
+import { type GenerateOptions, requireNames, withGenerateOptions } from './generate-options.ts'
 import { migrating } from './migrating.ts'
 import { writeFiles } from './write-files.ts'
 
@@ -57,8 +57,7 @@ they are all, for what is read only for certain rows is not found. Shows the dif
 function chosenColumns({ columns }: TriggersOptions, found: ColumnsRead | null): ColumnsRead | null {
   if (columns === undefined) return found
   const named = columns.split(',').map((column) => column.trim())
-  const wrong = named.find((column) => !/^[A-Za-z_][A-Za-z0-9_$]*$/.test(column))
-  if (wrong !== undefined) throw new GeoError('INVALID_REQUEST', `--columns: ${JSON.stringify(wrong)} is no name`)
+  requireNames('--columns', named)
   const blobColumn = found?.blobColumn ?? null
   return { columns: named, blobColumn: blobColumn !== null && named.includes(blobColumn) ? blobColumn : null }
 }

@@ -5,6 +5,7 @@ import { GeoError } from '../errors.ts'
 import { likelyBlobColumn, type TableFacts } from '../generate/table-facts.ts'
 import { pluralFromTable, type TypeToWrite } from '../generate/type-to-write.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
+import { requireNames } from './generate-options.ts'
 import { Questions } from './questions.ts'
 
 export interface TypeOptions extends GlobalOptions {
@@ -16,8 +17,6 @@ export interface TypeOptions extends GlobalOptions {
   readonly plural?: string
   readonly yes?: true
 }
-
-const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_$]*$/
 
 /**
  * All that has to be known of a type: given, looked up, or asked for.
@@ -36,7 +35,8 @@ export async function typeFromAnswers(
     given: options.table,
     suggestion: deriveNames(name).plural,
   })
-  requireNames('--table', table.split('.'))
+  // Empty where nobody could be asked.
+  if (table !== '') requireNames('--table', table.split('.'))
   const facts = table === '' ? null : await lookUp(table)
   const verification = await questions.ask<'separate' | 'columns'>({
     option: '--verification',
@@ -107,10 +107,4 @@ async function keyTypeOf(
 
 function columnsOf(facts: TableFacts | null): { choices?: string[] } {
   return facts ? { choices: facts.columns.map(({ name }) => name) } : {}
-}
-
-/** @throws GeoError `INVALID_REQUEST` */
-function requireNames(option: string, names: readonly string[]): void {
-  const wrong = names.find((name) => name !== '' && !IDENTIFIER.test(name))
-  if (wrong !== undefined) throw new GeoError('INVALID_REQUEST', `${option}: ${JSON.stringify(wrong)} is no name`)
 }

@@ -1,6 +1,7 @@
+import { camelCase } from '../blob/names.ts'
 import { exported, moduleText, properties, quoted } from './code.ts'
 import type { ModuleStyle } from './module-style.ts'
-import { camelCase, type TypeToWrite } from './type-to-write.ts'
+import type { TypeToWrite } from './type-to-write.ts'
 
 /** The declaration of a type: what a host edits. */
 export function declarationText(style: ModuleStyle, type: TypeToWrite): string {

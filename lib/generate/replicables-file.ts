@@ -1,6 +1,7 @@
+import { camelCase } from '../blob/names.ts'
 import { exported, importLine, list, moduleText, typed } from './code.ts'
 import type { ModuleStyle } from './module-style.ts'
-import { camelCase, fileStem, type TypeToWrite } from './type-to-write.ts'
+import { fileStem, type TypeToWrite } from './type-to-write.ts'
 
 const OPENING = /^(?<open>(?:export )?const replicables\b[^=]*= \[)(?<items>[\w\s,$]*)\]/m
 const IMPORT = /^(?:import\s[^;]*?\sfrom\s+|const\s[^;=]*=\s*require\()['"][^'"]+['"]\)?;?$/gm

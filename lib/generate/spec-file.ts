@@ -1,7 +1,8 @@
 import { posix } from 'node:path'
+import { camelCase } from '../blob/names.ts'
 import { type Import, moduleText } from './code.ts'
 import type { Host } from './host.ts'
-import { camelCase, fileStem, type TypeToWrite } from './type-to-write.ts'
+import { fileStem, type TypeToWrite } from './type-to-write.ts'
 
 /** The spec that runs all suites on a type, for the runner of the host; those of GraphQL where it has the packages. */
 export function specText(host: Host, { names }: TypeToWrite): string {

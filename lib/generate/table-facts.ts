@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import { run } from '../databases.ts'
 import { quoteTable } from '../verification/live-table.ts'
-import { VERIFICATION_COLUMNS } from '../verification/state-definition.ts'
+import { VERIFICATION_COLUMN_NAMES } from '../verification/state-definition.ts'
 
 export interface ColumnFacts {
   readonly name: string
@@ -28,7 +28,6 @@ export interface TableFacts {
 
 const TIMEOUT_MS = 10_000
 const TEXT_TYPE = /^(text|citext|character varying(\(\d+\))?)$/
-const OWN_COLUMNS = new Set(VERIFICATION_COLUMNS.map((definition) => definition.slice(0, definition.indexOf(' '))))
 
 /** Null where there is no such table. The SDK's own columns are left out. */
 export async function tableFacts(db: Knex, table: string): Promise<TableFacts | null> {
@@ -45,7 +44,7 @@ export async function tableFacts(db: Knex, table: string): Promise<TableFacts | 
     { timeoutMs: TIMEOUT_MS },
   )
   if (rows.length === 0) return null
-  const columns = rows.filter(({ name }) => !OWN_COLUMNS.has(name))
+  const columns = rows.filter(({ name }) => !VERIFICATION_COLUMN_NAMES.includes(name))
   const keys = columns.filter(({ isKey }) => isKey)
   const key = keys.length === 1 ? (keys[0] ?? null) : null
   return { columns, key, texts: columns.filter(({ type, isKey }) => TEXT_TYPE.test(type) && !isKey) }

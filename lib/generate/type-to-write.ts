@@ -22,11 +22,6 @@ export function snakeCase(given: string): string {
   return given.replaceAll(/([a-z0-9])([A-Z])/g, '$1_$2').toLowerCase()
 }
 
-/** `line_items` as `lineItems`: what the declaration is called in code. */
-export function camelCase(name: string): string {
-  return name.replaceAll(/_([a-z0-9])/g, (_, initial: string) => initial.toUpperCase())
-}
-
 /** `line_item` as `line-item`: what its files are called. */
 export function fileStem(name: string): string {
   return name.replaceAll('_', '-')

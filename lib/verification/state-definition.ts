@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { deriveNames, nameProblem, type ReplicableNames } from '../blob/names.ts'
+import { deriveNames, IDENTIFIER, nameProblem, type ReplicableNames } from '../blob/names.ts'
 import { ConfigurationError } from '../errors.ts'
 import type { LiveIndex } from './live-table.ts'
 
@@ -15,6 +15,11 @@ export const VERIFICATION_COLUMNS = Object.freeze([
   'verification_checksum bytea',
   'verification_failure text',
 ])
+
+/** The names of the seven columns. */
+export const VERIFICATION_COLUMN_NAMES = Object.freeze(
+  VERIFICATION_COLUMNS.map((definition) => definition.slice(0, definition.indexOf(' '))),
+)
 
 export const FAILURE_LIMIT = 'check (char_length(verification_failure) <= 255)'
 
@@ -72,8 +77,6 @@ export function checkedNames(
   if (!isTable(stateTable)) throw invalid(`stateTable ${JSON.stringify(stateTable)} is not the name of a table`)
   return deriveNames(name, { stateTable })
 }
-
-const IDENTIFIER = /^[A-Za-z_][A-Za-z0-9_$]*$/
 
 function isTable(value: string): boolean {
   const parts = value.split('.')

@@ -5,6 +5,7 @@ import {
   FAILURE_LIMIT,
   failureLimitName,
   invalid,
+  VERIFICATION_COLUMN_NAMES,
   VERIFICATION_COLUMNS,
   verificationIndexes,
 } from './state-definition.ts'
@@ -106,7 +107,7 @@ export async function dropVerificationColumns(
   { table, ...patience }: VerificationColumnsOptions,
 ): Promise<void> {
   checkedNames(name, { table })
-  const drops = VERIFICATION_COLUMNS.map((column) => `drop column if exists ${columnName(column)}`)
+  const drops = VERIFICATION_COLUMN_NAMES.map((column) => `drop column if exists ${column}`)
   await alterLive(knex, table, (trx) => trx.raw(`alter table ?? ${drops.join(', ')}`, [table]), patience)
 }
 
@@ -121,7 +122,7 @@ async function requireColumnsFree(knex: Knex, table: string, limit: string): Pro
      array(select conname::text from pg_constraint
        where conrelid = ?::regclass and contype = 'c' and conname like '%\\_verification\\_failure\\_text\\_limit' and conname <> ?
      ) as limits`,
-    [quoteTable(table), VERIFICATION_COLUMNS.map(columnName), quoteTable(table), limit],
+    [quoteTable(table), [...VERIFICATION_COLUMN_NAMES], quoteTable(table), limit],
   )
   const { columns = [], limits = [] } = rows[0] ?? {}
   if (limits.length > 0)
@@ -129,10 +130,6 @@ async function requireColumnsFree(knex: Knex, table: string, limit: string): Pro
   if (columns.length > 0 && columns.length < VERIFICATION_COLUMNS.length) {
     throw invalid(`${table} has columns of its own named ${columns.join(', ')}; use a separate table`)
   }
-}
-
-function columnName(definition: string): string {
-  return definition.slice(0, definition.indexOf(' '))
 }
 
 async function constraintState(knex: Knex, table: string, name: string): Promise<'missing' | 'not valid' | 'valid'> {
