@@ -19,3 +19,13 @@ export async function writeSwitches(
     [switches.map(({ name }) => name), switches.map(({ enabled }) => enabled)],
   )
 }
+
+/** What the triggers of a type take its flag to be. */
+export async function readSwitch(main: Knex, name: string): Promise<boolean> {
+  const { rows } = await run<{ rows: { enabled: boolean }[] }>(
+    main,
+    'select enabled from geo_switches where replicable_name = ?',
+    [name],
+  )
+  return rows[0]?.enabled ?? false
+}

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../../../blob/replicable.ts'
 import { run } from '../../../databases.ts'
+import { readSwitch } from '../../../event/switch-table.ts'
 import { CHANGES, triggerName } from '../../../triggers/event-triggers.ts'
 import { quoteTable } from '../../../verification/live-table.ts'
 import { type Check, no, skipped, yes } from '../outcome.ts'
@@ -28,7 +29,7 @@ export function triggersTell({ gate }: TypeCheckSources, main: Knex, replicable:
         return no(`${off.map((row) => row.name).join(', ')} is disabled`, `alter table ${table} enable trigger …`)
       }
       const isOn = gate.replicationEnabled(replicable)
-      if (isOn !== (await switchOf(main, name))) {
+      if (isOn !== (await readSwitch(main, name))) {
         return no(
           `They take the flag to be ${isOn ? 'off' : 'on'}`,
           'A working process of the primary writes `geo_switches` every few seconds: see that one runs.',
@@ -37,13 +38,4 @@ export function triggersTell({ gate }: TypeCheckSources, main: Knex, replicable:
       return yes(isOn ? null : 'and rest, for the flag is off')
     },
   }
-}
-
-async function switchOf(main: Knex, name: string): Promise<boolean> {
-  const { rows } = await run<{ rows: { enabled: boolean }[] }>(
-    main,
-    'select enabled from geo_switches where replicable_name = ?',
-    [name],
-  )
-  return rows[0]?.enabled ?? false
 }
