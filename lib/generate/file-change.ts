@@ -1,6 +1,7 @@
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Host } from './host.ts'
+import { namesIn, readIfThere } from './if-there.ts'
 import type { MigrationToWrite } from './migration-files.ts'
 
 /** What the generator wants a file to hold. */
@@ -51,7 +52,7 @@ export async function placed(
   const newest = new Map<string, number>()
   for (const { database, suffix, text } of migrations) {
     const folder = host.migrations[database]
-    const names = await readdir(join(host.folder, folder)).catch(() => [])
+    const names = await namesIn(join(host.folder, folder))
     const there = names.find((name) => new RegExp(`^\\d+_${suffix}\\.[cm]?[jt]s$`).test(name))
     const latest = Math.max(newest.get(folder) ?? 0, ...names.map(momentOf))
     const moment = Math.max(Math.floor(now.getTime() / 1000), latest + 1)
@@ -72,13 +73,4 @@ function momentOf(name: string): number {
 
 function timestamp(seconds: number): string {
   return new Date(seconds * 1000).toISOString().replaceAll(/[-:T]|\..*$/g, '')
-}
-
-export async function readIfThere(file: string): Promise<string | null> {
-  try {
-    return await readFile(file, 'utf8')
-  } catch (reason) {
-    if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw reason
-  }
 }

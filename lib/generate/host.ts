@@ -1,6 +1,7 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigurationError, messageOf } from '../errors.ts'
+import { namesIn } from './if-there.ts'
 import { type KnexFolders, knexFolders } from './knex-folders.ts'
 import { exists, type ModuleKind, type ModuleStyle, moduleStyleOf, type PackageJson } from './module-style.ts'
 
@@ -57,7 +58,7 @@ export async function readHost(folder: string, { module }: { module?: ModuleKind
 
 /** Where the module `name` of the host's declarations is, whatever its extension, or null. */
 export async function declarationFile(folder: string, name: string): Promise<string | null> {
-  const entries = await readdir(join(folder, DECLARATIONS)).catch(() => [])
+  const entries = await namesIn(join(folder, DECLARATIONS))
   const found = entries.find((entry) => new RegExp(`^${name}\\.[cm]?[jt]s$`).test(entry))
   return found === undefined ? null : `${DECLARATIONS}/${found}`
 }

@@ -8,7 +8,7 @@ export interface DiffOf {
 
 const CONTEXT_LINES = 3
 
-interface Line {
+export interface Line {
   readonly sign: ' ' | '-' | '+'
   readonly text: string
 }
@@ -29,7 +29,7 @@ function linesOf(text: string): string[] {
 }
 
 /** Both files as one list; equal lines are those of the longest common sequence. */
-function comparedLines(before: readonly string[], after: readonly string[]): Line[] {
+export function comparedLines(before: readonly string[], after: readonly string[]): Line[] {
   const common = Array.from({ length: before.length + 1 }, () => new Array<number>(after.length + 1).fill(0))
   const at = (from: number, to: number): number => common[from]?.[to] ?? 0
   for (let from = before.length - 1; from >= 0; from -= 1) {
