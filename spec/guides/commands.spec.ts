@@ -13,7 +13,7 @@ afterAll(() => sites.close())
 
 /** What is for the primary; all else is typed on the secondary. */
 const ON_PRIMARY = /^npx geo (site |repair )/
-/** Works until it is told to end: spec/cli has it, in a process of its own. */
+/** Works until it is told to end: spec/journey/work-apart has it, with a server that does no work beside it. */
 const ELSEWHERE = /^(npx geo work|WORK=false npm start &)$/
 
 const GUIDES = ['monitor.md', 'selective-sync.md', 'several-processes.md', 'troubleshoot.md']
