@@ -128,7 +128,8 @@ describe('What the databases of a site say is in its status as it is by hand', (
       })
     await add('2026-01-02T03:04:05Z')
     await caughtUp()
-    await paris.hear()
+    // In its turn: a transaction of another spec holds the cursor of every database of the cluster.
+    await paris.hearInTurn()
     const handled = await newest()
     await add('2026-02-03T04:05:06Z')
     const unread = await newest()
