@@ -13,7 +13,7 @@ const CHECK_EVERY_MS = 1000
  */
 export class StoreIdentities {
   readonly #clock: Clock
-  readonly #checks = new Map<string, { atMs: number; problem: GeoError | null }>()
+  readonly #checks = new Map<string, { atMs: number; problem: Promise<GeoError | null> }>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -24,12 +24,15 @@ export class StoreIdentities {
    * makes the marker.
    */
   async problem(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
-    const known = this.#checks.get(replicable.name)
+    const { name } = replicable
+    const known = this.#checks.get(name)
     const nowMs = this.#clock.monotonicMs()
     if (known && nowMs - known.atMs < CHECK_EVERY_MS) return known.problem
-    const problem = await identify(replicable, db, siteName)
-    this.#checks.set(replicable.name, { atMs: nowMs, problem })
-    return problem
+    // Kept before it has answered: of two looks side by side the slower one, which saw less, would have the last word.
+    const check = { atMs: nowMs, problem: identify(replicable, db, siteName) }
+    this.#checks.set(name, check)
+    check.problem.catch(() => this.#checks.get(name) === check && this.#checks.delete(name))
+    return check.problem
   }
 }
 
