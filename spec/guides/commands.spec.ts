@@ -1,20 +1,17 @@
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { settle } from '../../lib/testing/settle.ts'
 import { readGuide } from '../support/guide.ts'
 import { commandOf } from '../support/in-process-cli.ts'
 import { type ServedSites, serveSites } from '../support/served-sites.ts'
 
-let sites: ServedSites
-beforeAll(async () => {
-  sites = await serveSites()
-  await sites.addWidget('one', 'first')
-  await sites.settle()
-})
-afterAll(() => sites.close())
-
 /** What is for the primary; all else is typed on the secondary. */
 const ON_PRIMARY = /^npx geo (site |repair )/
-/** Works until it is told to end: spec/journey/work-apart has it, with a server that does no work beside it. */
+/** Works until it is told to end: spec/package has it, with a server that does no work beside it. */
 const ELSEWHERE = /^(npx geo work|WORK=false npm start &)$/
+/** What answers a question, and so ends with 1 where something is wrong; all else has done what it says. */
+const ASKS = /^npx geo (check|failures|repair --dry-run|verify --sample)\b/
 
 const GUIDES = ['monitor.md', 'selective-sync.md', 'several-processes.md', 'troubleshoot.md']
 const lines = (
@@ -24,19 +21,54 @@ const lines = (
       return blocks.flatMap(({ text }) => text.trim().split('\n')).map((line) => ({ guide, line }))
     }),
   )
-).flat()
+)
+  .flat()
+  .filter(({ line }) => !ELSEWHERE.test(line))
 
-describe('What the guides say to type ends as documented', () => {
-  it.each(lines.filter(({ line }) => !ELSEWHERE.test(line)))('$guide: $line', async ({ line }) => {
-    expect(line).toMatch(/^npx geo /)
-    const { assembly } = sites.site
-    const { settings } = ON_PRIMARY.test(line) ? sites.primary : assembly
-    let running = true
-    const ended = commandOf(settings)(...line.split(' ').slice(2)).finally(() => {
-      running = false
-    })
-    while (running) await sites.settle()
-    const { status, stderr } = await ended
-    expect(status, stderr).toBeLessThan(2)
+let sites: ServedSites
+beforeAll(async () => {
+  sites = await serveSites()
+  // Which files a sample draws goes by the seed: with this one a tenth of ten is one.
+  vi.spyOn(sites.site.clock, 'random').mockReturnValue(0)
+  for (let number = 1; number <= 10; number += 1) await sites.addWidget(`widget ${number}`, `the bytes of ${number}`)
+  await sites.settle()
+})
+afterAll(() => sites.close())
+
+async function typed(line: string): Promise<{ status: number; said: string }> {
+  expect(line).toMatch(/^npx geo /)
+  const { settings } = ON_PRIMARY.test(line) ? sites.primary : sites.site.assembly
+  let running = true
+  const ended = commandOf(settings)(...line.split(' ').slice(2)).finally(() => {
+    running = false
+  })
+  while (running) await sites.settle()
+  const { status, stdout, stderr } = await ended
+  return { status, said: `${stdout}\n${stderr}` }
+}
+
+describe('Where all is well, what the guides say to type', () => {
+  it.each(lines)('$guide: $line, ends with 0', async ({ line }) => {
+    const { status, said } = await typed(line)
+    expect(status, said).toBe(0)
+  })
+})
+
+describe('Where files are bad, an index is missing and the primary cannot be reached, what the guides say to type', () => {
+  beforeAll(async () => {
+    await sites.addWidget('gone', 'is not there when it is asked for')
+    await rm(join(sites.primaryRoot, 'gone'))
+    await sites.settle()
+    await writeFile(join(sites.primaryRoot, 'widget 1'), 'rot')
+    await sites.primaryGeo.bulk.start({ action: 'reverify', type: 'widget' })
+    await settle(sites.primary, ['bulk', 'verify-primary'])
+    for (let number = 1; number <= 10; number += 1) await writeFile(join(sites.site.root, `widget ${number}`), 'rot')
+    await sites.site.databases.tracking.raw('drop index widget_registry_pending_sync')
+    await sites.reach('http://127.0.0.1:1/')
+  })
+
+  it.each(lines)('$guide: $line, ends with 1 where it asks', async ({ line }) => {
+    const { status, said } = await typed(line)
+    expect(status, said).toBe(ASKS.test(line) ? 1 : 0)
   })
 })
