@@ -111,7 +111,10 @@ export const ERROR_CODES = Object.freeze({
   LEASE_LOST: [503, 'Nothing: the work is taken up again. If it persists, look at the load of the tracking database.'],
   VERIFICATION_MISMATCH: [500, 'Nothing at first: the blob is fetched again. If it persists, check the volume.'],
   FILE_MISSING: [500, 'Nothing: on a secondary the blob is fetched again. On the primary, restore the file.'],
-  NOT_CHECKSUMMABLE: [500, 'Correct the row, so that it names a file that exists.'],
+  NOT_CHECKSUMMABLE: [
+    500,
+    'Run the version that recorded the checksum, or a newer one: this one does not know its algorithm.',
+  ],
   REGISTRY_BUSY: [409, 'Another process is writing this row of the registry; ask again.'],
   REGISTRY_UNKNOWN: [404, 'List the registry again: this row has gone since, or is of another type.'],
   BULK_RUN_ACTIVE: [409, 'Wait for the run of this kind that is active, or cancel it.'],
