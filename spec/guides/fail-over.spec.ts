@@ -1,213 +1,182 @@
-import { mkdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { join } from 'node:path'
-import express from 'express'
-import createKnex, { type Knex } from 'knex'
-import { afterAll, beforeAll, expect, inject, it } from 'vitest'
-import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
-import type { Assembly } from '../../lib/assembly.ts'
-import { facadeOf } from '../../lib/facade.ts'
-import { assemble } from '../../lib/geo.ts'
-import { parseOptions } from '../../lib/options.ts'
+import { readFile, stat } from 'node:fs/promises'
+import type { Knex } from 'knex'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { insertSite } from '../../lib/site-table.ts'
-import { temporaryFolder } from '../../lib/testing/postgres/account.ts'
-import { type Cluster, startPrimaryWithStandby } from '../../lib/testing/postgres/cluster.ts'
-import { createDatabase, databaseUrl, dropDatabase } from '../../lib/testing/postgres/database-server.ts'
+import type { Cluster } from '../../lib/testing/postgres/cluster.ts'
 import { settle } from '../../lib/testing/settle.ts'
+import { Drill, type DrillSite } from '../support/drill.ts'
 import { ENCRYPTION_KEY } from '../support/fixture-rows.ts'
 import { readGuide } from '../support/guide.ts'
-import { commandOf } from '../support/in-process-cli.ts'
-import { migrate } from '../support/migrate.ts'
-import { recordingLogger } from '../support/recording-logger.ts'
-import { until } from '../support/until.ts'
-
-const FAST_SETTINGS = { fsync: 'off', full_page_writes: 'off' }
-const TRACKING = ['geo_guide_paris', 'geo_guide_tokyo'] as const
 
 const blocks = await readGuide('fail-over.md')
-const [promote, renumber, enable] = blocks.filter(({ language }) => language === 'sql').map(({ text }) => text)
-const [look, verify] = blocks.filter(({ language }) => language === 'sh').map(({ text }) => text.trim().split('\n'))
+const textsOf = (language: string) => blocks.filter((block) => block.language === language).map(({ text }) => text)
+const [received = '', promote = '', renumber = '', slot = '', follow = '', enable = ''] = textsOf('sql')
+const [look, wait, check, verify, repair] = textsOf('sh').map((text) => text.trim().split('\n'))
 
-let folder: string
-const clusters: Cluster[] = []
-const servers: Server[] = []
-const opened: Knex[] = []
-const running: Assembly[] = []
-
-const open = (url: string): Knex => {
-  const knex = createKnex({ client: 'pg', connection: url, pool: { min: 0, max: 5 } })
-  // A server that is stopped ends its connections.
-  opened.push(knex)
-  return knex
+interface Running {
+  readonly server: Cluster
+  readonly db: Knex
+  readonly site: DrillSite
 }
 
-async function site(name: 'tokyo' | 'paris', mainDb: Knex, trackingDb?: Knex) {
-  const replicables = declareReplicables(join(folder, 'blobs', name))
-  const parts = assemble(
-    parseOptions({
-      siteName: name,
-      mainDb,
-      ...(trackingDb && { trackingDb }),
-      replicables: [replicables.widgets],
-      features: { isEnabled: () => true },
-      encryptionKey: ENCRYPTION_KEY.toString('hex'),
-      threads: 1,
-      logger: recordingLogger(),
-    }),
-  )
-  running.push(parts)
-  await parts.sites.refresh()
-  return {
-    parts,
-    async add(key: string, bytes: string | null): Promise<string> {
-      if (bytes !== null) await writeFile(join(folder, 'blobs', name, key), bytes)
-      return mainDb.transaction(async (trx) => {
-        const [row] = await trx('widgets').insert({ name: key, file_path: key }).returning('*')
-        await facadeOf(parts).replicator(replicables.widgets).created(row, trx)
-        return String(row.id)
-      })
-    },
+const [SUCCEEDED, FAILED] = [2, 3]
+
+let drill: Drill
+let tokyo: Running
+let paris: Running
+let osaka: Running
+let kept: string
+let late: string
+
+/** A site whose database is a replica, begun with the folder of another replica. */
+async function startSecondary(name: string, primary: Running, seed: string): Promise<Running> {
+  const server = await drill.startReplica(name, primary.server, seed)
+  const db = drill.open(server)
+  await drill.caughtUp(primary.db, db)
+  return { server, db, site: await drill.start(name, db, await drill.newTracking(name)) }
+}
+
+async function settleAll(primary: Running, ...secondaries: Running[]): Promise<void> {
+  await settle(primary.site.parts)
+  for (const { db, site } of secondaries) {
+    await drill.caughtUp(primary.db, db)
+    await settle(site.parts)
   }
 }
 
-/** Where a site answers, whichever process of it is put behind. */
-async function address(): Promise<{ url: string; serve(parts: Assembly): void }> {
-  let parts: Assembly | null = null
-  const app = express().use((req, res, next) => (parts ? parts.router(req, res, next) : res.sendStatus(502)))
-  const server = createServer(app).listen(0, '127.0.0.1')
-  servers.push(server)
-  await new Promise((resolve) => server.once('listening', resolve))
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    serve(behind) {
-      parts = behind
-    },
-  }
+async function lose({ server, db, site }: Running): Promise<void> {
+  await drill.stop(site)
+  await db.destroy()
+  await server.stop()
 }
 
-async function caughtUp(primary: Knex, standby: Knex): Promise<void> {
-  const { rows } = await primary.raw('select pg_current_wal_lsn() as lsn')
-  const replayed = 'select pg_last_wal_replay_lsn() >= ?::pg_lsn as done'
-  await until(async () => (await standby.raw(replayed, [rows[0].lsn])).rows[0].done)
+/** What lines print on a site, and how each ends. */
+async function typed(lines: readonly string[] | undefined, site: DrillSite, ...others: DrillSite[]) {
+  const statuses: number[] = []
+  let said = ''
+  for (const line of lines ?? []) {
+    const { status, stdout } = await drill.type(line, [site, ...others])
+    statuses.push(status)
+    said += stdout
+  }
+  return { statuses, said }
 }
+
+/** The statement as the guide has it, with what is different here. */
+function asHere(text: string, from: string, to: string): string {
+  expect(text).toContain(from)
+  return text.replace(from, to)
+}
+
+const stateOf = async (db: Knex, id: string) =>
+  (await db('widget_states').where({ widget_id: id }).first('verification_state')).verification_state
 
 beforeAll(async () => {
-  folder = await temporaryFolder('geo-fail-over-')
-  for (const name of ['tokyo', 'paris']) await mkdir(join(folder, 'blobs', name), { recursive: true })
-  const { trackingUrl } = inject('databaseServers')
-  for (const name of TRACKING) {
-    await dropDatabase(trackingUrl, name)
-    await createDatabase(trackingUrl, name)
-    await migrate(databaseUrl(trackingUrl, name), 'tracking')
+  drill = await Drill.begin()
+  const { primary, seed } = await drill.startServers()
+  const db = drill.open(primary)
+  for (const name of ['tokyo', 'paris', 'osaka']) {
+    await insertSite(db, ENCRYPTION_KEY, { name, url: await drill.address(name), primary: name === 'tokyo' })
   }
+  tokyo = { server: primary, db, site: await drill.start('tokyo', db) }
+  paris = await startSecondary('paris', tokyo, seed)
+  osaka = await startSecondary('osaka', tokyo, seed)
 })
-afterAll(async () => {
-  for (const parts of running) await parts.stop()
-  for (const knex of opened) await knex.destroy()
-  for (const server of servers) {
-    server.closeAllConnections()
-    await new Promise((resolve) => server.close(resolve))
-  }
-  for (const cluster of clusters) await cluster.stop()
-  for (const name of TRACKING) await dropDatabase(inject('databaseServers').trackingUrl, name)
-  await rm(folder, { recursive: true, force: true })
-})
+afterAll(() => drill.end())
 
-/** What a command says on a site whose processes work meanwhile. */
-async function typed(parts: Assembly, line: string): Promise<string> {
-  const command = commandOf(parts.settings)(...line.split(' ').slice(2))
-  let running = true
-  const ended = command.finally(() => {
-    running = false
+describe('A drill by the guide to failing over', () => {
+  it('begins with three sites, of which one lacks a file when the primary is lost', async () => {
+    kept = await tokyo.site.add('kept', 'is on all')
+    await settleAll(tokyo, paris, osaka)
+    expect((await typed(look, paris.site)).statuses).toEqual([0, 0])
+    late = await tokyo.site.add('late', 'never comes to paris')
+    await settleAll(tokyo, osaka)
+    await drill.caughtUp(tokyo.db, paris.db)
+    const [ofParis, ofOsaka] = await Promise.all([paris, osaka].map(({ db }) => db.raw(received)))
+    expect(ofParis.rows).toEqual([{ pg_last_wal_receive_lsn: expect.stringMatching(/^\w+\/\w+$/) }])
+    expect(ofParis.rows).toEqual(ofOsaka.rows)
   })
-  while (running) await settle(parts)
-  const { status, stdout, stderr } = await ended
-  expect(status, `${line}: ${stderr}`).toBeLessThan(2)
-  return stdout
-}
 
-it('A drill: the primary is lost, the secondary takes its place, the old one comes back as a secondary', async () => {
-  const before = await startPrimaryWithStandby({ dir: join(folder, 'before'), settings: FAST_SETTINGS })
-  clusters.push(before.primary, before.standby)
-  await createDatabase(before.primary.url(), 'app')
-  await migrate(before.primary.url('app'), 'main')
-  const main = open(before.primary.url('app'))
-  const replica = open(before.standby.url('app'))
-  const trackingOf = (name: string) => open(databaseUrl(inject('databaseServers').trackingUrl, name))
-  const [ofTokyo, ofParis] = [await address(), await address()]
-  await insertSite(main, ENCRYPTION_KEY, { name: 'tokyo', url: ofTokyo.url, primary: true })
-  await insertSite(main, ENCRYPTION_KEY, { name: 'paris', url: ofParis.url })
-  await caughtUp(main, replica)
+  it('has a secondary take the place of the primary', async () => {
+    await lose(tokyo)
+    await drill.stop(paris.site)
+    await paris.db.raw(promote)
+    await paris.db.raw(renumber)
+    expect(await paris.db('geo_nodes').orderBy('id').select('name', 'primary', 'enabled')).toEqual([
+      { name: 'tokyo', primary: false, enabled: false },
+      { name: 'paris', primary: true, enabled: true },
+      { name: 'osaka', primary: false, enabled: true },
+    ])
+    const forgetful = await drill.start('paris', paris.db, drill.trackingOf('paris'))
+    const reminded = await typed(check, forgetful)
+    expect(reminded).toEqual({ statuses: [1], said: expect.stringContaining('Remove `trackingDb` from the options') })
+    await drill.stop(forgetful)
+    paris = { ...paris, site: await drill.start('paris', paris.db) }
+    expect((await typed(check, paris.site)).statuses).toEqual([0])
+  })
 
-  const tokyo = await site('tokyo', main)
-  ofTokyo.serve(tokyo.parts)
-  const parisTracking = trackingOf(TRACKING[0])
-  const paris = await site('paris', replica, parisTracking)
-  const kept = await tokyo.add('kept', 'is on both')
-  await settle(tokyo.parts)
-  await caughtUp(main, replica)
-  await settle(paris.parts)
-  for (const line of look ?? []) await typed(paris.parts, line)
-  const late = await tokyo.add('late', 'never comes over')
-  await settle(tokyo.parts)
-  await caughtUp(main, replica)
-  const recorded = await main('widget_states').orderBy('widget_id').select('widget_id', 'verification_checksum')
+  it('finds what was not here once the new primary hashes its files again', async () => {
+    const recorded = await paris.db('widget_states').orderBy('widget_id').select('widget_id', 'verification_checksum')
+    await settle(paris.site.parts)
+    expect(await stateOf(paris.db, late)).toBe(SUCCEEDED)
+    const { statuses, said } = await typed(verify, paris.site)
+    expect(statuses).toEqual([0, 1])
+    expect(said).toContain('file does not exist at: late')
+    expect([await stateOf(paris.db, kept), await stateOf(paris.db, late)]).toEqual([SUCCEEDED, FAILED])
+    // Judged by what the old primary has recorded.
+    const after = await paris.db('widget_states').orderBy('widget_id').select('widget_id', 'verification_checksum')
+    expect(after).toEqual(recorded)
+  })
 
-  // Promote: 1 and 2.
-  await tokyo.parts.stop()
-  await main.destroy()
-  await before.primary.stop()
-  await paris.parts.stop()
-  await replica.raw(String(promote))
-  // 3.
-  await replica.raw(String(renumber))
-  expect(await replica('geo_nodes').orderBy('id').select('name', 'primary', 'enabled')).toEqual([
-    { name: 'tokyo', primary: false, enabled: false },
-    { name: 'paris', primary: true, enabled: true },
-  ])
-  // 4.
-  const heir = await site('paris', replica)
-  expect(heir.parts.sites.role).toBe('primary')
-  const fresh = await heir.add('fresh', 'written after')
-  await settle(heir.parts)
-  const stateOfLate = () => replica('widget_states').where({ widget_id: late }).first('verification_state')
-  expect(await stateOfLate()).toEqual({ verification_state: 2 })
-  expect(verify).toEqual(['npx geo reverify --all', 'npx geo failures'])
-  let said = ''
-  for (const line of verify ?? []) said += await typed(heir.parts, line)
-  expect(said).toContain('file does not exist at: late')
-  expect(await stateOfLate()).toEqual({ verification_state: 3 })
-  const states = await replica('widget_states').orderBy('widget_id')
-  expect(states.map((row) => String(row.widget_id))).toEqual([kept, late, fresh])
-  // Judged by what the old primary has recorded.
-  for (const [at, row] of recorded.entries()) {
-    expect(states[at].verification_checksum).toEqual(row.verification_checksum)
-  }
-  await heir.parts.stop()
-  await replica.destroy()
-  await before.standby.stop()
+  it('has the other secondary follow, whose processes have run on, and gives back what it alone has', async () => {
+    const { ino } = await stat(drill.blob('osaka', 'kept'))
+    await paris.db.raw(slot)
+    const [alter = '', reload = ''] = follow.trim().split('\n')
+    const here = drill.conninfo(paris.server)
+    await osaka.db.raw(asHere(alter, 'host=paris.example user=replica password=choose-one', here))
+    await osaka.db.raw(reload)
+    const fresh = await paris.site.add('fresh', 'written after')
+    await settleAll(paris, osaka)
+    expect(await paris.db('pg_replication_slots').select('slot_name', 'active')).toEqual([
+      { slot_name: 'osaka', active: true },
+    ])
+    expect(await readFile(drill.blob('osaka', 'fresh'), 'utf8')).toBe('written after')
+    expect((await stat(drill.blob('osaka', 'kept'))).ino).toBe(ino)
+    const { statuses, said } = await typed(repair, paris.site, osaka.site)
+    expect({ statuses, said }).toEqual({ statuses: [0], said: expect.stringContaining('repaired from osaka') })
+    expect(await readFile(drill.blob('paris', 'late'), 'utf8')).toBe('never comes to paris')
+    await settle(paris.site.parts)
+    for (const id of [kept, late, fresh]) expect(await stateOf(paris.db, id)).toBe(SUCCEEDED)
+  })
 
-  // The old one comes back on a copy of the new primary's database.
-  await mkdir(join(folder, 'after'))
-  await rename(join(folder, 'before/standby'), join(folder, 'after/primary'))
-  const after = await startPrimaryWithStandby({ dir: join(folder, 'after'), settings: FAST_SETTINGS })
-  clusters.push(after.primary, after.standby)
-  const newMain = open(after.primary.url('app'))
-  const newReplica = open(after.standby.url('app'))
-  const again = await site('paris', newMain)
-  ofParis.serve(again.parts)
-  await newMain.raw(String(enable))
-  await caughtUp(newMain, newReplica)
-  const { ino } = await stat(join(folder, 'blobs/tokyo/kept'))
-  const returned = await site('tokyo', newReplica, trackingOf(TRACKING[1]))
-  expect(returned.parts.sites.role).toBe('secondary')
-  await settle(again.parts)
-  await caughtUp(newMain, newReplica)
-  await settle(returned.parts)
-  expect(await readFile(join(folder, 'blobs/tokyo/fresh'), 'utf8')).toBe('written after')
-  expect((await stat(join(folder, 'blobs/tokyo/kept'))).ino).toBe(ino)
-  const copies = await trackingOf(TRACKING[1])('widget_registry').orderBy('widget_id')
-  const verified = copies.filter((row) => row.state === 2 && row.verification_state === 2)
-  expect(verified.map((row) => String(row.widget_id))).toEqual([kept, late, fresh])
+  it('brings the old one back as a secondary, whose files stay', async () => {
+    await lose(osaka)
+    const { ino } = await stat(drill.blob('tokyo', 'kept'))
+    await paris.db.raw(enable)
+    tokyo = await startSecondary('tokyo', paris, osaka.server.dir)
+    expect(tokyo.site.parts.sites.role).toBe('secondary')
+    await settleAll(paris, tokyo)
+    expect(await readFile(drill.blob('tokyo', 'fresh'), 'utf8')).toBe('written after')
+    expect((await stat(drill.blob('tokyo', 'kept'))).ino).toBe(ino)
+    const copies = await drill.trackingOf('tokyo')('widget_registry').select('state', 'verification_state')
+    expect(copies).toEqual(Array(3).fill({ state: 2, verification_state: SUCCEEDED }))
+  })
+
+  it('loses nothing where the fail over is planned', async () => {
+    const last = await paris.site.add('last', 'written just before')
+    const forTokyo = wait?.map((line) => asHere(line, 'paris', 'tokyo'))
+    const atOnce = forTokyo?.map((line) => `${line} --timeout 0`)
+    expect((await typed(atOnce, paris.site)).statuses).toEqual([1])
+    await settleAll(paris, tokyo)
+    drill.passTime()
+    await settleAll(paris, tokyo)
+    expect((await typed(forTokyo, paris.site, tokyo.site)).statuses).toEqual([0])
+    await drill.stop(tokyo.site)
+    await lose(paris)
+    await tokyo.db.raw(promote)
+    await tokyo.db.raw(asHere(renumber, 'paris', 'tokyo'))
+    const heir = await drill.start('tokyo', tokyo.db)
+    expect(await typed(verify, heir)).toEqual({ statuses: [0, 0], said: expect.stringContaining('Nothing failed') })
+    expect(await stateOf(tokyo.db, last)).toBe(SUCCEEDED)
+  })
 })

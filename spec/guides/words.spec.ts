@@ -24,6 +24,8 @@ const TYPED_IN: Readonly<Record<string, string | null>> = {
   'troubleshoot.md': 'commands.spec.ts',
   'upgrade.md': null,
 }
+/** Of the environment, as the guides name them. */
+const VARIABLES = ['GEO_ENCRYPTION_KEY', 'GEO_TEST_DATABASE_URL', 'TRACKING_DATABASE_URL']
 const FOLLOWED = 'add-to-an-existing-app.md'
 
 const REFERENCE = await readFile(join(ROOT, 'docs/cli.md'), 'utf8')
@@ -72,9 +74,7 @@ describe.each(GUIDES)('%s', (name) => {
   it('names only codes, commands and options that there are', async () => {
     const text = await guideText(name)
     for (const [, code] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
-      // Variables of the environment, of which the SDK reads some.
-      if (code !== 'GEO_ENCRYPTION_KEY' && code !== 'GEO_TEST_DATABASE_URL')
-        expect(Object.keys(ERROR_CODES)).toContain(code)
+      if (!VARIABLES.includes(String(code))) expect(Object.keys(ERROR_CODES)).toContain(code)
     }
     for (const [, line = ''] of text.matchAll(/\bnpx (geo [^`\n]*)/g)) {
       const words = line.trim().split(/\s+/)
