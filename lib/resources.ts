@@ -13,8 +13,13 @@ export interface Resources {
   readonly checksums: ChecksumPool
 }
 
+/** One thread a core, but not more than pay off. */
+export function defaultThreads(): number {
+  return Math.min(availableParallelism(), MOST_THREADS)
+}
+
 export function openResources(settings: GeoSettings): Resources {
-  const threads = settings.threads ?? Math.min(availableParallelism(), MOST_THREADS)
+  const threads = settings.threads ?? defaultThreads()
   return {
     databases: openDatabases(settings.mainDb, settings.trackingDb, settings.logger, settings.clock),
     transferThreads: new TransferThreads(threads, settings.ca),

@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import createKnex, { type Knex } from 'knex'
-import { inject } from 'vitest'
 import {
   createDatabase,
   databaseUrl,
@@ -31,6 +30,8 @@ export interface SpecDatabases {
 }
 
 export async function createSpecDatabases(): Promise<SpecDatabases> {
+  // Only here: what else is in this file is of use outside of a run of vitest too.
+  const { inject } = await import('vitest')
   const servers = inject('databaseServers')
   const name = `geo_spec_${randomBytes(6).toString('hex')}`
   const urls = {
@@ -59,7 +60,7 @@ export async function createSpecDatabases(): Promise<SpecDatabases> {
   }
 }
 
-async function caughtUp(main: Knex, standby: Knex): Promise<void> {
+export async function caughtUp(main: Knex, standby: Knex): Promise<void> {
   const written = await main.raw('select pg_current_wal_lsn() as lsn')
   const replayed = async (): Promise<boolean> => {
     const { rows } = await standby.raw('select pg_last_wal_replay_lsn() >= ?::pg_lsn as done', [written.rows[0].lsn])
@@ -86,6 +87,6 @@ async function until(isDone: () => Promise<boolean>, what: string): Promise<void
   }
 }
 
-function connect(url: string): Knex {
+export function connect(url: string): Knex {
   return createKnex({ client: 'pg', connection: url, pool: { min: 0, max: 5 } })
 }

@@ -27,10 +27,16 @@ export interface TwoSitesOptions {
   readonly secondaryMain?: 'standby' | 'primary'
   /** Whether the secondary passes writes on. Default: it answers 409. */
   readonly forwardsWrites?: boolean
+  /** More environment variables of both processes. */
+  readonly environment?: Readonly<Record<string, string>>
   /** More environment variables of the secondary's process. */
   readonly secondaryEnvironment?: Readonly<Record<string, string>>
   /** Puts something between the sites: given the primary's URL, it returns the one that the secondary is to ask. */
   readonly between?: (primaryUrl: string) => Promise<string>
+  /** Default: databases of their own on the servers of the run, which go with them. */
+  readonly databases?: SpecDatabases
+  /** Where the sites keep their files. Default: a temporary folder, which goes with them. */
+  readonly folder?: string
 }
 
 export interface TwoSites {
@@ -58,8 +64,8 @@ const VERIFIED_TIMEOUT_MS = 90_000
 
 /** Two processes of widget-app, the primary and a secondary, on databases of their own. Nothing runs any more after a failure. */
 export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites> {
-  const folder = await mkdtemp(join(tmpdir(), 'geo-two-sites-'))
-  const databases = await createSpecDatabases()
+  const folder = options.folder ?? (await mkdtemp(join(tmpdir(), 'geo-two-sites-')))
+  const databases = options.databases ?? (await createSpecDatabases())
   const adminToken = randomBytes(16).toString('hex')
   const readToken = randomBytes(16).toString('hex')
   const client = new SiteClient(adminToken)
@@ -70,7 +76,13 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
   const siteOf = (name: string, port: number, environment: Record<string, string>): ForkedSite => {
     const blobsDir = join(folder, name, 'blobs')
     const tokens = { ADMIN_TOKEN: adminToken, READ_TOKEN: readToken }
-    const common = { FEATURES_FILE: featuresFile, ENCRYPTION_KEY: encryptionKey, ...tokens, HOST }
+    const common = {
+      FEATURES_FILE: featuresFile,
+      ENCRYPTION_KEY: encryptionKey,
+      ...tokens,
+      HOST,
+      ...options.environment,
+    }
     const own = { SITE_NAME: name, PORT: String(port), BLOBS_DIR: blobsDir }
     return new ForkedSite({
       name,
@@ -90,8 +102,8 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
   const stop = async (): Promise<void> => {
     await Promise.all([primary.stop(), secondary.stop()])
     await client.close()
-    await databases.destroy()
-    await rm(folder, { recursive: true, force: true })
+    if (!options.databases) await databases.destroy()
+    if (!options.folder) await rm(folder, { recursive: true, force: true })
   }
   const sites: TwoSites = {
     primary,

@@ -1,0 +1,27 @@
+import { compareFolders } from '../../fixtures/demo/compare.ts'
+import { warm } from './files.ts'
+import type { BenchSites } from './sites.ts'
+
+export interface Load {
+  readonly count: number
+  readonly bytes: number
+}
+
+/** From the commit of the rows to the last one's verification. */
+export async function replicate(sites: BenchSites, { count, bytes }: Load, round: number): Promise<number> {
+  const prepared = sites.prepare(`ours-${round}`, count, bytes)
+  warm(sites.primary.blobsDir, prepared.keys)
+  const beganAtMs = await sites.publish(prepared)
+  const total = count * (round + 1)
+  await sites.untilVerified({ widgets: total, gadgets: 0 })
+  const seconds = ((await sites.lastVerifiedAtMs()) - beganAtMs) / 1000
+  await requireSame(prepared.folder, prepared.folder.replace(sites.primary.blobsDir, sites.secondary.blobsDir), count)
+  return seconds
+}
+
+/** Every byte is where it should be, and none besides. */
+export async function requireSame(from: string, to: string, count: number): Promise<void> {
+  const { equalFiles, differences } = await compareFolders(from, to, () => undefined)
+  if (differences.length > 0) throw new Error(`${to} differs: ${differences.slice(0, 3).join(', ')}`)
+  if (equalFiles !== count) throw new Error(`${equalFiles} of ${count} files are there`)
+}

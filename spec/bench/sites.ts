@@ -1,0 +1,130 @@
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Knex } from 'knex'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { UPLOAD_COLUMNS, type Upload } from '../../fixtures/widget-app/upload-table.ts'
+import { createGeo } from '../../lib/index.ts'
+import { temporaryFolder } from '../../lib/testing/postgres/account.ts'
+import { startCluster, startPrimaryWithStandby } from '../../lib/testing/postgres/cluster.ts'
+import { caughtUp, connect, type SpecDatabases } from '../support/databases.ts'
+import { migrate } from '../support/migrate.ts'
+import { PRIMARY, startTwoSites, type TwoSites } from '../support/two-sites.ts'
+import { writeFile } from './files.ts'
+import type { Bench } from './measurement.ts'
+
+const LOOK_EVERY_MS = 100
+const STALL_LIMIT_MS = 120_000
+const PER_INSERT = 1000
+
+/** Blobs that lie on the primary's disk already. */
+export interface Prepared {
+  readonly keys: readonly string[]
+  /** Where they lie below the store. */
+  readonly folder: string
+}
+
+/** Two processes of widget-app on databases of their own, set as they come: what is committed is on the disk. */
+export interface BenchSites extends TwoSites {
+  /** Writes so many files below a folder of that name, a hundred to a folder. No row names them yet. */
+  prepare(name: string, count: number, bytes: number): Prepared
+  /** Inserts a row for each file, in one transaction, and tells the other site. Returns when that was committed, as epoch in ms. */
+  publish(prepared: Prepared): Promise<number>
+  /** Resolves when the secondary has so many rows, all of them verified. Returns when the last of them was, as epoch in ms. */
+  untilVerified(count: { widgets: number; gadgets: number }): Promise<void>
+  lastVerifiedAtMs(): Promise<number>
+  close(): Promise<void>
+}
+
+export async function openSites(bench: Bench, environment: Record<string, string> = {}): Promise<BenchSites> {
+  const undo: (() => Promise<unknown>)[] = []
+  const close = async (): Promise<void> => {
+    for (const step of undo.toReversed()) await step()
+  }
+  try {
+    const databases = await openDatabases(undo)
+    const folder = await bench.folders.fresh('sites')
+    const sites = await startTwoSites({ flags: { widgets: true, gadgets: true }, databases, folder, environment })
+    undo.push(() => sites.stop())
+    const { widgets, gadgets } = declareReplicables(sites.primary.blobsDir)
+    const geo = createGeo({
+      siteName: PRIMARY,
+      mainDb: databases.main,
+      replicables: [widgets, gadgets],
+      encryptionKey: sites.encryptionKey,
+      features: { isEnabled: () => true },
+      work: false,
+    })
+    undo.push(() => geo.stop())
+    const replicator = geo.replicator(widgets)
+    return {
+      ...sites,
+      prepare(name, count, bytes) {
+        const keys = Array.from({ length: count }, (_, number) => `${name}/${Math.floor(number / 100)}/${number}.bin`)
+        for (const [number, key] of keys.entries()) writeFile(join(sites.primary.blobsDir, key), bytes, number)
+        return { keys, folder: join(sites.primary.blobsDir, name) }
+      },
+      async publish({ keys }) {
+        const trx = await databases.main.transaction()
+        for (let at = 0; at < keys.length; at += PER_INSERT) {
+          const rows = keys.slice(at, at + PER_INSERT).map((key) => ({ name: key, file_path: key }))
+          const inserted: Upload[] = await trx<Upload>('widgets').insert(rows).returning(UPLOAD_COLUMNS)
+          for (const row of inserted) await replicator.created(row, trx)
+        }
+        const committedAtMs = Date.now()
+        await trx.commit()
+        return committedAtMs
+      },
+      untilVerified: ({ widgets: count }) => untilVerified(databases.tracking, count),
+      lastVerifiedAtMs: () => lastVerifiedAtMs(databases.tracking),
+      close,
+    }
+  } catch (reason) {
+    await close()
+    throw reason
+  }
+}
+
+async function openDatabases(undo: (() => Promise<unknown>)[]): Promise<SpecDatabases> {
+  const dir = await temporaryFolder('geo-bench-databases-')
+  const { primary, standby } = await startPrimaryWithStandby({ dir })
+  undo.push(() => standby.stop())
+  undo.push(() => primary.stop())
+  const trackingCluster = await startCluster({ dir: join(dir, 'tracking') })
+  undo.push(() => trackingCluster.stop())
+  const urls = { mainUrl: primary.url(), standbyUrl: standby.url(), trackingUrl: trackingCluster.url() }
+  await Promise.all([migrate(urls.mainUrl, 'main'), migrate(urls.trackingUrl, 'tracking')])
+  const main = connect(urls.mainUrl)
+  const standbyDb = connect(urls.standbyUrl)
+  const tracking = connect(urls.trackingUrl)
+  const destroy = async (): Promise<void> => {
+    await Promise.all([main, standbyDb, tracking].map((db) => db.destroy()))
+  }
+  undo.push(destroy)
+  return { ...urls, main, standby: standbyDb, tracking, destroy, caughtUp: () => caughtUp(main, standbyDb) }
+}
+
+/** Looks now and then only: counting costs the same two cores that are measured. */
+async function untilVerified(tracking: Knex, count: number): Promise<void> {
+  let seen = -1
+  let movedAtMs = performance.now()
+  for (;;) {
+    const { rows } = await tracking.raw(
+      `select count(*)::float8 as verified from widget_registry where state = 2 and verification_state = 2`,
+    )
+    const verified: number = rows[0].verified
+    if (verified === count) return
+    if (verified !== seen) movedAtMs = performance.now()
+    seen = verified
+    if (performance.now() - movedAtMs > STALL_LIMIT_MS) {
+      throw new Error(`Nothing has moved for ${STALL_LIMIT_MS / 1000} s: ${verified} of ${count} blobs are verified.`)
+    }
+    await sleep(LOOK_EVERY_MS)
+  }
+}
+
+async function lastVerifiedAtMs(tracking: Knex): Promise<number> {
+  const { rows } = await tracking.raw(
+    'select (extract(epoch from max(verified_at)) * 1000)::float8 as at from widget_registry',
+  )
+  return rows[0].at
+}
