@@ -1,8 +1,7 @@
-import { cp, mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { exitOf } from './exit-of.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 /** What a host has installed beside this package. */
@@ -18,7 +17,7 @@ export interface HostFolder {
   remove(): Promise<void>
 }
 
-/** Files by their names. The package is what is in this repo, run as it is, or one that `builtPackage` made. */
+/** Files by their names. The package is what is in this repo, run as it is, or one that lies in the folder `built`. */
 export async function hostFolder(
   files: Readonly<Record<string, string>>,
   { built }: { built?: string } = {},
@@ -59,18 +58,4 @@ async function installSource(folder: string): Promise<void> {
   const text = JSON.stringify({ name: packageJson.name, type: 'module', exports: packageJson.exports })
   const ofSource = text.replaceAll(/\.\/dist\/([\w/-]+)\.(d\.c?ts|c?js)/g, './$1.ts')
   await writeFile(join(folder, 'package.json'), ofSource)
-}
-
-/** The package as npm would install it, in a folder of its own. It takes seconds to make. */
-export async function builtPackage(): Promise<{ path: string; remove(): Promise<void> }> {
-  const path = await mkdtemp(join(tmpdir(), 'geo-package-'))
-  // The build imports what it has built, to say what `require` gets of it.
-  await cp(join(ROOT, 'package.json'), join(path, 'package.json'))
-  await symlink(join(ROOT, 'node_modules'), join(path, 'node_modules'))
-  const { status, stdout, stderr } = await exitOf('npm', ['run', '-s', 'build'], {
-    cwd: ROOT,
-    GEO_BUILD_FOLDER: join(path, 'dist'),
-  })
-  if (status !== 0) throw new Error(`The package could not be built: ${stdout}${stderr}`)
-  return { path, remove: () => rm(path, { recursive: true, force: true }) }
 }

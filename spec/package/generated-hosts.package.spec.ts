@@ -6,9 +6,10 @@ import { ConfigurationError } from '../../lib/errors.ts'
 import { withClient } from '../../lib/testing/postgres/database-server.ts'
 import { createEmptyDatabase } from '../support/empty-database.ts'
 import { exitOf } from '../support/exit-of.ts'
-import { builtPackage, type HostFolder, hostFolder } from '../support/host-folder.ts'
+import { type HostFolder, hostFolder } from '../support/host-folder.ts'
 import { commandWith } from '../support/in-process-cli.ts'
 import { GRAPHQL } from '../support/small-host.ts'
+import { unpackedPackage } from './unpacked.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const BIN = `${ROOT}node_modules/.bin`
@@ -72,10 +73,10 @@ const STYLES: [title: string, style: Style][] = [
   ['ES modules among CommonJS', { kind: 'esm', extension: '.mjs', files: {}, options: ['--module', 'esm'] }],
 ]
 
-let built: Awaited<ReturnType<typeof builtPackage>>
+let built: Awaited<ReturnType<typeof unpackedPackage>>
 
 beforeAll(async () => {
-  built = await builtPackage()
+  built = await unpackedPackage()
 })
 afterAll(() => built?.remove())
 
