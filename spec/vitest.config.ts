@@ -21,7 +21,8 @@ export default defineConfig({
     // A file is over when nothing of it is left (leak-check.ts); the modules may stay, for loading them anew takes a tenth of the run.
     isolate: false,
     sequence: { sequencer: LongestFirst },
-    maxWorkers: 3,
+    // Twice as many as cores: most specs wait for a database or another process most of the time.
+    maxWorkers: 4,
     // How long a machine may take that does much else besides: what is measured is measured elsewhere.
     testTimeout: 120_000,
     hookTimeout: 120_000,
