@@ -75,6 +75,18 @@ describe('geo site', () => {
     ])
   })
 
+  it('lifts a limit that was set', async () => {
+    const options = ['--bytes-per-second', '--copies-reverification-days']
+    for (const [value, kept] of [
+      ['5000', { transfer_bytes_per_second: '5000', copies_reverification_interval: 5000 }],
+      ['none', { transfer_bytes_per_second: null, copies_reverification_interval: null }],
+    ] as const) {
+      const { stderr } = await geo('site', 'update', 'paris', ...options.flatMap((option) => [option, value]))
+      expect(stderr).toBe('')
+      expect(await databases.main('geo_nodes').where({ name: 'paris' }).first()).toMatchObject(kept)
+    }
+  })
+
   it('changes settings and forgets a site', async () => {
     const changed = await geo('site', 'update', 'paris', '--bytes-per-second', '5000', '--internal-url', 'none')
     expect(changed.stdout).toBe('Changed the site "paris": internalUrl, transferBytesPerSecond\n')

@@ -16,7 +16,7 @@ export function seconds(text: string): number {
   return value
 }
 
-/** Reads an option that is a whole number, or the word `none`. */
-export function numberOrNone(text: string): number | null {
-  return text === 'none' ? null : wholeNumber(text)
+/** Reads an option that is a whole number, or the word `none`: commander makes an empty text of null. */
+export function numberOrNone(text: string): number | 'none' {
+  return text === 'none' ? text : wholeNumber(text)
 }

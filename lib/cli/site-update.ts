@@ -14,8 +14,8 @@ interface UpdateOptions {
   filesMaxCapacity?: number
   verificationMaxCapacity?: number
   reverificationDays?: number
-  copiesReverificationDays?: number | null
-  bytesPerSecond?: number | null
+  copiesReverificationDays?: number | 'none'
+  bytesPerSecond?: number | 'none'
   selectBy?: string
   namespace?: string[]
   shard?: string[]
@@ -65,12 +65,12 @@ function changeOf(options: UpdateOptions): SiteChange {
   const change: Record<string, unknown> = {
     name,
     url,
-    internalUrl: internalUrl === 'none' ? null : internalUrl,
+    internalUrl: nullForNone(internalUrl),
     filesMaxCapacity: options.filesMaxCapacity,
     verificationMaxCapacity: options.verificationMaxCapacity,
     minimumReverificationIntervalDays: options.reverificationDays,
-    copiesReverificationIntervalDays: options.copiesReverificationDays,
-    transferBytesPerSecond: options.bytesPerSecond,
+    copiesReverificationIntervalDays: nullForNone(options.copiesReverificationDays),
+    transferBytesPerSecond: nullForNone(options.bytesPerSecond),
     selectiveSync:
       selectBy === undefined
         ? undefined
@@ -81,4 +81,8 @@ function changeOf(options: UpdateOptions): SiteChange {
   const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as SiteChange
   if (Object.keys(given).length === 0) throw new GeoError('INVALID_REQUEST', 'Nothing is to be changed')
   return given
+}
+
+function nullForNone<Value>(value: Value | 'none'): Value | null {
+  return value === 'none' ? null : value
 }
