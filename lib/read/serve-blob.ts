@@ -67,13 +67,15 @@ async function serve(
   if (blob.available && failure) throw keyUnknown(replicable, blob, failure)
   if (!blob.available || key === null) throw fileNotFound(replicable, blob)
   if (!response.hasHeader('x-content-type-options')) response.set('x-content-type-options', 'nosniff')
+  // The host's function may fail: before a file is open, which nobody would close.
+  const contentType = typeOf(blob)
   if (context.sites.role === 'primary') {
     const file = await openOwn(context, replicable, blob, key)
-    return send(request, response, file, checksumEtag(replicable, blob.checksum.digest), typeOf(blob))
+    return send(request, response, file, checksumEtag(replicable, blob.checksum.digest), contentType)
   }
   const copy = await context.copies.open(replicable, blob.id, key)
-  if (copy) return send(request, response, copy.file, checksumEtag(replicable, copy.digest), typeOf(blob))
-  await context.primaryBlobs.send(replicable, blob.id, typeOf(blob), request, response)
+  if (copy) return send(request, response, copy.file, checksumEtag(replicable, copy.digest), contentType)
+  await context.primaryBlobs.send(replicable, blob.id, contentType, request, response)
 }
 
 function fileNotFound({ names }: Replicable, { id }: KnownBlob): GeoError {

@@ -289,6 +289,22 @@ describe('geo.serve refuses, on any site,', () => {
     }
   })
 
+  it('a row whose type the host’s function cannot say, before there is a file that nobody would close', async () => {
+    const missing = freshKey()
+    const ids = [await sites.addWidget(freshKey(), BYTES), await sites.addWidget(missing, BYTES)]
+    await rm(join(sites.tokyo.root, missing))
+    for (const { geo, replicables } of [sites.tokyo, sites.paris]) {
+      const contentType = (): string => {
+        throw new Error('no type of /srv/private')
+      }
+      const app = express().get('/:id', geo.serve(replicables.widgets, { contentType }))
+      for (const id of ids) {
+        const response = await request(app).get(`/${id}`)
+        expect([response.status, response.body]).toEqual([500, { code: 'INTERNAL', message: 'Internal error' }])
+      }
+    }
+  })
+
   it('everything while the main database is down, and says when to ask again', async () => {
     const mainDb = createKnex({ client: 'pg', connection: await closedDatabase() })
     const site = await sites.serveAlso('paris', { options: { mainDb } })
