@@ -13,16 +13,16 @@ const PROVED_BY: Readonly<Record<string, string>> = {
   conf: 'replica.spec.ts',
   hba: 'replica.spec.ts',
 }
-/** What is typed is proved guide by guide; null: by nothing yet, save that the commands and options exist. */
-const TYPED_IN: Readonly<Record<string, string | null>> = {
-  'add-a-type.md': null,
+/** What is typed is proved guide by guide. */
+const TYPED_IN: Readonly<Record<string, string>> = {
+  'add-a-type.md': 'spec/package/guide.package.spec.ts',
   'fail-over.md': 'fail-over.spec.ts',
   'monitor.md': 'commands.spec.ts',
   'postgresql-replicas.md': 'replica.spec.ts',
   'selective-sync.md': 'commands.spec.ts',
-  'several-processes.md': 'commands.spec.ts',
+  'several-processes.md': 'commands.spec.ts and spec/package/guide.package.spec.ts',
   'troubleshoot.md': 'commands.spec.ts',
-  'upgrade.md': null,
+  'upgrade.md': 'spec/package/guide.package.spec.ts',
 }
 /** Of the environment, as the guides name them. */
 const VARIABLES = ['GEO_ENCRYPTION_KEY', 'GEO_TEST_DATABASE_URL', 'TRACKING_DATABASE_URL']
