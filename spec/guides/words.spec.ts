@@ -7,7 +7,7 @@ import { GUIDES, guideText, readGuide } from '../support/guide.ts'
 
 /** Which spec proves the blocks of a language. Those of the guide for newcomers are followed by spec/package. */
 const PROVED_BY: Readonly<Record<string, string>> = {
-  ts: 'types.spec.ts',
+  ts: 'types.spec.ts, and modules.spec.ts where it does what a compiler does not see',
   yaml: 'files.spec.ts',
   sql: 'replica.spec.ts and fail-over.spec.ts',
   conf: 'replica.spec.ts',
