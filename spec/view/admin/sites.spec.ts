@@ -102,6 +102,22 @@ describe('The sites page', () => {
     expect((await sites.see('/sites')).text).not.toContain('another than the primary')
   })
 
+  it('says how long a site is behind once it has read an event', async () => {
+    const { main } = sites.paris.databases
+    const shownAt = async (handled: number, writtenAt: number | null) => {
+      const read = { cursor_last_event_id: handled, cursor_last_event_timestamp: writtenAt }
+      const status = { last_event_id: 3128, last_event_timestamp: 1_795_676_400, ...read }
+      await main.raw('update geo_node_statuses set status = status || ?::jsonb where geo_node_id = ?', [
+        JSON.stringify(status),
+        idOf('paris'),
+      ])
+      return plain((await sites.see('/sites')).text)
+    }
+    expect(await shownAt(0, null)).toContain('Full 3,128 events behind')
+    expect(await shownAt(3098, 1_795_676_340)).toContain('Full 60 seconds behind (30 events)')
+    await sites.gatherAll()
+  })
+
   it('draws the last hour', async () => {
     const { text } = await sites.see('/sites')
     expect(text).toMatch(/<svg[^>]*aria-label="Backlog in the last hour: now 2, highest 2">/)

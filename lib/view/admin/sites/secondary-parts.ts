@@ -100,8 +100,11 @@ function databaseReplication({ enabled }: Site, lag: number | null): SafeHtml {
 function eventLag(status: SiteStatus | undefined, format: Format): string {
   const { last_event_id: last, cursor_last_event_id: read } = status ?? {}
   if (last == null || read == null) return ''
-  const behind = (status?.last_event_timestamp ?? 0) - (status?.cursor_last_event_timestamp ?? 0)
-  return `${format.duration(Math.max(behind, 0))} behind (${format.count(Math.max(last - read, 0))} events)`
+  const events = Math.max(last - read, 0)
+  const { last_event_timestamp: newest = 0, cursor_last_event_timestamp: handled = 0 } = status ?? {}
+  // A site that is new has handled none: there is no moment from which to count.
+  if (events > 0 && !handled) return `${format.count(events)} events behind`
+  return `${format.duration(Math.max((newest ?? 0) - (handled ?? 0), 0))} behind (${format.count(events)} events)`
 }
 
 function overall(
