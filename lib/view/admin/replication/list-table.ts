@@ -50,7 +50,7 @@ ${
 
 function failures({ lastSyncFailure, verificationFailure, errorCode }: RegistryEntry): SafeHtml {
   if (lastSyncFailure === null && verificationFailure === null) return html`<span class="quiet">None</span>`
-  return html`<div>${errorCode === null ? '' : html`<p><code>${errorCode}</code></p>`}
+  return html`<div>${errorCode === null ? '' : html`<p><code class="whole">${errorCode}</code></p>`}
 ${lastSyncFailure === null ? '' : html`<p><span class="quiet">Replication failure:</span> ${lastSyncFailure}</p>`}
 ${verificationFailure === null ? '' : html`<p><span class="quiet">Verification failure:</span> ${verificationFailure}</p>`}</div>`
 }
