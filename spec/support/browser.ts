@@ -28,6 +28,8 @@ export interface VisitorOptions {
   readonly javaScriptEnabled?: boolean
   readonly viewport?: { readonly width: number; readonly height: number }
   readonly locale?: string
+  /** How many pixels of a picture a pixel of the page is wide. */
+  readonly deviceScaleFactor?: number
 }
 
 /** A person with a browser of their own: no cookie, nothing cached. */

@@ -10,13 +10,13 @@ import { lineDiff } from './line-diff.ts'
 /**
  * Writes docs/ from the code and the types of the fixture host, or with --check compares it and exits 1 on a difference, or on a
  * breaking change of the GraphQL schema since the last release that the changelog does not tell of. Nothing else lies there but
- * api/, which api.ts writes.
+ * what others write.
  * --release: what is now is what was released.
  */
 const TYPES = Object.values(declareReplicables('unused')).filter((value) => 'blob' in value)
 
-/** What others write there: reports of the API by a tool, guides by people. */
-const BESIDE = ['api', 'guides']
+/** What others write there: reports of the API by a tool, guides by people, pictures by a browser. */
+const BESIDE = ['api', 'guides', 'pictures']
 const FOLDER = fileURLToPath(new URL('../../docs/', import.meta.url))
 
 async function write(): Promise<void> {
