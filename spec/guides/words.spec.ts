@@ -1,5 +1,5 @@
 import { access, readFile } from 'node:fs/promises'
-import { join, relative } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { ERROR_CODES } from '../../lib/errors.ts'
 import { ROOT } from '../support/entries.ts'
@@ -57,13 +57,17 @@ describe.each(GUIDES)('%s', (name) => {
       else expect(Object.keys(PROVED_BY), `line ${line}`).toContain(language)
     }
   })
+})
+
+describe.each(['README.md', ...GUIDES.map((name) => `docs/guides/${name}`)])('%s', (name) => {
+  const textOf = () => readFile(join(ROOT, name), 'utf8')
 
   it('leads only to what there is', async () => {
-    const text = await guideText(name)
+    const text = await textOf()
     for (const [, to = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
       expect(to).not.toMatch(/^https?:/)
       const [file = '', anchor] = to.split('#')
-      const path = join(ROOT, 'docs/guides', file || name)
+      const path = file === '' ? join(ROOT, name) : join(ROOT, dirname(name), file)
       await expect(access(path), to).resolves.toBeUndefined()
       expect(relative(ROOT, path), 'outside the package').not.toMatch(/^\.\./)
       if (anchor !== undefined) expect(anchors(await readFile(path, 'utf8')), to).toContain(anchor)
@@ -72,7 +76,7 @@ describe.each(GUIDES)('%s', (name) => {
   })
 
   it('names only codes, commands and options that there are', async () => {
-    const text = await guideText(name)
+    const text = await textOf()
     for (const [, code] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
       if (!VARIABLES.includes(String(code))) expect(Object.keys(ERROR_CODES)).toContain(code)
     }
