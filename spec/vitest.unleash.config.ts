@@ -6,7 +6,7 @@ import { ClosingLineReporter } from './support/closing-line-reporter.ts'
 export default defineConfig({
   test: {
     include: ['spec/unleash/**/*.unleash.spec.ts'],
-    globalSetup: ['spec/support/global-setup.ts'],
+    globalSetup: ['spec/support/global-setup.ts', 'spec/support/unleash-setup.ts'],
     setupFiles: ['spec/support/leak-check.ts'],
     reporters: ['default', new ClosingLineReporter()],
     // As in vitest.config.ts.

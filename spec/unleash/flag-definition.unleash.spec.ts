@@ -1,16 +1,15 @@
-import { afterAll, beforeAll, expect, it } from 'vitest'
+import { beforeAll, expect, it } from 'vitest'
 import { deriveNames } from '../../lib/blob/names.ts'
 import { flagDefinition } from '../../lib/generate/flag-definition.ts'
-import { startUnleash, type UnleashServer } from '../support/unleash-server.ts'
+import { type UnleashServer, unleashWithout } from '../support/unleash-server.ts'
 
 const names = deriveNames('widget')
 
 let unleash: UnleashServer
 
 beforeAll(async () => {
-  unleash = await startUnleash()
+  unleash = await unleashWithout(names.flag)
 })
-afterAll(() => unleash.close())
 
 const importOf = (sites: readonly string[]) => ({
   project: 'default',

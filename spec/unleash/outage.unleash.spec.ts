@@ -4,28 +4,33 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { flagDefinition } from '../../lib/generate/flag-definition.ts'
+import { type DatabaseGate, gateTo } from '../support/database-gate.ts'
 import { type FlaggedSite, type FlaggedSites, startFlaggedSites } from '../support/flagged-sites.ts'
-import { startUnleash, type UnleashServer } from '../support/unleash-server.ts'
+import { type UnleashServer, unleashWithout } from '../support/unleash-server.ts'
 
 const FLAG = 'geo_widget_replication'
 
 describe('While Unleash cannot be reached', () => {
   let unleash: UnleashServer
+  /** Shut, nothing listens at the address of the server. */
+  let line: DatabaseGate
   let sites: FlaggedSites
   let empty: string
 
   beforeAll(async () => {
-    unleash = await startUnleash()
-    sites = await startFlaggedSites(unleash)
+    unleash = await unleashWithout(FLAG)
+    line = await gateTo(unleash.url)
+    await line.open()
+    sites = await startFlaggedSites({ ...unleash, url: line.url })
     empty = await mkdtemp(join(tmpdir(), 'geo-flags-'))
     await unleash.import(flagDefinition(sites.rome.widgets.names, { sites: ['paris'] }))
     await unleash.switchOn(FLAG)
     await Promise.all(sites.all.map((site) => site.knows(FLAG, (flag) => flag?.enabled === true)))
-    await unleash.stop()
+    await line.shut()
   })
   afterAll(async () => {
     await sites?.close()
-    await unleash?.close()
+    await line?.shut()
     await rm(empty, { recursive: true, force: true })
   })
 
@@ -34,7 +39,7 @@ describe('While Unleash cannot be reached', () => {
   const withoutBackup = (name: string) => ({ UNLEASH_BACKUP_DIR: join(empty, name) })
 
   it('flags stay as they were', async () => {
-    // The second of two failures in a row was asked for after the server had gone.
+    // The second of two failures in a row was asked for after the line was shut.
     const failed = ({ flags }: FlaggedSite) => once(flags.client, 'error').then(() => once(flags.client, 'error'))
     await Promise.all(sites.all.map(failed))
     expect(areOn()).toBe('rome on, paris on, oslo off')
@@ -67,8 +72,8 @@ describe('While Unleash cannot be reached', () => {
   })
 
   it('is over, everybody follows it again', async () => {
-    await unleash.start()
     await unleash.switchOff(FLAG)
+    await line.open()
     await Promise.all(sites.all.map((site) => site.knows(FLAG, (flag) => flag?.enabled === false)))
     expect(areOn()).toBe('rome off, paris off, oslo off')
   })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { flagDefinition } from '../../lib/generate/flag-definition.ts'
 import { type FlaggedSite, type FlaggedSites, startFlaggedSites } from '../support/flagged-sites.ts'
-import { startUnleash, type UnleashServer } from '../support/unleash-server.ts'
+import { type UnleashServer, unleashWithout } from '../support/unleash-server.ts'
 
 const FLAG = 'geo_widget_replication'
 const QUERY = '{ geoNode(name: "paris") { widgetRegistries { nodes { state verificationState } } } }'
@@ -16,7 +16,7 @@ describe("A release: `released: '0.2.0'` in the declaration, and nothing else", 
   let paris: FlaggedSite
 
   beforeAll(async () => {
-    unleash = await startUnleash()
+    unleash = await unleashWithout(FLAG)
     sites = await startFlaggedSites(unleash)
     before = sites.paris
     await sites.client.upload(sites.rome.url, 'widgets', 'unreleased', 'bytes')
@@ -26,10 +26,7 @@ describe("A release: `released: '0.2.0'` in the declaration, and nothing else", 
     await sites.rome.geo.sites.update('paris', { url: paris.url, internalUrl: paris.url })
     await sites.databases.caughtUp()
   })
-  afterAll(async () => {
-    await sites?.close()
-    await unleash?.close()
-  })
+  afterAll(() => sites?.close())
 
   async function ask({ url }: FlaggedSite): Promise<unknown> {
     const response = await fetch(`${url}/api/graphql`, {

@@ -3,7 +3,7 @@ import { flagDefinition } from '../../lib/generate/flag-definition.ts'
 import type { Checked } from '../../lib/view/check/outcome.ts'
 import { type FlaggedSites, type KnownFlag, startFlaggedSites } from '../support/flagged-sites.ts'
 import { type HoldingProxy, startHoldingProxy } from '../support/holding-proxy.ts'
-import { startUnleash, type UnleashServer } from '../support/unleash-server.ts'
+import { type UnleashServer, unleashWithout } from '../support/unleash-server.ts'
 import { until } from '../support/until.ts'
 
 const FLAG = 'geo_widget_replication'
@@ -17,7 +17,7 @@ describe('A type behind a flag of a real Unleash server', () => {
   let line: HoldingProxy
 
   beforeAll(async () => {
-    unleash = await startUnleash()
+    unleash = await unleashWithout(FLAG)
     sites = await startFlaggedSites(unleash)
     line = await startHoldingProxy(sites.rome.url)
     await sites.rome.geo.sites.update('rome', { internalUrl: line.url })
@@ -26,7 +26,6 @@ describe('A type behind a flag of a real Unleash server', () => {
   afterAll(async () => {
     await sites?.close()
     await line?.close()
-    await unleash?.close()
   })
 
   const upload = (name: string) => sites.client.upload(sites.rome.url, 'widgets', name, `bytes of ${name}`)
