@@ -5,7 +5,7 @@ import { inject } from 'vitest'
 import { ROOT } from '../support/entries.ts'
 import { exitOf } from '../support/exit-of.ts'
 
-/** A host in an empty folder outside this repo: fixtures/packed-host with the packed package and others from the registry. */
+/** A host in an empty folder outside this repo: one of fixtures with the packed package and others from the registry. */
 export interface InstalledHost {
   readonly path: string
   /** Installs further packages. Rejects with what npm says. */
@@ -21,10 +21,20 @@ export interface InstalledHost {
   remove(): Promise<void>
 }
 
-export async function installHost(type: 'module' | 'commonjs', ...packages: string[]): Promise<InstalledHost> {
+/** fixtures/packed-host, which has nothing installed but what is named. */
+export function installHost(type: 'module' | 'commonjs', ...packages: string[]): Promise<InstalledHost> {
+  const packageJson = JSON.stringify({ private: true, type })
+  return installFixture('packed-host', { files: { 'package.json': packageJson }, packages })
+}
+
+/** A folder of fixtures with what its package.json asks for. `files` are added or put in the place of its own. */
+export async function installFixture(
+  name: string,
+  { files = {}, packages = [] }: { files?: Readonly<Record<string, string>>; packages?: readonly string[] },
+): Promise<InstalledHost> {
   const path = await mkdtemp(join(tmpdir(), 'geo-packed-host-'))
-  await cp(join(ROOT, 'fixtures/packed-host'), path, { recursive: true })
-  await writeFile(join(path, 'package.json'), JSON.stringify({ private: true, type }))
+  await cp(join(ROOT, 'fixtures', name), path, { recursive: true })
+  for (const [file, text] of Object.entries(files)) await writeFile(join(path, file), text)
   const host: InstalledHost = {
     path,
     async install(...names) {
