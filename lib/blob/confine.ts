@@ -17,7 +17,8 @@ export function confinedPath(root: string, key: string): string {
     folder = dirname(folder)
     real = realpathIfThere(folder)
   }
-  if (real !== null && real !== join(realpathSync(root), relative(root, folder))) {
+  // Most roots are no symbolic link themselves, and this is asked for every file.
+  if (real !== null && real !== folder && real !== join(realpathSync.native(root), relative(root, folder))) {
     throw new GeoError('KEY_OUTSIDE_ROOT', `The key ${JSON.stringify(key)} leads through a symbolic link`)
   }
   return path
@@ -25,7 +26,7 @@ export function confinedPath(root: string, key: string): string {
 
 function realpathIfThere(path: string): string | null {
   try {
-    return realpathSync(path)
+    return realpathSync.native(path)
   } catch (reason) {
     if ((reason as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw reason

@@ -80,6 +80,15 @@ describe('the checksum threads', () => {
     expect(results[0]).toMatchObject({ message: 'File is not checksummable - file does not exist at: missing' })
   })
 
+  it('know files below a root that is a symbolic link itself, and those that lead outside of it', async () => {
+    await mkdir(join(root, 'real/folder'), { recursive: true })
+    await writeFile(join(root, 'real/folder/abc'), 'abc')
+    await symlink(tmpdir(), join(root, 'real/out'))
+    await symlink(join(root, 'real'), join(root, 'mounted'))
+    const tasks = ['folder/abc', 'out/abc'].map((key) => ({ root: join(root, 'mounted'), key, algorithms: [] }))
+    expect(await pool.checksumSome(tasks)).toMatchObject([{ ok: true }, { ok: false, code: 'KEY_OUTSIDE_ROOT' }])
+  })
+
   it('do not wait for someone to write into a pipe', async () => {
     await promisify(execFile)('mkfifo', [join(root, 'pipe')])
     expect(await checksums('pipe')).toMatchObject([{ ok: false, code: 'NOT_A_FILE' }])
