@@ -1,9 +1,13 @@
 import { checksumMany } from './checksum-many.ts'
 import { checksumOne } from './checksum-one.ts'
+import { claim } from './claim.ts'
+import { lag } from './lag.ts'
 import { largeBlob } from './large-blob.ts'
 import type { Measurement } from './measurement.ts'
 import { mirrorLoop } from './mirror-loop.ts'
+import { reconcile } from './reconcile.ts'
 import { smallBlobs } from './small-blobs.ts'
+import { verify } from './verify.ts'
 
 /** Everything that can be measured, in the order of docs/performance.md. */
 export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
@@ -12,4 +16,8 @@ export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   'small-blobs': smallBlobs,
   'mirror-loop': mirrorLoop,
   'large-blob': largeBlob,
+  verify,
+  lag,
+  claim,
+  reconcile,
 }

@@ -4,11 +4,8 @@ import type { Knex } from 'knex'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { UPLOAD_COLUMNS, type Upload } from '../../fixtures/widget-app/upload-table.ts'
 import { createGeo } from '../../lib/index.ts'
-import { temporaryFolder } from '../../lib/testing/postgres/account.ts'
-import { startCluster, startPrimaryWithStandby } from '../../lib/testing/postgres/cluster.ts'
-import { caughtUp, connect, type SpecDatabases } from '../support/databases.ts'
-import { migrate } from '../support/migrate.ts'
 import { PRIMARY, startTwoSites, type TwoSites } from '../support/two-sites.ts'
+import { openDatabases } from './database.ts'
 import { writeFile } from './files.ts'
 import type { Bench } from './measurement.ts'
 
@@ -35,15 +32,24 @@ export interface BenchSites extends TwoSites {
   close(): Promise<void>
 }
 
-export async function openSites(bench: Bench, environment: Record<string, string> = {}): Promise<BenchSites> {
+export interface SitesOptions {
+  /** More environment variables of both processes. */
+  readonly environment?: Readonly<Record<string, string>>
+  readonly secondaryEnvironment?: Readonly<Record<string, string>>
+  /** Puts something between the sites: given the primary's URL, it returns the one that the secondary is to ask. */
+  readonly between?: (primaryUrl: string) => Promise<string>
+}
+
+export async function openSites(bench: Bench, options: SitesOptions = {}): Promise<BenchSites> {
   const undo: (() => Promise<unknown>)[] = []
   const close = async (): Promise<void> => {
     for (const step of undo.toReversed()) await step()
   }
   try {
-    const databases = await openDatabases(undo)
+    const databases = await openDatabases()
+    undo.push(() => databases.destroy())
     const folder = await bench.folders.fresh('sites')
-    const sites = await startTwoSites({ flags: { widgets: true, gadgets: true }, databases, folder, environment })
+    const sites = await startTwoSites({ flags: { widgets: true, gadgets: true }, databases, folder, ...options })
     undo.push(() => sites.stop())
     const { widgets, gadgets } = declareReplicables(sites.primary.blobsDir)
     const geo = createGeo({
@@ -82,25 +88,6 @@ export async function openSites(bench: Bench, environment: Record<string, string
     await close()
     throw reason
   }
-}
-
-async function openDatabases(undo: (() => Promise<unknown>)[]): Promise<SpecDatabases> {
-  const dir = await temporaryFolder('geo-bench-databases-')
-  const { primary, standby } = await startPrimaryWithStandby({ dir })
-  undo.push(() => standby.stop())
-  undo.push(() => primary.stop())
-  const trackingCluster = await startCluster({ dir: join(dir, 'tracking') })
-  undo.push(() => trackingCluster.stop())
-  const urls = { mainUrl: primary.url(), standbyUrl: standby.url(), trackingUrl: trackingCluster.url() }
-  await Promise.all([migrate(urls.mainUrl, 'main'), migrate(urls.trackingUrl, 'tracking')])
-  const main = connect(urls.mainUrl)
-  const standbyDb = connect(urls.standbyUrl)
-  const tracking = connect(urls.trackingUrl)
-  const destroy = async (): Promise<void> => {
-    await Promise.all([main, standbyDb, tracking].map((db) => db.destroy()))
-  }
-  undo.push(destroy)
-  return { ...urls, main, standby: standbyDb, tracking, destroy, caughtUp: () => caughtUp(main, standbyDb) }
 }
 
 /** Looks now and then only: counting costs the same two cores that are measured. */

@@ -28,7 +28,7 @@ export const smallBlobs: Measurement = {
 }
 
 async function against(bench: Bench, durable: boolean): Promise<{ ours: Sample; rclone: Sample }> {
-  const sites = await openSites(bench, { DURABLE: String(durable) })
+  const sites = await openSites(bench, { environment: { DURABLE: String(durable) } })
   try {
     const count = scaled(bench, COUNT)
     return await interleaved(bench, {
