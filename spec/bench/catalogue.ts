@@ -5,8 +5,10 @@ import { lag } from './lag.ts'
 import { largeBlob } from './large-blob.ts'
 import type { Measurement } from './measurement.ts'
 import { mirrorLoop } from './mirror-loop.ts'
+import { processes } from './processes.ts'
 import { reconcile } from './reconcile.ts'
 import { smallBlobs } from './small-blobs.ts'
+import { statements } from './statements.ts'
 import { verify } from './verify.ts'
 
 /** Everything that can be measured, in the order of docs/performance.md. */
@@ -20,4 +22,6 @@ export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   lag,
   claim,
   reconcile,
+  processes,
+  statements,
 }

@@ -21,7 +21,7 @@ export interface Outcome {
   readonly figures: Readonly<Record<string, Figure>>
 }
 
-export type Figure = number | string | readonly number[] | { readonly [name: string]: Figure }
+export type Figure = number | string | readonly number[] | readonly string[] | { readonly [name: string]: Figure }
 
 export interface Measurement {
   /** What is done, and against whom. */
