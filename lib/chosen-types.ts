@@ -1,4 +1,5 @@
 import type { Assembly } from './assembly.ts'
+import { declaredType } from './blob/declared-type.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { GeoError } from './errors.ts'
 
@@ -12,8 +13,7 @@ export function chosenTypes(
 ): Replicable[] {
   if (!names) return settings.replicables.filter((replicable) => gate.replicationEnabled(replicable))
   return names.map((name) => {
-    const replicable = byName.get(name)
-    if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `No type is named ${JSON.stringify(name)}`)
+    const replicable = declaredType(byName, name)
     if (!gate.replicationEnabled(replicable)) {
       throw new GeoError('TYPE_OFF', `The flag ${replicable.names.flag} is off for this site`)
     }

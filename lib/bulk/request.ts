@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { declaredType } from '../blob/declared-type.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { GeoError } from '../errors.ts'
 import { SYNC_STATE, type SyncState } from '../registry/sync-state.ts'
@@ -73,8 +74,7 @@ export function checkRequest(
     throw new GeoError('INVALID_REQUEST', problems.join('; '))
   }
   const { action, type, filter, dryRun, requestedBy } = parsed.data
-  const replicable = replicables.get(type)
-  if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `No replicable is named ${JSON.stringify(type)}`)
+  const replicable = declaredType(replicables, type)
   if (role === 'unknown') throw new GeoError('SITE_UNKNOWN', 'This site is not in geo_nodes')
   if (role === 'primary') requireForPrimary(action, filter)
   const ids = filter.ids?.map((id) => {

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { declaredType } from '../blob/declared-type.ts'
 import { GeoError } from '../errors.ts'
 import { type ColumnsRead, columnsRead } from '../generate/columns-read.ts'
 import { placed } from '../generate/file-change.ts'
@@ -34,14 +35,7 @@ they are all, for what is read only for certain rows is not found. Shows the dif
     cli.acting<TriggersOptions, [string]>((options, given) =>
       cli.withSettings(options, async ({ mainDb, replicables }) => {
         const name = snakeCase(given)
-        const replicable = replicables.find((one) => one.name === name)
-        if (!replicable) {
-          const known = replicables.map((one) => one.name).join(', ')
-          throw new GeoError(
-            'UNKNOWN_REPLICABLE',
-            `The config declares no type ${name}; it declares: ${known || 'none'}`,
-          )
-        }
+        const replicable = declaredType(new Map(replicables.map((one) => [one.name, one])), name)
         const read = chosenColumns(options, columnsRead(mainDb, replicable))
         if (read === null)
           throw new GeoError('OPTIONS_MISSING', `What blob of ${name} reads was not found. Missing: --columns`)

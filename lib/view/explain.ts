@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { declaredType } from '../blob/declared-type.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { codeInFrontOf, ERROR_CODES, type ErrorCode, GeoError, isErrorCode, messageOf } from '../errors.ts'
@@ -64,8 +65,7 @@ export async function explain(sources: ExplainSources, type: string, givenId: st
   const { main, tracking } = databases
   await sites.refresh()
   const me = sites.requireMe()
-  const replicable = byName.get(type)
-  if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `No type is named ${JSON.stringify(type)}`)
+  const replicable = declaredType(byName, type)
   const id = parseRecordId(replicable, givenId)
   if (id === null) throw new GeoError('INVALID_RECORD_ID', `${JSON.stringify(givenId)} is not a key of ${type}`)
   const available = (await loadSource(main, replicable, [id])).get(id)

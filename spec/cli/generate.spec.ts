@@ -321,7 +321,7 @@ describe('generate triggers', () => {
   })
 
   it.each([
-    ['a type that the config does not declare', ['Nothing'], 'it declares: letter, sound_clip'],
+    ['a type that the config does not declare', ['Nothing'], 'declared: letter, sound_clip'],
     ['columns that cannot be', ['Letter', '--columns', 'a,b c'], '"b c" is no name'],
   ])('refuses %s', async (_, args, said) => {
     const ended = await geoIn(await host())('generate', 'triggers', ...args)

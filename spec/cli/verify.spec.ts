@@ -51,7 +51,7 @@ describe('geo verify --sample', () => {
   it('ends with 2 and a word on standard error where it could not be done', async () => {
     const ended = await geo('verify', '--sample', '1%', '--type', 'wodget')
     expect(ended).toMatchObject({ status: 2, stdout: '' })
-    expect(ended.stderr).toMatch(/^geo: No type is named "wodget"\nUNKNOWN_REPLICABLE: /)
+    expect(ended.stderr).toMatch(/^geo: No type is named "wodget"; declared: widget, gadget\nUNKNOWN_REPLICABLE: /)
   })
 
   it('ends with 1 where some are bad, and names them', async () => {

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { AuditAction } from '../../audit.ts'
+import { declaredType } from '../../blob/declared-type.ts'
 import type { Replicable } from '../../blob/replicable.ts'
 import type { BulkRun } from '../../bulk/bulk-run.ts'
 import { GeoError } from '../../errors.ts'
@@ -28,11 +29,7 @@ type Answers = { readonly [Call in CallName]: (input: Input<Call>, asker: Asker)
 function answersOf(sources: DetailsSources): Answers {
   const { databases, sites, byName, bulk, audit } = sources
 
-  function typed(name: string): Replicable {
-    const replicable = byName.get(name)
-    if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `No type is named ${JSON.stringify(name)}`)
-    return replicable
-  }
+  const typed = (name: string) => declaredType(byName, name)
   /** The database of the registries, which only a secondary has. */
   async function registries(): Promise<Knex> {
     await sites.ensureFresh()

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
+import { declaredType } from '../../../blob/declared-type.ts'
 import type { Replicable } from '../../../blob/replicable.ts'
-import { GeoError } from '../../../errors.ts'
 import { answers, isReplica } from '../database-checks.ts'
 import { answerTo, type Check, type Checked } from '../outcome.ts'
 import { siteChecks } from '../site-checks.ts'
@@ -20,12 +20,7 @@ import { onPrimary, onSecondary, verificationRuns } from './verifying.ts'
  * @throws GeoError `UNKNOWN_REPLICABLE`
  */
 export function checkType(sources: TypeCheckSources, name: string): AsyncGenerator<Checked> {
-  const replicable = sources.byName.get(name)
-  if (!replicable) {
-    const known = [...sources.byName.keys()].join(', ') || 'none'
-    throw new GeoError('UNKNOWN_REPLICABLE', `No type is named ${JSON.stringify(name)}; declared: ${known}`)
-  }
-  return walk(sources, replicable)
+  return walk(sources, declaredType(sources.byName, name))
 }
 
 async function* walk(sources: TypeCheckSources, replicable: Replicable): AsyncGenerator<Checked> {
