@@ -38,14 +38,15 @@ describe('While Unleash cannot be reached', () => {
   /** A start that finds no last known state. */
   const withoutBackup = (name: string) => ({ UNLEASH_BACKUP_DIR: join(empty, name) })
 
-  it('flags stay as they were', async () => {
+  // A client asks three seconds long before it gives up: all of them at the same time.
+  it.concurrent('flags stay as they were', async () => {
     // The second of two failures in a row was asked for after the line was shut.
     const failed = ({ flags }: FlaggedSite) => once(flags.client, 'error').then(() => once(flags.client, 'error'))
     await Promise.all(sites.all.map(failed))
     expect(areOn()).toBe('rome on, paris on, oslo off')
   })
 
-  it('a process that begins now has them as they were last known, whatever its bootstrap says', async () => {
+  it.concurrent('a process that begins now has them as they were last known, whatever its bootstrap says', async () => {
     const bootstrap = join(empty, 'all-off.json')
     await writeFile(bootstrap, JSON.stringify({ features: [{ name: FLAG, enabled: false, strategies: [] }] }))
     const environment = { FEATURES_FILE: bootstrap }
@@ -53,7 +54,7 @@ describe('While Unleash cannot be reached', () => {
     expect(begun.map(({ isOn }) => isOn)).toEqual([true, false])
   })
 
-  it('one that has never known them takes its bootstrap', async () => {
+  it.concurrent('one that has never known them takes its bootstrap', async () => {
     const bootstrap = join(empty, 'all-on.json')
     const strategies = [{ name: 'default' }]
     await writeFile(bootstrap, JSON.stringify({ features: [{ name: FLAG, enabled: true, strategies }] }))
@@ -63,7 +64,7 @@ describe('While Unleash cannot be reached', () => {
     expect(oslo.isOn).toBe(true)
   })
 
-  it('one that has no bootstrap either is as its declaration says', async () => {
+  it.concurrent('one that has no bootstrap either is as its declaration says', async () => {
     const begun = await Promise.all([
       sites.another(sites.paris, { environment: withoutBackup('unreleased') }),
       sites.another(sites.oslo, { environment: withoutBackup('released'), released: '0.2.0' }),
