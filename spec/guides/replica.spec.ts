@@ -45,6 +45,7 @@ const folderOf = (name: string) => join(folder, name)
 let folder: string
 let ports: number[]
 const callOffs: (() => void)[] = []
+const started: string[] = []
 
 async function run(program: string, args: readonly string[], environment: Record<string, string> = {}) {
   const account = await postgresAccount()
@@ -88,9 +89,10 @@ describe.runIf(programs)('A replica that is set up as the guide says', () => {
     const here = line.replace('192.0.2.7', PRIMARY_HOST)
     await writeFile(join(folderOf('tokyo'), 'pg_hba.conf'), `${local}\n${line}\n${here}\n`)
     await run('pg_ctl', ['-D', folderOf('tokyo'), '-w', 'start'], { PGPORT: String(ports[0]) })
+    started.push('tokyo')
   })
   afterAll(async () => {
-    for (const name of ['paris', 'tokyo']) {
+    for (const name of started.toReversed()) {
       await run('pg_ctl', ['-D', folderOf(name), '-m', 'immediate', '-w', 'stop'])
     }
     for (const callOff of callOffs) callOff()
@@ -114,8 +116,11 @@ describe.runIf(programs)('A replica that is set up as the guide says', () => {
       .split('\n')
     await run('sh', ['-c', copy], { PGPORT: String(ports[0]), PGPASSWORD: 'choose-one' })
     await run('sh', ['-c', start], { PGPORT: String(ports[1]) })
+    started.push('paris')
     const [atPrimary = '', atReplica = ''] = textOf('sql', 1).split('\n')
     await until(async () => (await ask(0, atPrimary))[0]?.[0]?.state === 'streaming')
+    const encrypted = 'select ssl from pg_stat_replication join pg_stat_ssl using (pid)'
+    expect(await ask(0, encrypted)).toEqual([[{ ssl: true }]])
     await ask(0, 'create table proof as select 1 as one')
     await until(async () => (await ask(1, "select to_regclass('proof') as found"))[0]?.[0].found !== null)
     const [[replica] = []] = await ask(1, atReplica)
