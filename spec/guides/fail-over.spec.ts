@@ -1,6 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { Knex } from 'knex'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { insertSite } from '../../lib/site-table.ts'
 import type { Cluster } from '../../lib/testing/postgres/cluster.ts'
 import { settle } from '../../lib/testing/settle.ts'
@@ -83,6 +83,12 @@ beforeAll(async () => {
   osaka = await startSecondary('osaka', tokyo, seed)
 })
 afterAll(() => drill.end())
+
+let isOver = false
+afterEach(({ task }) => {
+  isOver ||= task.result?.state === 'fail'
+})
+beforeEach(({ skip }) => skip(isOver, 'the step before has failed'))
 
 describe('A drill by the guide to failing over', () => {
   it('begins with three sites, of which one lacks a file when the primary is lost', async () => {
