@@ -34,6 +34,9 @@ const DATABASE = 'app'
 /** No site gathers its status again before. */
 const LONGEST_REST_MS = 60_000
 
+/** What ends only once the processes of the sites have done their part. */
+const WAITS = /^npx geo (wait|reverify)\b/
+
 const databaseOf = (site: string): string => `geo_drill_${site}`
 
 /** The processes of one site, while they run. */
@@ -196,10 +199,10 @@ export class Drill {
     this.#clock.advance(LONGEST_REST_MS)
   }
 
-  /** What a command says, and how it ends, on the first of the sites, while all of them work. */
+  /** What a command says, and how it ends, on the first of the sites, while all of them work where it waits for that. */
   async type(line: string, sites: readonly [DrillSite, ...DrillSite[]]): Promise<{ status: number; stdout: string }> {
     const command = commandOf(sites[0].parts.settings)(...line.split(' ').slice(2))
-    let running = true
+    let running = WAITS.test(line)
     const ended = command.finally(() => {
       running = false
     })
