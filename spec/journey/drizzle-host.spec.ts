@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { eq, sql } from 'drizzle-orm'
@@ -57,6 +57,9 @@ const send = async (method: string, path: string, body?: string): Promise<Respon
   fetch(`${primary.url}/photos${path}`, { method, ...(body !== undefined && { body }) })
 const verified = async (): Promise<{ id: string; key: string }[]> =>
   tracking('photo_registry').where({ state: 2, verification_state: 2 }).select({ id: 'photo_id', key: 'blob_key' })
+/** Keys of what lies in the store of a site. */
+const stored = async (site: 'tokyo' | 'paris'): Promise<string[]> =>
+  (await readdir(join(folder, site))).filter((name) => !name.startsWith('.geo-'))
 /** What the host has written, and what it has told of it. */
 const written = async (): Promise<{ rows: number; events: number }> => {
   const told = main('geo_events').whereIn('event_name', ['created', 'updated', 'deleted'])
@@ -74,9 +77,12 @@ describe('a host that writes with Drizzle', () => {
     await expect.poll(verified).toEqual([{ id: String(photo.id), key: replaced.file_path }])
     const served = await fetch(`${secondary.url}/photos/${photo.id}/file`)
     expect(await served.text()).toBe('the sea again')
+    expect(await stored('tokyo')).toEqual([replaced.file_path])
+    await expect.poll(() => stored('paris')).toEqual([replaced.file_path])
 
     expect((await send('DELETE', `/${photo.id}`)).status).toBe(204)
     await expect.poll(() => tracking('photo_registry')).toEqual([])
+    expect([await stored('tokyo'), await stored('paris')]).toEqual([[], []])
     expect((await fetch(`${secondary.url}/photos`, { method: 'POST', body: 'no' })).status).toBe(409)
   })
 
