@@ -1,7 +1,10 @@
 import type { Knex } from 'knex'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { loadKnownBlob } from '../../lib/blob/known-blob.ts'
+import { namedKeys } from '../../lib/blob/named-keys.ts'
 import { loadPrimaryChecksums } from '../../lib/blob/primary-checksum.ts'
 import { loadSource, pageOfKeys } from '../../lib/blob/source.ts'
+import { endOfPage, pageOfSource, summaryOfSource } from '../../lib/blob/source-page.ts'
 import {
   addVerificationColumns,
   createRegistryTable,
@@ -56,17 +59,31 @@ describe.each(KEYS)('a type whose key is a $column, its checksums $verificationS
     },
   )
 
-  it('is found by the index', async () => {
-    const { main, destroy } = await databases()
-    await main.raw(`insert into ${table} (path) select 'a file' from generate_series(1, 20000)`)
-    await main.raw(`analyze ${table}`)
-    const plans = await explained(main, table, async (db) => {
-      await loadSource(db, replicable, ['19998', '19999'])
-      await loadPrimaryChecksums(db, replicable, ['19998', '19999'])
-      await pageOfKeys(db, replicable, '19990', 5)
+  describe('in each statement that reads rows of the host', () => {
+    const two = ['9998', '9999']
+    const range = { after: '9990', upTo: '9995' }
+    let found: TestDatabases
+    beforeAll(async () => {
+      found = await databases()
+      await found.main.raw(`insert into ${table} (path) select 'a file' from generate_series(1, 20000)`)
+      await found.main.raw(`analyze ${table}`)
     })
-    await destroy()
-    expect(plans).toContain(`${table}_pkey`)
-    expect(plans).not.toContain('Seq Scan')
+    afterAll(() => found.destroy())
+
+    it.each<[string, (db: Knex) => Promise<unknown>]>([
+      ['some', (db) => loadSource(db, replicable, two)],
+      ['one with its checksum', (db) => loadKnownBlob(db, replicable, '9999')],
+      ['checksums', (db) => loadPrimaryChecksums(db, replicable, two)],
+      ['a page of keys', (db) => pageOfKeys(db, replicable, '9990', 5)],
+      ['the end of a page', (db) => endOfPage(db, replicable, '9990', 5, null)],
+      ['the number of a page', (db) => summaryOfSource(db, replicable, range, null)],
+      ['a page', (db) => pageOfSource(db, replicable, range, null)],
+      ['a page of named files', (db) => namedKeys(db, replicable, '9990', 5, null)],
+    ])('is found by the index: %s', async (_, work) => {
+      const plans = await explained(found.main, name, work)
+      expect(plans).toMatch(/ using \w+_pkey|on \w+_pkey/)
+      expect(plans).not.toContain('Seq Scan')
+      expect(plans).not.toContain('Rows Removed')
+    })
   })
 })
