@@ -4,11 +4,13 @@ import { claim } from './claim.ts'
 import { lag } from './lag.ts'
 import { largeBlob } from './large-blob.ts'
 import type { Measurement } from './measurement.ts'
+import { memory } from './memory.ts'
 import { mirrorLoop } from './mirror-loop.ts'
 import { processes } from './processes.ts'
 import { reconcile } from './reconcile.ts'
 import { smallBlobs } from './small-blobs.ts'
 import { statements } from './statements.ts'
+import { status } from './status.ts'
 import { verify } from './verify.ts'
 
 /** Everything that can be measured, in the order of docs/performance.md. */
@@ -22,6 +24,8 @@ export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   lag,
   claim,
   reconcile,
+  status,
   processes,
   statements,
+  memory,
 }

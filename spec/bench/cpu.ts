@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { cpus } from 'node:os'
 
 /** What all cores of this machine have worked so far, in seconds of one core. */
@@ -6,7 +6,23 @@ export function cpuSecondsOfMachine(): number {
   return cpus().reduce((sum, { times }) => sum + (times.user + times.nice + times.sys + times.irq) / 1000, 0)
 }
 
-/** The most memory that a process has held since it was asked for the last time, and forgets it; in MiB. Linux only. */
+/** What a process holds in memory now, its threads included. Linux only, as all of these. */
+export function residentMib(pid: number): number {
+  return mibOf(pid, 'VmRSS')
+}
+
+/** The most it has held since that was forgotten. */
 export function mostResidentMib(pid: number): number {
-  return Number(/^VmHWM:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+  return mibOf(pid, 'VmHWM')
+}
+
+export function forgetMostResident(pid: number): void {
+  // 5: reset the peak of the resident set (proc_pid_clear_refs(5)).
+  writeFileSync(`/proc/${pid}/clear_refs`, '5')
+}
+
+function mibOf(pid: number, name: string): number {
+  return (
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, 'm').exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) / 1024
+  )
 }

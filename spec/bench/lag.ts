@@ -17,7 +17,7 @@ export const lag: Measurement = {
     try {
       const warmUp = sites.prepare('warm-up', WARM_UP, BYTES)
       await sites.publish(warmUp)
-      await sites.untilVerified({ widgets: WARM_UP, gadgets: 0 })
+      await sites.untilAllVerified()
       const count = scaled(bench, PER_S * SECONDS)
       const { keys, folder } = sites.prepare('steady', count, BYTES)
       const committedAtMs = new Map<string, number>()
@@ -27,7 +27,7 @@ export const lag: Measurement = {
         if (dueMs > performance.now()) await sleep(dueMs - performance.now())
         committedAtMs.set(key, await sites.publish({ keys: [key], folder }))
       }
-      await sites.untilVerified({ widgets: WARM_UP + count, gadgets: 0 })
+      await sites.untilAllVerified()
       const rows: { key: string; at: number }[] = await sites.databases
         .tracking('widget_registry')
         .select('blob_key as key')

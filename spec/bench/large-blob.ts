@@ -21,7 +21,7 @@ export const largeBlob: Measurement = {
     const sites = await openSites(bench)
     try {
       const samples = await interleaved(bench, {
-        ours: (round) => replicate(sites, { count: 1, bytes }, round),
+        ours: () => replicate(sites, { count: 1, bytes }),
         curl: async (round) => {
           const { folder, keys } = sites.prepare(`curl-${round}`, 1, bytes)
           warm(sites.primary.blobsDir, keys)

@@ -25,7 +25,7 @@ export const mirrorLoop: Measurement = {
       await theirs.setFlags({ widgets: false, gadgets: false })
       await theirs.databases.tracking.raw('create table mirrored (widget_id bigint primary key)')
       const samples = await interleaved(bench, {
-        ours: (round) => replicate(ours, { count, bytes: BYTES }, round),
+        ours: () => replicate(ours, { count, bytes: BYTES }),
         loop: (round) => mirror(bench, theirs, count, round),
       })
       const ratio = ratioOf(samples.ours, samples.loop)

@@ -34,7 +34,6 @@ export const processes: Measurement = {
       const count = scaled(bench, BLOBS)
       const seconds: Record<number, number[]> = { 1: [], 2: [], 4: [] }
       const busy: Record<number, number[]> = { 1: [], 2: [], 4: [] }
-      let load = 0
       for (let round = 0; round <= bench.rounds; round += 1) {
         for (const number of round % 2 === 0 ? COUNTS : COUNTS.toReversed()) {
           await main('geo_nodes')
@@ -45,9 +44,8 @@ export const processes: Measurement = {
           try {
             const cpuBefore = cpuSecondsOfMachine()
             const beganMs = performance.now()
-            const took = await replicate(sites, { count, bytes: BYTES }, load)
+            const took = await replicate(sites, { count, bytes: BYTES })
             const share = (cpuSecondsOfMachine() - cpuBefore) / ((performance.now() - beganMs) / 1000)
-            load += 1
             bench.say(`${round === 0 ? 'warm-up' : `round ${round}`}: ${number} processes ${took.toFixed(2)} s`)
             if (round > 0) {
               seconds[number]?.push(took)

@@ -7,16 +7,14 @@ export interface Load {
   readonly bytes: number
 }
 
-/** From the commit of the rows to the last one's verification. */
-export async function replicate(sites: BenchSites, { count, bytes }: Load, round: number): Promise<number> {
-  const prepared = sites.prepare(`ours-${round}`, count, bytes)
+/** From the commit of so many new rows to the last one's verification, in seconds. */
+export async function replicate(sites: BenchSites, { count, bytes }: Load): Promise<number> {
+  const prepared = sites.prepare(`after-${sites.published}`, count, bytes)
   warm(sites.primary.blobsDir, prepared.keys)
   const beganAtMs = await sites.publish(prepared)
-  const total = count * (round + 1)
-  await sites.untilVerified({ widgets: total, gadgets: 0 })
-  const seconds = ((await sites.lastVerifiedAtMs()) - beganAtMs) / 1000
+  const endedAtMs = await sites.untilAllVerified()
   await requireSame(prepared.folder, prepared.folder.replace(sites.primary.blobsDir, sites.secondary.blobsDir), count)
-  return seconds
+  return (endedAtMs - beganAtMs) / 1000
 }
 
 /** Every byte is where it should be, and none besides. */

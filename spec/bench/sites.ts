@@ -26,9 +26,10 @@ export interface BenchSites extends TwoSites {
   prepare(name: string, count: number, bytes: number): Prepared
   /** Inserts a row for each file, in one transaction, and tells the other site. Returns when that was committed, as epoch in ms. */
   publish(prepared: Prepared): Promise<number>
-  /** Resolves when the secondary has so many rows, all of them verified. Returns when the last of them was, as epoch in ms. */
-  untilVerified(count: { widgets: number; gadgets: number }): Promise<void>
-  lastVerifiedAtMs(): Promise<number>
+  /** How many rows have been inserted so far. */
+  readonly published: number
+  /** Resolves when the secondary has a verified copy for each of them. Returns when the last one was verified, as epoch in ms. */
+  untilAllVerified(): Promise<number>
   close(): Promise<void>
 }
 
@@ -62,6 +63,7 @@ export async function openSites(bench: Bench, options: SitesOptions = {}): Promi
     })
     undo.push(() => geo.stop())
     const replicator = geo.replicator(widgets)
+    let published = 0
     return {
       ...sites,
       prepare(name, count, bytes) {
@@ -78,10 +80,16 @@ export async function openSites(bench: Bench, options: SitesOptions = {}): Promi
         }
         const committedAtMs = Date.now()
         await trx.commit()
+        published += keys.length
         return committedAtMs
       },
-      untilVerified: ({ widgets: count }) => untilVerified(databases.tracking, count),
-      lastVerifiedAtMs: () => lastVerifiedAtMs(databases.tracking),
+      get published() {
+        return published
+      },
+      async untilAllVerified() {
+        await untilVerified(databases.tracking, published)
+        return lastVerifiedAtMs(databases.tracking)
+      },
       close,
     }
   } catch (reason) {

@@ -32,7 +32,7 @@ async function against(bench: Bench, durable: boolean): Promise<{ ours: Sample; 
   try {
     const count = scaled(bench, COUNT)
     return await interleaved(bench, {
-      ours: (round) => replicate(sites, { count, bytes: BYTES }, round),
+      ours: () => replicate(sites, { count, bytes: BYTES }),
       rclone: (round) => copy(bench, sites, { name: `rclone-${round}`, count, durable }),
     })
   } finally {

@@ -15,12 +15,12 @@ export const statements: Measurement = {
     const sites = await openSites(bench)
     const { main, standby, tracking, caughtUp } = sites.databases
     try {
-      await replicate(sites, { count, bytes: BYTES }, 0)
+      await replicate(sites, { count, bytes: BYTES })
       await main.raw('create extension pg_stat_statements')
       await tracking.raw('create extension pg_stat_statements')
       await caughtUp()
       for (const db of [main, standby, tracking]) await db.raw('select pg_stat_statements_reset()')
-      const seconds = await replicate(sites, { count, bytes: BYTES }, 1)
+      const seconds = await replicate(sites, { count, bytes: BYTES })
       const [ofPrimary, ofReplica, ofTracking] = [await told(main), await told(standby), await told(tracking)]
       const perBlob = Number(((ofReplica.calls + ofTracking.calls) / count).toFixed(4))
       return {
