@@ -1,6 +1,7 @@
 import { checksumMany } from './checksum-many.ts'
 import { checksumOne } from './checksum-one.ts'
 import { claim } from './claim.ts'
+import { host } from './host.ts'
 import { lag } from './lag.ts'
 import { largeBlob } from './large-blob.ts'
 import type { Measurement } from './measurement.ts'
@@ -22,6 +23,7 @@ export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   'large-blob': largeBlob,
   verify,
   lag,
+  host,
   claim,
   reconcile,
   status,

@@ -7,12 +7,25 @@ export interface Load {
   readonly bytes: number
 }
 
+/** For who measures more than the time. */
+export interface Hooks {
+  readonly onCommit?: () => Promise<unknown>
+  /** Before the files are compared. */
+  readonly onVerified?: () => Promise<unknown>
+}
+
 /** From the commit of so many new rows to the last one's verification, in seconds. */
-export async function replicate(sites: BenchSites, { count, bytes }: Load): Promise<number> {
+export async function replicate(
+  sites: BenchSites,
+  { count, bytes }: Load,
+  { onCommit, onVerified }: Hooks = {},
+): Promise<number> {
   const prepared = sites.prepare(`after-${sites.published}`, count, bytes)
   warm(sites.primary.blobsDir, prepared.keys)
   const beganAtMs = await sites.publish(prepared)
+  await onCommit?.()
   const endedAtMs = await sites.untilAllVerified()
+  await onVerified?.()
   await requireSame(prepared.folder, prepared.folder.replace(sites.primary.blobsDir, sites.secondary.blobsDir), count)
   return (endedAtMs - beganAtMs) / 1000
 }

@@ -2,6 +2,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { SITE_ARGUMENTS } from '../../fixtures/widget-app/site-arguments.ts'
+import type { TurnMeasure } from '../../fixtures/widget-app/turn-probe.ts'
 
 const SERVER = fileURLToPath(new URL('../../fixtures/widget-app/server.ts', import.meta.url))
 const LATE_MS = 15_000
@@ -67,6 +68,17 @@ export class ForkedSite {
   /** All that it has written so far. */
   get output(): string {
     return this.#output
+  }
+
+  /** How long its main thread has been busy at a stretch, and late, since it was asked for the last time; see turn-probe.ts. */
+  async takeTurns(): Promise<TurnMeasure> {
+    const child = this.#child
+    if (!child) throw new Error(`${this.name} is not running`)
+    const answer = once(child, 'message')
+    child.send({ type: 'measure' })
+    const [measured] = await answer
+    child.send({ type: 'reset' })
+    return measured as TurnMeasure
   }
 
   /** In order, as an operator would. Resolves with the exit code. */
