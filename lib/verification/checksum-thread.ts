@@ -5,6 +5,7 @@ import { failureOf } from '../blob/disk-failure.ts'
 import { digestHexOf, hasherFor } from '../blob/hasher.ts'
 import { GeoError } from '../errors.ts'
 import type { ChecksumResult, ChecksumTask } from './checksum.ts'
+import { missingText } from './failure-text.ts'
 
 // Trials: 1 MiB reads were far slower on cold files than 128 KiB, and no faster on warm ones.
 const chunk = Buffer.allocUnsafeSlow(128 * 1024)
@@ -62,7 +63,7 @@ export default async function checksumSome(tasks: readonly ChecksumTask[]): Prom
     } catch (reason) {
       const failure = failureOf(reason, task.key)
       const missing = failure.code === 'FILE_MISSING' && {
-        message: `File is not checksummable - file does not exist at: ${task.key}`,
+        message: missingText(task.key),
       }
       results.push({ ok: false, ...failure, ...missing })
     }

@@ -3,6 +3,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { backoffSeconds, type Clock } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ChecksumResult } from './checksum.ts'
+import { unhashedText } from './failure-text.ts'
 import type { ClaimedRecord, HashPlan, Verdict } from './tracker.ts'
 
 type FilePlan = Extract<HashPlan, { key: string }>
@@ -41,7 +42,7 @@ export function judge(
     if (!onSecondary && expected && result.code === 'NOT_A_FILE') {
       return failed('CORRUPT_ON_PRIMARY', `${itsName} is no regular file any more: ${result.message}`)
     }
-    return failed(result.code, `Error during verification: ${result.message}`)
+    return failed(result.code, unhashedText(result.message))
   }
   const recorded = result.digests.find((digest) => digest.algorithm === plan.algorithm)
   const local = expected

@@ -8,6 +8,7 @@ import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from './draw-page.ts'
 import { claimInShares, HASH_WAITING } from './due-ranges.ts'
+import { LOST_TEXT } from './failure-text.ts'
 import { type ClaimedRecord, requireComplete, type Verdict } from './tracker.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
@@ -167,7 +168,7 @@ export async function takeOverPrimary(
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `update ?? set ${LOST.set},
-       verification_failure = coalesce(verification_failure, 'The process that hashed this blob stopped answering'),
+       verification_failure = coalesce(verification_failure, '${LOST_TEXT}'),
        verification_retry_at = clock_timestamp()
          + case when coalesce(verification_retry_count, 0) = 0 then interval '0' else ? * interval '1 second' end,
        verification_retry_count = least(coalesce(verification_retry_count, 0) + 1, ${HIGHEST_RETRY_COUNT})

@@ -3,6 +3,7 @@ import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { bounded } from '../databases.ts'
+import { unhashedText } from './failure-text.ts'
 import {
   claimPrimary,
   claimVerifiedPrimary,
@@ -75,7 +76,7 @@ function unreadableVerdict(id: string): Verdict {
     id,
     outcome: 'failed',
     code: 'NOT_CHECKSUMMABLE',
-    message: 'Error during verification: The recorded checksum is of an algorithm that this version does not know',
+    message: unhashedText('The recorded checksum is of an algorithm that this version does not know'),
     retryInSeconds: UNREADABLE_RETRY_S,
   }
 }

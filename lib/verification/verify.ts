@@ -12,6 +12,7 @@ import { TypeTurns } from '../type-turns.ts'
 import { logEnded, logStarted, reportCorruption, tellVerdicts } from './batch-log.ts'
 import type { ChecksumPool } from './checksum.ts'
 import type { DrawnPage, DrawRequest } from './draw-page.ts'
+import { unhashedText } from './failure-text.ts'
 import { algorithmsOf, failedVerdict, judge } from './judge.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
@@ -185,5 +186,5 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
 }
 
 function unnamed(claim: ClaimedRecord, { code, message }: GeoError, clock: Clock): Verdict {
-  return failedVerdict(claim, code, `Error during verification: ${message}`, clock)
+  return failedVerdict(claim, code, unhashedText(message), clock)
 }

@@ -2,12 +2,13 @@ import type { Knex } from 'knex'
 import { declaredType } from '../blob/declared-type.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
-import { codeInFrontOf, ERROR_CODES, type ErrorCode, GeoError, isErrorCode, messageOf } from '../errors.ts'
+import { ERROR_CODES, type ErrorCode, GeoError, isErrorCode, messageOf } from '../errors.ts'
 import { eventsOf, type LoggedEvent } from '../event/record-events.ts'
 import type { FeatureGate } from '../feature.ts'
 import { type LeaseState, leaseState } from '../other-leases.ts'
 import { type CopyRecord, copyRecord } from '../registry/copy-record.ts'
 import type { SiteDirectory } from '../site.ts'
+import { codeOfText } from '../verification/failure-text.ts'
 import { type PrimaryRecord, primaryRecord } from '../verification/primary-record.ts'
 
 /** What is asked of an assembly. */
@@ -99,8 +100,7 @@ export async function explain(sources: ExplainSources, type: string, givenId: st
 function failureOf(copy: CopyRecord | null, primary: PrimaryRecord | null, onPrimary: boolean): Explanation['failure'] {
   const message = onPrimary ? primary?.failure : (copy?.syncFailure ?? copy?.verificationFailure)
   if (!message) return null
-  // The primary keeps the code in front of the message.
-  const code = copy?.errorCode ?? codeInFrontOf(message)
+  const code = copy?.errorCode ?? codeOfText(message)
   return { code, message, advice: isErrorCode(code) ? ERROR_CODES[code][1] : null }
 }
 

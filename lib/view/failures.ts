@@ -1,10 +1,11 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { BulkRequest } from '../bulk/request.ts'
-import { codeInFrontOf, ERROR_CODES, isErrorCode } from '../errors.ts'
+import { ERROR_CODES, isErrorCode } from '../errors.ts'
 import { countCodes } from '../registry/failure-groups.ts'
 import type { SiteDirectory } from '../site.ts'
 import { failedFiles } from '../verification/failure-groups.ts'
+import { codeOfText } from '../verification/failure-text.ts'
 
 /** What failed of one type in one way. */
 export interface FailureGroup {
@@ -85,7 +86,7 @@ async function ofPrimary(main: Knex, replicable: Replicable): Promise<FailureGro
   for (let after: string | null = null; ; ) {
     const files = await failedFiles(main, replicable, { after, limit: FILES_PER_PAGE })
     for (const { id, message, at } of files) {
-      const sum = add(sums, codeInFrontOf(message) ?? UNKNOWN, { id, message, at })
+      const sum = add(sums, codeOfText(message) ?? UNKNOWN, { id, message, at })
       sum.toHash += 1
       if (sum.ids.length < MOST_IDS) sum.ids.push(id)
     }

@@ -1,6 +1,7 @@
 import { unlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { LOST_TEXT } from '../../lib/verification/failure-text.ts'
 import type { Ended } from '../support/cli.ts'
 import { commandOf } from '../support/in-process-cli.ts'
 import { type ServedSites, serveSites } from '../support/served-sites.ts'
@@ -351,5 +352,35 @@ describe('geo pause and geo resume', () => {
     })
     expect((await onPrimary('resume', '--site', 'paris')).stdout).toMatch(/^The site "paris" is enabled/)
     expect(await onPrimary('pause')).toMatchObject({ status: 2, stderr: expect.stringContaining('--site') })
+  })
+})
+
+describe('geo failures on the primary', () => {
+  it('names a missing file by its code, as geo explain does', async () => {
+    const { main } = sites.site.databases
+    const id = await sites.addWidget('lost', 'third')
+    await unlink(join(sites.primaryRoot, 'lost'))
+    await main('widget_states').where({ widget_id: id }).update({ verification_state: 0 })
+    await onPrimary('verify', 'widget')
+    const message = 'Error during verification: File is not checksummable - file does not exist at: lost'
+    expect(JSON.parse((await onPrimary('failures', '--type', 'widget', '--json')).stdout)).toContainEqual({
+      type: 'widget',
+      code: 'FILE_MISSING',
+      count: expect.any(Number),
+      newest: { id, message, at: expect.any(String) },
+      advice: expect.stringContaining('On the primary, restore the file.'),
+    })
+    const explained = JSON.parse((await onPrimary('explain', 'widget', id, '--json')).stdout)
+    expect(explained.failure).toMatchObject({ code: 'FILE_MISSING', message })
+  })
+
+  it('names what a process was lost at by its code', async () => {
+    const { main } = sites.site.databases
+    const id = await sites.addWidget('heavy', 'fourth')
+    const failed = { verification_state: 3, verification_failure: LOST_TEXT }
+    await main('widget_states').where({ widget_id: id }).update(failed)
+    const groups = JSON.parse((await onPrimary('failures', '--json')).stdout) as { code: string }[]
+    expect(groups.map(({ code }) => code)).toContain('WORKER_LOST')
+    expect(groups.map(({ code }) => code)).not.toContain('UNKNOWN')
   })
 })
