@@ -1,12 +1,13 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { Knex } from 'knex'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { insertSite } from '../../lib/site-table.ts'
 import type { Cluster } from '../../lib/testing/postgres/cluster.ts'
 import { settle } from '../../lib/testing/settle.ts'
 import { Drill, type DrillSite } from '../support/drill.ts'
 import { ENCRYPTION_KEY } from '../support/fixture-rows.ts'
 import { readGuide } from '../support/guide.ts'
+import { stepByStep } from '../support/step-by-step.ts'
 
 const blocks = await readGuide('fail-over.md')
 const textsOf = (language: string) => blocks.filter((block) => block.language === language).map(({ text }) => text)
@@ -84,11 +85,7 @@ beforeAll(async () => {
 })
 afterAll(() => drill.end())
 
-let isOver = false
-afterEach(({ task }) => {
-  isOver ||= task.result?.state === 'fail'
-})
-beforeEach(({ skip }) => skip(isOver, 'the step before has failed'))
+stepByStep()
 
 describe('A drill by the guide to failing over', () => {
   it('begins with three sites, of which one lacks a file when the primary is lost', async () => {

@@ -8,6 +8,7 @@ import { ROOT } from '../support/entries.ts'
 import { type GuideBlock, readGuide } from '../support/guide.ts'
 import { GuideRun } from '../support/guide-run.ts'
 import { keptOf } from '../support/reader-folder.ts'
+import { stepByStep } from '../support/step-by-step.ts'
 
 const PLAIN_APP = join(ROOT, 'fixtures/plain-app')
 const blocks = await readGuide('add-to-an-existing-app.md')
@@ -78,6 +79,8 @@ afterAll(async () => {
   await dropDatabase(trackingUrl, 'tracking')
   await rm(folder, { recursive: true, force: true })
 })
+
+stepByStep()
 
 describe('A newcomer who adds the packed SDK to an app word for word', () => {
   for (const block of blocks) {
