@@ -36,6 +36,9 @@ describe('a secondary', { timeout: 180_000 }, () => {
   it('pauses while the primary is down, counts no retry, and goes on when it is back', async () => {
     expect(await sites.primary.stop()).toBe(0)
     await publisher.insert('widgets', files(20))
+    // A report of the status in vain would say so as well, before a single row has been asked for.
+    await until(() => sites.secondary.output.includes('transfers pause'), TIMEOUT_MS)
+    await until(async () => (await registry()).length === 20, TIMEOUT_MS)
     await untilHealth('PRIMARY_UNREACHABLE', true)
 
     const waiting = await registry()
