@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
 import { keyOfRow, type RowKey } from './key-of-row.ts'
 import type { Replicable } from './replicable.ts'
-import { wantedRows } from './scope.ts'
+import { wantedAmong, wantedRows } from './scope.ts'
 import type { SelectiveSync } from './selective-sync.ts'
 
 /** The host's table as the SDK reads it: by key or by page, never whole. */
@@ -46,7 +46,7 @@ export type SourceRecord = RowKey & {
   readonly version: string
 }
 
-type LoadedRow = { geo_record_id: string; geo_row_version: string }
+type LoadedRow = { geo_record_id: string; geo_row_version: string; geo_wanted: boolean }
 
 /** The given records that exist, by id. Only a secondary passes a selection. */
 export async function loadSource(
@@ -56,17 +56,18 @@ export async function loadSource(
   selection: SelectiveSync | null = null,
 ): Promise<Map<string, SourceRecord>> {
   return bounded(db, async (trx) => {
-    const rows = await withIds(trx(replicable.table), replicable, ids).select(
+    const rows: LoadedRow[] = await withIds(trx(replicable.table), replicable, ids).select(
       '*',
-      trx.raw('??::text as geo_record_id, xmin::text as geo_row_version', [replicable.keyColumn]),
-    )
-    const wanted = new Set(
-      await pluckIds(withIds(wantedRows(trx, replicable, selection), replicable, ids), trx, replicable),
+      trx.raw('??::text as geo_record_id, xmin::text as geo_row_version, ?? in (?) as geo_wanted', [
+        replicable.keyColumn,
+        replicable.keyColumn,
+        wantedAmong(trx, replicable, ids, selection),
+      ]),
     )
     return new Map(
-      rows.map(({ geo_record_id: id, geo_row_version: version, ...row }: LoadedRow) => [
+      rows.map(({ geo_record_id: id, geo_row_version: version, geo_wanted: wanted, ...row }) => [
         id,
-        { id, ...keyOfRow(replicable, row, id), wanted: wanted.has(id), version },
+        { id, ...keyOfRow(replicable, row, id), wanted, version },
       ]),
     )
   })

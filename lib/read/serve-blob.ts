@@ -64,8 +64,8 @@ async function serve(
   context.sites.requireMe()
   if (!blob) throw new GeoError('RECORD_NOT_FOUND', `${replicable.name} not found`)
   const { key, failure } = blob
-  if (blob.available && failure) throw keyUnknown(replicable, blob, failure)
-  if (!blob.available || key === null) throw fileNotFound(replicable, blob)
+  if (blob.wanted && failure) throw keyUnknown(replicable, blob, failure)
+  if (!blob.wanted || key === null) throw fileNotFound(replicable, blob)
   if (!response.hasHeader('x-content-type-options')) response.set('x-content-type-options', 'nosniff')
   // The host's function may fail: before a file is open, which nobody would close.
   const contentType = typeOf(blob)

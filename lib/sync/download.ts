@@ -1,6 +1,5 @@
 import { checkKey } from '../blob/key.ts'
-import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
-import { loadSource } from '../blob/source.ts'
+import { loadKnownBlobs } from '../blob/known-blob.ts'
 import { isDatabaseFailure } from '../databases.ts'
 import { type ErrorCode, GeoError, messageOf } from '../errors.ts'
 import type { WantedBlob } from '../transfer/blob-order.ts'
@@ -82,12 +81,11 @@ async function decide(
   findings: Findings,
 ): Promise<WantedBlob[]> {
   const ids = rows.map((row) => row.id)
-  const source = await loadSource(replica, replicable, ids, selection())
-  const checksums = await loadPrimaryChecksums(replica, replicable, ids)
+  const known = await loadKnownBlobs(replica, replicable, ids, selection())
   const traces = new Map(rows.flatMap(({ id, traceparent }) => (traceparent ? [[id, traceparent]] : [])))
   const wanted: WantedBlob[] = []
   for (const id of ids) {
-    const record = source.get(id)
+    const record = known.get(id)
     if (!record?.wanted) {
       findings.gone.push(id)
       continue
@@ -102,7 +100,7 @@ async function decide(
       findings.failed.push({ id, code: 'FILE_NOT_FOUND', message: MISSING_ON_PRIMARY })
       continue
     }
-    const expected = checksums.get(id)?.digest ?? null
+    const expected = record.checksum.digest
     findings.facts.set(id, { verifiable: expected !== null, rowVersion: record.version })
     try {
       const traceparent = traces.get(id)

@@ -1,8 +1,7 @@
 import express, { type Request, type Response, type Router } from 'express'
 import { compareDigests, type Digest } from '../blob/digest.ts'
-import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
+import { loadKnownBlob } from '../blob/known-blob.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
-import { loadSource } from '../blob/source.ts'
 import { GeoError } from '../errors.ts'
 import { answerErrors } from './answer-errors.ts'
 import type { ServeContext } from './serve.ts'
@@ -54,16 +53,12 @@ async function lend(context: LendContext, request: Request, response: Response):
 /** The key of the copy, if it is as good as the primary's file was when its checksum was recorded. */
 async function goodCopy(context: LendContext, replicable: Replicable, id: string): Promise<string> {
   const itsName = `${replicable.names.className} #${id}`
-  const [source, checksums] = await Promise.all([
-    loadSource(context.main, replicable, [id]),
-    loadPrimaryChecksums(context.main, replicable, [id]),
-  ])
-  const record = source.get(id)
+  const record = await loadKnownBlob(context.main, replicable, id)
   if (record?.failure) throw record.failure
   const key = record?.key
   const copy = key ? (await context.findCopy(replicable, id, key))?.digest : null
   if (!key || !copy) throw new GeoError('COPY_NOT_VERIFIED', `This site has no verified copy of ${itsName}`)
-  const recorded = checksums.get(id)?.digest
+  const recorded = record.checksum.digest
   if (!recorded || compareDigests(copy, recorded) !== 'equal') {
     throw new GeoError('COPY_NOT_VERIFIED', `The copy of ${itsName} has another checksum than the primary recorded`)
   }

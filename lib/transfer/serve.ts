@@ -3,11 +3,8 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import express, { type Request, type Response, type Router } from 'express'
 import type { Knex } from 'knex'
 import { z } from 'zod'
-import type { RowKey } from '../blob/key-of-row.ts'
-import { loadKnownBlob } from '../blob/known-blob.ts'
-import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
+import { type KnownBlob, loadKnownBlob, loadKnownBlobs } from '../blob/known-blob.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
-import { loadSource } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
@@ -85,14 +82,9 @@ function requireId(replicable: Replicable, id: string): string {
 }
 
 /** The key of the blob, where it may travel. */
-function servableKey(
-  replicable: Replicable,
-  id: string,
-  record: RowKey | undefined,
-  checksum: PrimaryChecksum | undefined,
-): string {
+function servableKey(replicable: Replicable, id: string, record: KnownBlob | null | undefined): string {
   if (!record) throw new GeoError('RECORD_NOT_FOUND', `${replicable.name} not found`)
-  if (checksum?.corrupt) {
+  if (record.checksum.corrupt) {
     throw new GeoError('CORRUPT_ON_PRIMARY', `${replicable.names.className} #${id} is corrupt on the primary`)
   }
   if (record.failure) throw record.failure
@@ -115,8 +107,8 @@ async function serveOne(context: ServeContext, request: Request, response: Respo
   )
   const id = requireId(replicable, asked)
   await requireStore(context, replicable)
-  const blob = (await loadKnownBlob(context.main, replicable, id)) ?? undefined
-  const key = servableKey(replicable, id, blob, blob?.checksum)
+  const blob = await loadKnownBlob(context.main, replicable, id)
+  const key = servableKey(replicable, id, blob)
   const etag = blob && checksumEtag(replicable, blob.checksum.digest)
   if (etag) response.set(CHECKSUM_ETAG_HEADER, etag)
   await sendBlob(request, response, { replicable, id, key })
@@ -137,10 +129,7 @@ async function serveMany(context: ServeContext, request: Request, response: Resp
   )
   const keys = ids.map((id) => requireId(replicable, id))
   await requireStore(context, replicable)
-  const [source, checksums] = await Promise.all([
-    loadSource(context.main, replicable, keys),
-    loadPrimaryChecksums(context.main, replicable, keys),
-  ])
+  const known = await loadKnownBlobs(context.main, replicable, keys)
   const items: PackItem[] = []
   const refused: FrameHeader[] = []
   for (const id of keys) {
@@ -148,7 +137,7 @@ async function serveMany(context: ServeContext, request: Request, response: Resp
       items.push({
         id,
         root: replicable.store.root,
-        key: servableKey(replicable, id, source.get(id), checksums.get(id)),
+        key: servableKey(replicable, id, known.get(id)),
       })
     } catch (reason) {
       if (!(reason instanceof GeoError)) throw reason
