@@ -46,9 +46,8 @@ export interface Followed {
  * event is applied exactly once, also when the process dies between two statements.
  */
 export async function followEvents(context: FollowContext): Promise<Followed> {
-  const { tracking, replica } = context
   const cursor = await currentCursor(context)
-  const { settled, pruned } = await bounded(replica, async (trx) => ({
+  const { settled, pruned } = await bounded(context.replica, async (trx) => ({
     settled: await readSettledEvents(trx, cursor, EVENTS_PER_BATCH),
     pruned: await prunedBeyond(trx, cursor.systemIdentifier, cursor),
   }))
@@ -56,10 +55,16 @@ export async function followEvents(context: FollowContext): Promise<Followed> {
     await passPruned(context, cursor, pruned)
     return { consumed: NOTHING, more: true, early: 0 }
   }
-  if (settled.length > 0) {
-    const consumed = await applySettled(context, cursor, settled)
-    return { consumed, more: true, early: 0 }
-  }
+  const consumed = settled.length > 0 ? await applySettled(context, cursor, settled) : NOTHING
+  if (settled.length === EVENTS_PER_BATCH) return { consumed, more: true, early: 0 }
+  // Where events go on coming, those of the next moments are read together: what a look costs does not depend on how many it finds.
+  const ahead = await followEarly(context, { ...cursor, ...endOf(settled) })
+  return { ...ahead, consumed: eitherOf(consumed, ahead.consumed) }
+}
+
+/** Applies events that an open transaction, which began before them, keeps from being settled. */
+async function followEarly(context: FollowContext, cursor: StoredCursor): Promise<Followed> {
+  const { tracking, replica } = context
   const known = await earlyIds(tracking)
   const nothing = { consumed: NOTHING, more: false, early: known.length }
   if (known.length >= LONGEST_EARLY_LIST) return nothing
@@ -70,6 +75,20 @@ export async function followEvents(context: FollowContext): Promise<Followed> {
     return consumeEvents(trx, context, early)
   })
   return { consumed, more: early.length === EVENTS_PER_BATCH, early: known.length + early.length }
+}
+
+function eitherOf(left: Consumed, right: Consumed): Consumed {
+  return {
+    sync: left.sync || right.sync,
+    verify: left.verify || right.verify,
+    remove: left.remove || right.remove,
+  }
+}
+
+/** The position behind the last of them, where there is one. */
+function endOf(events: readonly GeoEvent[]): EventPosition | null {
+  const last = events.at(-1)
+  return last ? { xactId: last.xactId, eventId: last.id } : null
 }
 
 /** Events were pruned before this site had read them: it goes on after them, and compares everything anew. */
@@ -92,7 +111,7 @@ async function applySettled(
   events: readonly GeoEvent[],
 ): Promise<Consumed> {
   const last = events.at(-1)
-  const position: EventPosition = last ? { xactId: last.xactId, eventId: last.id } : cursor
+  const position = endOf(events) ?? cursor
   return context.tracking.transaction(async (trx) => {
     const handledEarly = new Set(await earlyIds(trx))
     const fresh = events.filter((event) => !handledEarly.has(event.id))
