@@ -27,14 +27,16 @@ export async function wakeSharers(
   if (copies.length === 0) return []
   const keys = copies.map(({ key }) => key)
   const others = sharing.map(({ names }) => ({
-    sql: `exists (select from ?? r where r.blob_key = any(?) and ${JUDGED})`,
+    // By the key alone, one by one: where its statistics are old, the planner would rather look through all that is synced.
+    sql: `exists (select from unnest(?::text[]) as k(key)
+       cross join lateral (select state, verification_state from ?? where blob_key = k.key offset 0) as r where ${JUDGED})`,
     names,
   }))
   // One question for all types, since hardly ever is there such a row.
   const { rows } = await run<{ rows: Record<string, boolean>[] }>(
     trx,
     `select ${others.map(({ sql }, position) => `${sql} as "${position}"`).join(', ')}`,
-    others.flatMap(({ names }) => [names.registryTable, keys]),
+    others.flatMap(({ names }) => [keys, names.registryTable]),
   )
   const woken: WokenSharers[] = []
   for (const [position, type] of sharing.entries()) {
