@@ -13,7 +13,7 @@ import {
   type Verdict,
   type VerificationTracker,
 } from '../verification/tracker.ts'
-import { VERIFICATION, type VerificationState } from '../verification/verification-state.ts'
+import { VERIFICATION, VERIFICATION_STATE, type VerificationState } from '../verification/verification-state.ts'
 import { typesWhere } from './claims.ts'
 import { SYNC_STATE } from './sync-state.ts'
 import {
@@ -28,12 +28,14 @@ import { verificationPending } from './verification-reset.ts'
 /** Verification of a secondary's copies, kept in the registry. Only rows that are synced are ever looked at. */
 
 const HERE = `state = ${SYNC_STATE.synced} and removal_requested_at is null`
+/** Nothing of it would change. */
+const WAITS = `r.verification_state = ${VERIFICATION_STATE.pending} and r.verification_failure is null`
 const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}`
 
 /**
  * The primary may have a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. A
  * copy that was verified by the checksum in `judgedBy` stays as it is: word of a checksum may come after the copy was judged by
- * it. Returns the rows with their states before.
+ * it, and a row that waits already is not written again. Returns the rows that were, with their states before.
  */
 export async function wakeVerification(
   db: Knex,
@@ -47,7 +49,7 @@ export async function wakeVerification(
     `with woken as materialized (
        select r.id as row_id, r.verification_state as before
        from ?? as r join unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum) on r.?? = p.id
-       where (${VERIFIED} and r.verification_checksum = p.checksum) is not true for update of r
+       where (${VERIFIED} and r.verification_checksum = p.checksum) is not true and not (${WAITS}) for update of r
      )
      update ?? as r set ${verificationPending()} from woken where r.id = row_id returning r.??::text as "id", before`,
     [
