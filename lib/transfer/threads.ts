@@ -23,6 +23,10 @@ export interface TransferLine {
   authorization(): Promise<string>
 }
 
+type PiscinaWorker = Parameters<
+  NonNullable<NonNullable<ConstructorParameters<typeof Piscina>[0]>['loadBalancer']>
+>[1][number]
+
 /** Threads that move bytes between the network and the disk. The main thread keeps rows and decisions. */
 export class TransferThreads {
   readonly #pool: Piscina
@@ -37,12 +41,23 @@ export class TransferThreads {
       minThreads: 0,
       maxThreads: threads,
       concurrentTasksPerWorker: TRANSFERS_PER_THREAD,
+      loadBalancer: (_, workers) => this.#leastBusy(workers, threads),
       idleTimeout: 30_000,
       // What comes and goes are buffers outside the heap; a small nursery has them collected before there are many.
       resourceLimits: { maxYoungGenerationSizeMb: 2 },
       // Waiting on Atomics would stop the thread's own loop, and with it the timers that close idle connections in time.
       atomics: 'disabled',
     })
+  }
+
+  /**
+   * The thread with the fewest transfers. Null, for another thread to be made, while each has some and there may be more of them:
+   * piscina by itself would give a thread sixteen before it makes the second, and they write and sync their files in turns.
+   */
+  #leastBusy(workers: readonly PiscinaWorker[], most: number): PiscinaWorker | null {
+    const [least] = workers.toSorted((left, right) => left.currentUsage - right.currentUsage)
+    if (!least || least.currentUsage >= TRANSFERS_PER_THREAD) return null
+    return least.currentUsage > 0 && this.#pool.threads.length < most ? null : least
   }
 
   /**
