@@ -1,3 +1,4 @@
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { temporaryFolder } from '../../lib/testing/postgres/account.ts'
 import { startCluster, startPrimaryWithStandby } from '../../lib/testing/postgres/cluster.ts'
@@ -5,7 +6,7 @@ import { caughtUp, connect, type SpecDatabases } from '../support/databases.ts'
 import { migrate } from '../support/migrate.ts'
 
 // What it takes to count statements; it costs next to nothing, and both sides of a ratio alike.
-const SETTINGS = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track_planning': 'off' }
+const SETTINGS = { shared_preload_libraries: 'pg_stat_statements', 'pg_stat_statements.track_planning': 'on' }
 
 /** Databases as they come from the box: what is committed is on the disk. Each of the three is a server of its own. */
 export async function openDatabases(): Promise<SpecDatabases> {
@@ -15,6 +16,7 @@ export async function openDatabases(): Promise<SpecDatabases> {
     for (const step of undo.splice(0).toReversed()) await step()
   }
   try {
+    undo.push(() => rm(dir, { recursive: true, force: true }))
     const { primary, standby } = await startPrimaryWithStandby({ dir, settings: SETTINGS })
     undo.push(() => standby.stop())
     undo.push(() => primary.stop())
