@@ -24,10 +24,15 @@ export class StoreIdentities {
    * makes the marker.
    */
   async problem(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
+    const known = this.#checks.get(replicable.name)
+    if (known && this.#clock.monotonicMs() - known.atMs < CHECK_EVERY_MS) return known.problem
+    return this.problemNow(replicable, db, siteName)
+  }
+
+  /** The same, looked up anew: before files are removed, for those of another disk could not be brought back. */
+  async problemNow(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
     const { name } = replicable
-    const known = this.#checks.get(name)
     const nowMs = this.#clock.monotonicMs()
-    if (known && nowMs - known.atMs < CHECK_EVERY_MS) return known.problem
     // Kept before it has answered: of two looks side by side the slower one, which saw less, would have the last word.
     const check = { atMs: nowMs, problem: identify(replicable, db, siteName) }
     this.#checks.set(name, check)

@@ -199,7 +199,7 @@ export class Sweep {
 
   async #areMounted(sharing: readonly Replicable[]): Promise<boolean> {
     const { stores, writable, siteName } = this.#context
-    for (const replicable of sharing) if (await stores.problem(replicable, writable(), siteName)) return false
+    for (const replicable of sharing) if (await stores.problemNow(replicable, writable(), siteName)) return false
     return true
   }
 }

@@ -66,7 +66,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
       replicables,
       (all) => typesToRemove(tracking, all),
       async (replicable) => {
-        if (await stores.problem(replicable, tracking, siteName)) return null
+        if (await stores.problemNow(replicable, tracking, siteName)) return null
         if (scopeProblem(replicable, replica, selection())) return null
         return this.#claimOf(replicable)
       },

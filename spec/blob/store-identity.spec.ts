@@ -55,6 +55,17 @@ it('A look at the marker that takes long does not outlive what a later one has s
   expect(await problem(widgets)).toBe('STORE_NOT_MOUNTED')
 })
 
+it('Who is to remove files looks anew, whatever was seen a moment ago', async () => {
+  const folder = await mkdtemp(join(root, 'anew-'))
+  const gadgets = untyped(declareReplicables(folder).gadgets)
+  const stores = new StoreIdentities(new ManualClock())
+  expect(await stores.problem(gadgets, databases.main, 'rome')).toBeNull()
+  await unlink(join(folder, MARKER_NAME))
+  expect(await stores.problem(gadgets, databases.main, 'rome')).toBeNull()
+  expect(await stores.problemNow(gadgets, databases.main, 'rome')).toMatchObject({ code: 'STORE_NOT_MOUNTED' })
+  expect(await stores.problem(gadgets, databases.main, 'rome')).toMatchObject({ code: 'STORE_NOT_MOUNTED' })
+})
+
 it('A look that failed is taken again by the next who asks', async () => {
   const widgets = untyped(declareReplicables(root).widgets)
   const stores = new StoreIdentities(new ManualClock())

@@ -53,12 +53,15 @@ describe('a secondary', { timeout: 180_000 }, () => {
 
   describe('whose store lost its marker', () => {
     const marker = () => join(sites.secondary.blobsDir, '.geo-store.json')
+    const unmounted = async () =>
+      (await sites.health(sites.secondary)).findings.filter(({ code }) => code === 'STORE_NOT_MOUNTED')
 
     beforeEach(() => rename(marker(), `${marker()}.away`))
     afterEach(() => rename(`${marker()}.away`, marker()).catch(() => null))
 
     it('says that it is not mounted, fails and removes nothing, and goes on when it is back', async () => {
-      await untilHealth('STORE_NOT_MOUNTED', true)
+      // Each type looks for itself, at most once a second.
+      await until(async () => (await unmounted()).length === 2, TIMEOUT_MS)
       const [doomed] = await registry().orderBy('id').limit(1)
       await publisher.insert('widgets', files(5))
       await sites.remove('widgets', doomed.widget_id)
