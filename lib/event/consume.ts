@@ -5,6 +5,7 @@ import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { existingIds, wantedIds } from '../blob/source.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
+import { lockInOrder } from '../registry/lock-order.ts'
 import { oweReconciliation } from '../registry/reconciliation-table.ts'
 import {
   type Announcement,
@@ -108,6 +109,7 @@ async function consumeType(
 ): Promise<Consumed> {
   const { replica, logger } = context
   const changed = [...new Set([...ids.created, ...ids.updated, ...ids.deleted])]
+  await lockInOrder(trx, replicable, [...new Set([...changed, ...ids.checksum_succeeded])])
   const wanted = new Set(await wantedOf(trx, context, replicable, changed))
   if (wanted.size > 0) {
     const { returned } = await insertPending(trx, replicable, [...wanted], announced)

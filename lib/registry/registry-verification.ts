@@ -15,6 +15,7 @@ import {
 } from '../verification/tracker.ts'
 import { VERIFICATION, VERIFICATION_STATE, type VerificationState } from '../verification/verification-state.ts'
 import { typesWhere } from './claims.ts'
+import { lockInOrder } from './lock-order.ts'
 import { SYNC_STATE } from './sync-state.ts'
 import {
   type FailedVerdict,
@@ -114,6 +115,11 @@ export function registryVerification(replica: Knex): VerificationTracker {
       verdicts: readonly Verdict[],
     ): Promise<readonly string[]> {
       requireComplete(verdicts)
+      await lockInOrder(
+        trx,
+        replicable,
+        verdicts.map(({ id }) => id),
+      )
       const startedAt = new Map(claimed.map((record) => [record.id, record.startedAt]))
       const of = (outcome: Verdict['outcome']) => verdicts.filter((verdict) => verdict.outcome === outcome)
       return [

@@ -1,6 +1,7 @@
 import { type Replicable, sharingStore } from '../blob/replicable.ts'
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
 import { lockForPlacing } from '../registry/file-lock.ts'
+import { lockInOrder } from '../registry/lock-order.ts'
 import {
   type FailedRow,
   giveBackRows,
@@ -30,6 +31,11 @@ export async function finish(context: DownloadContext, batch: SyncBatch, finding
     const outcome = await place(context, batch, findings)
     if (!outcome) return false
     const { synced, failed } = outcome
+    await lockInOrder(
+      trx,
+      replicable,
+      rows.map((row) => row.id),
+    )
     const sharing = sharingStore(context.replicables, replicable)
     const sharers = await wakeSharers(trx, replicable, sharing, received(synced, findings))
     for (const [type, rows] of Map.groupBy(sharers, (row) => row.replicable)) {
