@@ -99,11 +99,11 @@ describe('a host that writes with Drizzle', () => {
 
   it('loses its own write where the event cannot be written', async () => {
     const before = await written()
-    await main.raw('alter table geo_events rename to elsewhere')
+    await main.raw("alter table geo_events add constraint broken check (event_name <> 'created') not valid")
     try {
       expect((await send('POST', '?name=lost', 'lost')).status).toBe(500)
     } finally {
-      await main.raw('alter table elsewhere rename to geo_events')
+      await main.raw('alter table geo_events drop constraint broken')
     }
     expect(await written()).toEqual(before)
   })
