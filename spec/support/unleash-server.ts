@@ -1,5 +1,6 @@
 import { inject } from 'vitest'
 import type { FlagDefinition } from '../../lib/generate/flag-definition.ts'
+import { until } from './until.ts'
 
 const ENVIRONMENT = 'development'
 
@@ -59,6 +60,11 @@ export async function unleashWithout(flag: string): Promise<UnleashServer> {
 
   const path = `/projects/default/features/${flag}`
   if ((await admin('GET', path)).status !== 404) await must('DELETE', path)
+  // It writes of the archiving once it has answered, and ends where the flag is gone by then.
+  await until(async () => {
+    const stages = (await must('GET', `${path}/lifecycle`)).body as { stage: string }[]
+    return stages.length === 0 || stages.some(({ stage }) => stage === 'archived')
+  })
   // Until it is deleted there too, an import of it is refused.
   await must('DELETE', `/archive/${flag}`)
   return {
