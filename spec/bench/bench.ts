@@ -45,16 +45,19 @@ async function main(): Promise<void> {
   const about = { ...machine(), ...peers, rounds: options.rounds, scale: options.scale }
   if (options.json) process.stdout.write(`${JSON.stringify({ name: 'machine', ...about })}\n`)
   else say(JSON.stringify(about))
-  for (const name of names) {
-    const measurement = MEASUREMENTS[name]
-    if (!measurement) continue
-    say(`== ${name}: ${measurement.title}`)
-    const folders = await Folders.open()
-    try {
+  // Removed when all is measured: see Folders.
+  const opened: Folders[] = []
+  try {
+    for (const name of names) {
+      const measurement = MEASUREMENTS[name]
+      if (!measurement) continue
+      say(`== ${name}: ${measurement.title}`)
+      const folders = await Folders.open()
+      opened.push(folders)
       tell(name, await measurement.measure({ rounds: options.rounds, scale: options.scale, folders, say }))
-    } finally {
-      await folders.close()
     }
+  } finally {
+    for (const folders of opened) await folders.close()
   }
 }
 

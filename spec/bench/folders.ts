@@ -7,7 +7,7 @@ import { promisify } from 'node:util'
 const run = promisify(execFile)
 
 /**
- * Folders for one measurement, each made anew and none removed before the measurement has ended: ext4 keeps away from inodes
+ * Folders for one measurement, each made anew and none removed before the last measurement has ended: ext4 keeps away from inodes
  * that were freed lately, so whoever creates files after a removal nearby would pay for it (430 µs a file instead of 28).
  */
 export class Folders {
