@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { TestProject } from 'vitest/node'
 import { findPorts, HOST } from '../../fixtures/demo/ports.ts'
@@ -11,6 +12,9 @@ import { until } from './until.ts'
 
 const LOOPBACK_ONLY = fileURLToPath(new URL('loopback-only.ts', import.meta.url))
 const KILL_AFTER_MS = 10_000
+// Unleash takes ten logins a minute.
+const LOGINS = 6
+const LOGIN_AGAIN_MS = 3000
 const DATABASE = 'geo_unleash'
 
 /**
@@ -88,7 +92,7 @@ function launch(env: Record<string, string | undefined>) {
   }
 }
 
-/** Logs in as the person that Unleash has made at its start. */
+/** Logs in as the person that Unleash has made at its start. On a busy machine it may not know a session at once. */
 async function personalTokenOf(base: string, password: string): Promise<string> {
   const post = (path: string, body: object, headers: Record<string, string> = {}) =>
     fetch(`${base}${path}`, {
@@ -96,9 +100,17 @@ async function personalTokenOf(base: string, password: string): Promise<string> 
       headers: { ...headers, 'content-type': 'application/json', connection: 'close' },
       body: JSON.stringify(body),
     })
-  const response = await post('/auth/simple/login', { username: 'operator', password })
-  const cookie = response.headers.getSetCookie().map((line) => line.split(';')[0])
-  const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
-  const token = await post('/api/admin/user/tokens', { description: 'specs', expiresAt }, { cookie: cookie.join('; ') })
-  return ((await token.json()) as { secret: string }).secret
+  const said: string[] = []
+  for (let attempt = 1; attempt <= LOGINS; attempt += 1) {
+    if (attempt > 1) await sleep(LOGIN_AGAIN_MS)
+    const login = await post('/auth/simple/login', { username: 'operator', password })
+    const cookie = login.headers.getSetCookie().map((line) => line.split(';')[0])
+    const expiresAt = new Date(Date.now() + 3_600_000).toISOString()
+    const request = { description: `specs ${attempt}`, expiresAt }
+    const answer = await post('/api/admin/user/tokens', request, { cookie: cookie.join('; ') })
+    const text = await answer.text()
+    if (answer.ok) return (JSON.parse(text) as { secret: string }).secret
+    said.push(`login ${login.status}: ${await login.text()}; token ${answer.status}: ${text}`)
+  }
+  throw new Error(`Unleash gave no token to its first person: ${said.join('\n')}`)
 }
