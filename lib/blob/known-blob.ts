@@ -3,8 +3,8 @@ import { bounded, run } from '../databases.ts'
 import { keyOfRow, type RowKey } from './key-of-row.ts'
 import { judgingChecksum, type PrimaryChecksum, stateTableOf, toPrimaryChecksum } from './primary-checksum.ts'
 import type { Replicable } from './replicable.ts'
-import { wantedAmong } from './scope.ts'
 import type { SelectiveSync } from './selective-sync.ts'
+import { wantedAmong } from './source.ts'
 
 /** A record and what the primary knows of its bytes, as both were at one moment. */
 export type KnownBlob = RowKey & {
@@ -47,7 +47,7 @@ export async function loadKnownBlobs(
       [
         keyColumn,
         keyColumn,
-        wantedAmong(trx, replicable, ids, selection),
+        wantedAmong(trx, replicable, ids, selection).select(keyColumn),
         replicable.table,
         table,
         stateKey,

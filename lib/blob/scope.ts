@@ -27,19 +27,6 @@ export function wantedRows(db: Knex, replicable: Replicable, selection: Selectiv
   return db.from(wanted.select(db.raw('??.*, ??.xmin::text::bigint as geo_row_version', [table, table])).as('wanted'))
 }
 
-/** The keys of those of the given records that are wanted, as a query. */
-export function wantedAmong(
-  db: Knex,
-  replicable: Replicable,
-  ids: readonly string[],
-  selection: SelectiveSync | null,
-): Knex.QueryBuilder {
-  const { keyColumn, keyType } = replicable
-  return wantedRows(db, replicable, selection)
-    .whereRaw(`?? = any(?::${keyType}[])`, [keyColumn, [...ids]])
-    .select(keyColumn)
-}
-
 function inScope(replicable: Replicable, query: Knex.QueryBuilder, selection: SelectiveSync | null): Knex.QueryBuilder {
   if (!selection) return query
   return hostQuery(() => replicable.scope(query, selection), {

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
 import { keyOfRow, type RowKey } from './key-of-row.ts'
 import type { Replicable } from './replicable.ts'
-import { wantedAmong, wantedRows } from './scope.ts'
+import { wantedRows } from './scope.ts'
 import type { SelectiveSync } from './selective-sync.ts'
 
 /** The host's table as the SDK reads it: by key or by page, never whole. */
@@ -13,6 +13,16 @@ function arrayType(replicable: Replicable): string {
 
 function withIds(query: Knex.QueryBuilder, replicable: Replicable, ids: readonly string[]): Knex.QueryBuilder {
   return query.whereRaw(`?? = any(?::${arrayType(replicable)})`, [replicable.keyColumn, [...ids]])
+}
+
+/** Those of the given records that are wanted, as a query that nothing is selected of yet. */
+export function wantedAmong(
+  db: Knex,
+  replicable: Replicable,
+  ids: readonly string[],
+  selection: SelectiveSync | null,
+): Knex.QueryBuilder {
+  return withIds(wantedRows(db, replicable, selection), replicable, ids)
 }
 
 async function pluckIds(query: Knex.QueryBuilder, db: Knex, replicable: Replicable): Promise<string[]> {
@@ -27,9 +37,7 @@ export function wantedIds(
   ids: readonly string[],
   selection: SelectiveSync | null,
 ): Promise<string[]> {
-  return bounded(db, (trx) =>
-    pluckIds(withIds(wantedRows(trx, replicable, selection), replicable, ids), trx, replicable),
-  )
+  return bounded(db, (trx) => pluckIds(wantedAmong(trx, replicable, ids, selection), trx, replicable))
 }
 
 /** Those of the given records that exist at all. */
@@ -61,7 +69,7 @@ export async function loadSource(
       trx.raw('??::text as geo_record_id, xmin::text as geo_row_version, ?? in (?) as geo_wanted', [
         replicable.keyColumn,
         replicable.keyColumn,
-        wantedAmong(trx, replicable, ids, selection),
+        wantedAmong(trx, replicable, ids, selection).select(replicable.keyColumn),
       ]),
     )
     return new Map(
