@@ -101,10 +101,11 @@ function eventLag(status: SiteStatus | undefined, format: Format): string {
   const { last_event_id: last, cursor_last_event_id: read } = status ?? {}
   if (last == null || read == null) return ''
   const events = Math.max(last - read, 0)
-  const { last_event_timestamp: newest = 0, cursor_last_event_timestamp: handled = 0 } = status ?? {}
+  const newest = status?.last_event_timestamp ?? 0
+  const handled = status?.cursor_last_event_timestamp ?? 0
   // A site that is new has handled none: there is no moment from which to count.
-  if (events > 0 && !handled) return `${format.count(events)} events behind`
-  return `${format.duration(Math.max((newest ?? 0) - (handled ?? 0), 0))} behind (${format.count(events)} events)`
+  if (events > 0 && handled === 0) return `${format.count(events)} events behind`
+  return `${format.duration(Math.max(newest - handled, 0))} behind (${format.count(events)} events)`
 }
 
 function overall(
