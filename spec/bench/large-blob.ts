@@ -6,12 +6,14 @@ import { type Bench, type Measurement, scaled } from './measurement.ts'
 import { copyByRclone, serveByRclone } from './rclone.ts'
 import { replicate } from './replicate.ts'
 import { interleaved, ratioOf, secondsOf } from './rounds.ts'
-import { openSites } from './sites.ts'
+import { type BenchSites, openSites } from './sites.ts'
 import { xxhsum } from './xxhsum.ts'
 
 const run = promisify(execFile)
 const BYTES = 2 * 1024 ** 3
 const REACH = 0.9
+/** Where `prepare` puts the one file. */
+const SENT = '0/0.bin'
 
 export const largeBlob: Measurement = {
   title: 'one blob of 2 GiB from row to verified, against the faster of curl and rclone, and xxhsum',
@@ -22,30 +24,14 @@ export const largeBlob: Measurement = {
     try {
       const samples = await interleaved(bench, {
         ours: () => replicate(sites, { count: 1, bytes }),
-        curl: async (round) => {
-          const { folder, keys } = sites.prepare(`curl-${round}`, 1, bytes)
-          warm(sites.primary.blobsDir, keys)
-          const to = await bench.folders.fresh(`curl-${round}`)
-          const server = await serveByRclone(folder)
-          try {
-            return await fetched(folder, to, '0.bin', () =>
-              run('curl', ['-sS', '--fail', '-o', join(to, '0.bin'), `${server.url}/0/0.bin`]),
-            )
-          } finally {
-            await server.stop()
-          }
-        },
-        rclone: async (round) => {
-          const { folder, keys } = sites.prepare(`rclone-${round}`, 1, bytes)
-          warm(sites.primary.blobsDir, keys)
-          const to = await bench.folders.fresh(`rclone-${round}`)
-          const server = await serveByRclone(folder)
-          try {
-            return await fetched(folder, to, '0/0.bin', () => copyByRclone(server.url, to, { sync: false }))
-          } finally {
-            await server.stop()
-          }
-        },
+        curl: (round) =>
+          peer(bench, sites, { name: `curl-${round}`, bytes, file: '0.bin' }, (url, to) =>
+            run('curl', ['-sS', '--fail', '-o', join(to, '0.bin'), `${url}/${SENT}`]),
+          ),
+        rclone: (round) =>
+          peer(bench, sites, { name: `rclone-${round}`, bytes, file: SENT }, (url, to) =>
+            copyByRclone(url, to, { sync: false }),
+          ),
       })
       const faster = samples.curl.medianS < samples.rclone.medianS ? samples.curl : samples.rclone
       const ratio = ratioOf(samples.ours, faster)
@@ -57,14 +43,27 @@ export const largeBlob: Measurement = {
   },
 }
 
-/** Fetches, and hashes what has come; both are timed, for ours does both. */
-async function fetched(from: string, to: string, name: string, fetch: () => Promise<unknown>): Promise<number> {
-  let got: string | undefined
-  const seconds = await secondsOf(async () => {
-    await fetch()
-    got = (await xxhsum(to, [name])).get(name)
-  })
-  const sent = (await xxhsum(from, ['0/0.bin'])).get('0/0.bin')
-  if (got !== sent) throw new Error(`${name} came as ${got}, not as ${sent}`)
-  return seconds
+/** Fetches one file from rclone's server, and hashes what has come as `file`; both are timed, for ours does both. */
+async function peer(
+  bench: Bench,
+  sites: BenchSites,
+  { name, bytes, file }: { name: string; bytes: number; file: string },
+  fetch: (url: string, to: string) => Promise<unknown>,
+): Promise<number> {
+  const { folder, keys } = sites.prepare(name, 1, bytes)
+  warm(sites.primary.blobsDir, keys)
+  const to = await bench.folders.fresh(name)
+  const server = await serveByRclone(folder)
+  try {
+    let got: string | undefined
+    const seconds = await secondsOf(async () => {
+      await fetch(server.url, to)
+      got = (await xxhsum(to, [file])).get(file)
+    })
+    const sent = (await xxhsum(folder, [SENT])).get(SENT)
+    if (got !== sent) throw new Error(`${name}: ${file} came as ${got}, not as ${sent}`)
+    return seconds
+  } finally {
+    await server.stop()
+  }
 }

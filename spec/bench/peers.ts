@@ -7,7 +7,6 @@ const run = promisify(execFile)
 const PACKAGES = {
   xxhsum: 'xxhash',
   rclone: 'rclone',
-  rsync: 'rsync',
   curl: 'curl',
   psql: 'postgresql-client',
 } as const

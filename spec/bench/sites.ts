@@ -1,17 +1,14 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Knex } from 'knex'
-import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
-import { UPLOAD_COLUMNS, type Upload } from '../../fixtures/widget-app/upload-table.ts'
-import { createGeo } from '../../lib/index.ts'
-import { PRIMARY, startTwoSites, type TwoSites } from '../support/two-sites.ts'
+import { openPublisher } from '../support/publisher.ts'
+import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { openDatabases } from './database.ts'
 import { writeFile } from './files.ts'
 import type { Bench } from './measurement.ts'
 
 const LOOK_EVERY_MS = 100
 const STALL_LIMIT_MS = 120_000
-const PER_INSERT = 1000
 
 /** Blobs that lie on the primary's disk already. */
 export interface Prepared {
@@ -52,17 +49,8 @@ export async function openSites(bench: Bench, options: SitesOptions = {}): Promi
     const folder = await bench.folders.fresh('sites')
     const sites = await startTwoSites({ flags: { widgets: true, gadgets: true }, databases, folder, ...options })
     undo.push(() => sites.stop())
-    const { widgets, gadgets } = declareReplicables(sites.primary.blobsDir)
-    const geo = createGeo({
-      siteName: PRIMARY,
-      mainDb: databases.main,
-      replicables: [widgets, gadgets],
-      encryptionKey: sites.encryptionKey,
-      features: { isEnabled: () => true },
-      work: false,
-    })
-    undo.push(() => geo.stop())
-    const replicator = geo.replicator(widgets)
+    const publisher = openPublisher(sites)
+    undo.push(() => publisher.close())
     let published = 0
     return {
       ...sites,
@@ -72,14 +60,11 @@ export async function openSites(bench: Bench, options: SitesOptions = {}): Promi
         return { keys, folder: join(sites.primary.blobsDir, name) }
       },
       async publish({ keys }) {
-        const trx = await databases.main.transaction()
-        for (let at = 0; at < keys.length; at += PER_INSERT) {
-          const rows = keys.slice(at, at + PER_INSERT).map((key) => ({ name: key, file_path: key }))
-          const inserted: Upload[] = await trx<Upload>('widgets').insert(rows).returning(UPLOAD_COLUMNS)
-          for (const row of inserted) await replicator.created(row, trx)
-        }
-        const committedAtMs = Date.now()
-        await trx.commit()
+        let committedAtMs = 0
+        const rows = keys.map((key) => ({ name: key, file_path: key }))
+        await publisher.publish('widgets', rows, () => {
+          committedAtMs = Date.now()
+        })
         published += keys.length
         return committedAtMs
       },
