@@ -10,6 +10,7 @@ import knexfile from '../../fixtures/drizzle-app/knexfile.js'
 import { type Photo, photoTable } from '../../fixtures/drizzle-app/schema.ts'
 import { openSite, type Site } from '../../fixtures/drizzle-app/site.ts'
 import { createDatabase, databaseUrl, dropDatabase } from '../../lib/testing/postgres/database-server.ts'
+import { standbyCaughtUp } from '../support/databases.ts'
 
 const name = `geo_drizzle_${randomBytes(6).toString('hex')}`
 const servers = inject('databaseServers')
@@ -42,6 +43,8 @@ beforeAll(async () => {
   await primary.geo.sites.add({ name: 'tokyo', url: primary.url, primary: true })
   await primary.geo.sites.add({ name: 'paris', url: secondary.url })
   await primary.geo.start()
+  // Its start looks for the tables, which were made on the primary a moment ago.
+  await standbyCaughtUp()
   await secondary.geo.start()
 })
 afterAll(async () => {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { findPorts, HOST } from '../../fixtures/demo/ports.ts'
 import { GRAPHQL_SUITES, SUITES } from '../../lib/testing/conformance.ts'
 import { createDatabase, databaseUrl, dropDatabase, withClient } from '../../lib/testing/postgres/database-server.ts'
+import { standbyCaughtUp } from '../support/databases.ts'
 import { exitOf } from '../support/exit-of.ts'
 import { ForkedSite } from '../support/forked-site.ts'
 import { type HostFolder, hostFolder } from '../support/host-folder.ts'
@@ -112,6 +113,7 @@ describe('a further type', () => {
     secondary = siteOf('paris', secondaryPort, urls.standby)
     await geo('site', 'add', '--name', 'tokyo', '--url', primary.url, '--primary')
     await geo('site', 'add', '--name', 'paris', '--url', secondary.url)
+    await standbyCaughtUp()
     await Promise.all([primary.start(), secondary.start()])
 
     const send = async (method: string, path: string, body?: string): Promise<Record<string, string>> => {

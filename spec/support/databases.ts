@@ -60,6 +60,14 @@ export async function createSpecDatabases(): Promise<SpecDatabases> {
   }
 }
 
+/** For a spec that makes its databases by itself: resolves when the standby has all that was committed on its primary by now. */
+export async function standbyCaughtUp(): Promise<void> {
+  const { inject } = await import('vitest')
+  const servers = inject('databaseServers')
+  const [main, standby] = [connect(servers.primaryUrl), connect(servers.standbyUrl)]
+  await caughtUp(main, standby).finally(() => Promise.all([main.destroy(), standby.destroy()]))
+}
+
 export async function caughtUp(main: Knex, standby: Knex): Promise<void> {
   const written = await main.raw('select pg_current_wal_lsn() as lsn')
   const replayed = async (): Promise<boolean> => {
