@@ -7,7 +7,11 @@ const LONGEST_KEY_BYTES = 1024
 // The limit of ext4, XFS and APFS alike.
 const LONGEST_SEGMENT_BYTES = 255
 
+// Most keys are of this kind. None of its segments is long, begins with a dot or holds anything that is said of below.
+const PLAIN = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
+
 function problemOf(key: string): string | null {
+  if (key.length <= LONGEST_SEGMENT_BYTES && PLAIN.test(key)) return null
   if (key === '') return 'is empty'
   if (!key.isWellFormed()) return 'is not well-formed Unicode'
   if (key.includes('\0')) return 'contains a NUL character'

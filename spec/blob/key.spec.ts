@@ -21,6 +21,10 @@ const hostile: Record<string, string> = {
   'a folder with a reserved name': '.geo-x/a',
   'a key of over 1024 bytes': `${'a/'.repeat(512)}b`,
   'a segment of over 255 bytes': 'é'.repeat(128),
+  'a segment of over 255 plain characters': `a/${'b'.repeat(256)}`,
+  'a plain name with a way up behind it': 'a.b-c_d/..',
+  'a plain name with a NUL character behind it': 'a-b.c\0',
+  'a plain name with a slash in front': '/a-b.c',
 }
 
 const legal = [
@@ -30,6 +34,9 @@ const legal = [
   '...',
   'a..b',
   '..a',
+  'a.',
+  '-a_b.c/9/A-z',
+  'a\n',
   'a b',
   'ü/日本',
   '%2e%2e/x',
