@@ -60,6 +60,73 @@ describe('the checksum threads', () => {
     expect(await checksums('huge', 'abc')).toHaveLength(1)
   })
 
+  it('share the large files of a batch, and leave small ones to one of them', async () => {
+    await writeFile(join(root, 'abc'), 'abc')
+    await writeFile(join(root, 'sparse'), '')
+    await truncate(join(root, 'sparse'), 17 * 1024 * 1024)
+    const fresh = new ChecksumPool(2)
+    const task = (key: string) => ({ root, key, algorithms: ['xxh64' as const] })
+    try {
+      await fresh.checksumSome(Array.from({ length: 100 }, () => task('abc')))
+      expect(fresh.load.threads).toBe(1)
+      const keys = ['sparse', 'abc', 'sparse', 'missing', 'abc', 'sparse', 'sparse']
+      const results = await fresh.checksumSome(keys.map(task))
+      expect(results.map((result) => (result.ok ? result.bytes : result.code))).toEqual([
+        17_825_792,
+        3,
+        17_825_792,
+        'FILE_MISSING',
+        3,
+        17_825_792,
+        17_825_792,
+      ])
+      expect(fresh.load.threads).toBe(2)
+      const digests = results.map((result) => result.ok && result.digests[0]?.hex)
+      expect(digests[1]).toBe('44bc2cf5ad770999')
+      expect(new Set([digests[0], digests[2], digests[5], digests[6]]).size).toBe(1)
+    } finally {
+      await fresh.close()
+    }
+  })
+
+  it('that are at something long keep no other batch waiting', async () => {
+    await writeFile(join(root, 'long'), '')
+    await truncate(join(root, 'long'), 512 * 1024 * 1024)
+    await writeFile(join(root, 'short'), '')
+    await truncate(join(root, 'short'), 16 * 1024 * 1024)
+    // So that both threads are there.
+    await checksums('short', 'short', 'short', 'short')
+    const ended: string[] = []
+    await Promise.all([
+      checksums('long').then(() => ended.push('long')),
+      checksums('short', 'short').then(() => ended.push('short')),
+    ])
+    expect(ended).toEqual(['short', 'long'])
+  })
+
+  it('keep apart what is asked of files of several roots and algorithms', async () => {
+    const other = join(root, 'other')
+    await mkdir(other, { recursive: true })
+    await writeFile(join(root, 'abc'), 'abc')
+    await writeFile(join(other, 'abc'), 'xyz')
+    const sha256 = (text: string) => ({ algorithm: 'sha256', hex: createHash('sha256').update(text).digest('hex') })
+    const results = await pool.checksumSome([
+      { root, key: 'abc', algorithms: ['xxh64', 'sha256'] },
+      { root, key: 'gone', algorithms: ['xxh64', 'sha256'] },
+      { root: other, key: 'abc', algorithms: ['sha256'] },
+      { root, key: 'abc', algorithms: ['sha256'] },
+      { root, key: 'abc', algorithms: [] },
+    ])
+    const xxh64 = { algorithm: 'xxh64', hex: '44bc2cf5ad770999' }
+    expect(results).toEqual([
+      { ok: true, digests: [xxh64, sha256('abc')], bytes: 3 },
+      expect.objectContaining({ ok: false, code: 'FILE_MISSING' }),
+      { ok: true, digests: [sha256('xyz')], bytes: 3 },
+      { ok: true, digests: [sha256('abc')], bytes: 3 },
+      { ok: true, digests: [], bytes: 3 },
+    ])
+  })
+
   it('give each file that cannot be hashed a code of its own, and go on with the next', async () => {
     await writeFile(join(root, 'good'), 'abc')
     await mkdir(join(root, 'folder'))

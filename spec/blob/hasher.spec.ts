@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { compareDigests, decodeDigest, encodeDigest } from '../../lib/blob/digest.ts'
-import { digestHexOf, hasherFor } from '../../lib/blob/hasher.ts'
+import { hasherFor, loadHashing } from '../../lib/blob/hasher.ts'
 
 const vectors = [
   ['xxh64', '', 'ef46db3751d8e999'],
@@ -36,12 +36,13 @@ describe('a hasher', () => {
   })
 
   it('gives the same as for bytes that are all there', async () => {
+    const { digestHexOf } = await loadHashing()
     for (const algorithm of ['xxh64', 'sha256'] as const) {
       for (const length of [0, 1, 31, 32, 100_003]) {
         const bytes = randomBytes(length)
         const hasher = await hasherFor(algorithm)
         hasher.update(bytes)
-        expect(await digestHexOf(algorithm, bytes)).toBe(hasher.digestHex())
+        expect(digestHexOf(algorithm, bytes)).toBe(hasher.digestHex())
       }
     }
   })
