@@ -10,14 +10,13 @@ import type { LoggerLike } from '../log.ts'
 import type { Signals } from '../signals.ts'
 import { TypeTurns } from '../type-turns.ts'
 import { logEnded, logStarted, reportCorruption, tellVerdicts } from './batch-log.ts'
+import { BatchSizes } from './batch-size.ts'
 import type { ChecksumPool } from './checksum.ts'
 import type { DrawnPage, DrawRequest } from './draw-page.ts'
 import { unhashedText } from './failure-text.ts'
 import { algorithmsOf, failedVerdict, judge } from './judge.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
-// Not the ten of GB.B.4: small files take longer to claim and to mark than to hash, and a batch of large ones is marked in parts.
-const RECORDS_PER_BATCH = 100
 const VERIFICATION_LEASE = 'verification:'
 
 /** The capacity is split between the types, so each has a kind of lease of its own. */
@@ -59,6 +58,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
   readonly name = 'verify'
   readonly #context: VerifyContext
   readonly #turns = new TypeTurns()
+  readonly #sizes = new BatchSizes()
 
   constructor(context: VerifyContext) {
     this.#context = context
@@ -82,7 +82,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
       (replicables) => tracker.waiting(db, replicables),
       async (replicable) => {
         if (await stores.problem(replicable, db, siteName)) return null
-        return this.#claimOf(replicable, (trx) => tracker.claim(trx, replicable, RECORDS_PER_BATCH))
+        return this.#claimOf(replicable, (trx) => tracker.claim(trx, replicable, this.#sizes.of(replicable.name)))
       },
     )
   }
@@ -128,6 +128,8 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
 
   async work(batch: VerificationBatch): Promise<void> {
     await this.#work(batch)
+    const { replicable, claimed, claimedAtMs } = batch
+    this.#sizes.took(replicable.name, claimed.length, this.#context.clock.monotonicMs() - claimedAtMs)
   }
 
   async #work(batch: VerificationBatch): Promise<Verdict[]> {
