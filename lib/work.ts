@@ -27,7 +27,7 @@ import type { Throughput } from './throughput.ts'
 import type { PeriodicWork } from './timetable.ts'
 import type { Reported } from './transfer/report.ts'
 import type { StatusReport } from './transfer/status.ts'
-import { backfillStates, reverifyDue } from './verification/maintain-states.ts'
+import { backfillStates, reverifyDue, wakeNamed } from './verification/maintain-states.ts'
 
 export interface WorkContext {
   readonly siteName: string
@@ -61,6 +61,8 @@ export interface WorkContext {
 
 /** A pass over all keys begins this often, for what no event has told. */
 const PASS_EVERY_MS = 60_000
+/** The same where it reads the host's own table, for what its triggers or `geo.replicator` have not told. */
+const COLUMNS_PASS_EVERY_MS = 10 * 60_000
 
 /** The pieces of periodic work, each bounded, and what they tell each other. */
 export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
@@ -73,6 +75,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const pruning = new Singleton('prune-events', leases, clock)
   const reporting = new Singleton('report-position', leases, clock)
   const backfilling = new Singleton('backfill-states', leases, clock)
+  const wakingNamed = new Singleton('wake-named', leases, clock)
   const reverifying = new Singleton('reverify', leases, clock)
   const sweeping = new Singleton('sweep', leases, clock)
   const gathering = new Singleton('metrics', leases, clock)
@@ -104,11 +107,14 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     removes: context.orphans === 'remove',
   })
   const statePass = new KeyPass(PASS_EVERY_MS)
+  const columnsPass = new KeyPass(COLUMNS_PASS_EVERY_MS)
 
   /** Runs what only one process of the site does. */
   async function alone(job: Singleton, db: Knex, run: () => Promise<boolean>): Promise<boolean> {
     return (await job.hold(db)) ? run() : false
   }
+  const keeping = (how: Replicable['verificationState']) =>
+    enabled().filter((replicable) => replicable.verificationState === how)
   const fill = async (which: keyof WorkContext['dispatchers'], job: string): Promise<boolean> => {
     await dispatchers[which].fill(() => {
       loops.wake(job)
@@ -172,14 +178,21 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
     hashPrimary: () => fill('hash', 'verify-primary'),
     backfillStates: () =>
-      alone(backfilling, main, () => {
-        const separate = enabled().filter((replicable) => replicable.verificationState === 'separate')
-        return statePass.step(separate, clock.monotonicMs(), async (replicable, after) => {
+      alone(backfilling, main, () =>
+        statePass.step(keeping('separate'), clock.monotonicMs(), async (replicable, after) => {
           const { next, changed } = await backfillStates(main, replicable, { after })
           if (changed > 0) loops.wake('verify-primary')
           return next?.after ?? null
-        })
-      }),
+        }),
+      ),
+    wakeNamed: () =>
+      alone(wakingNamed, main, () =>
+        columnsPass.step(keeping('columns'), clock.monotonicMs(), async (replicable, after) => {
+          const { next, woken } = await wakeNamed(main, replicable, { after })
+          if (woken > 0) loops.wake('verify-primary')
+          return next
+        }),
+      ),
     reverify: () =>
       alone(reverifying, main, async () => {
         const days = sites.requireMe().minimumReverificationIntervalDays

@@ -9,7 +9,7 @@ import { registryVerification } from '../lib/registry/registry-verification.ts'
 import { claimRemovals } from '../lib/registry/removal.ts'
 import { SYNC_STATE as S } from '../lib/registry/sync-state.ts'
 import { failTimedOutSyncs, failTimedOutVerifications } from '../lib/registry/timeouts.ts'
-import { reverifyDue } from '../lib/verification/maintain-states.ts'
+import { reverifyDue, wakeNamed } from '../lib/verification/maintain-states.ts'
 import { primaryVerification } from '../lib/verification/primary-tracker.ts'
 import { failTimedOutRecords } from '../lib/verification/timed-out.ts'
 import { VERIFICATION_STATE as V } from '../lib/verification/verification-state.ts'
@@ -144,7 +144,8 @@ describe('Nobody waits for a row that another has locked:', () => {
         'who wakes what had no file',
         () => ({ verification_state: V.disabled }),
         async () => {
-          await reverifyDue(impatient.main, replicable, 1)
+          if (replicable === gadgets) await wakeNamed(impatient.main, replicable, { after: null })
+          else await reverifyDue(impatient.main, replicable, 1)
           return changed(V.pending)
         },
       ],

@@ -23,6 +23,8 @@ interface Done {
   readonly codes: Map<string, number>
 }
 
+/** The jobs that find files which no process has seen yet. */
+const FINDING_FILES: readonly string[] = Object.freeze(['backfill-states', 'wake-named'])
 const WORDS = Object.freeze({ sync: 'fetched', verify: 'verified' })
 
 /** Fetches or hashes in this process what is due, or what is named, and says how it went. */
@@ -124,8 +126,9 @@ function work(
         const kind = kindOf(assembly, what)
         if (kind === 'hash') {
           // Files that no process has seen yet get their state first.
-          const backfill = assembly.jobs.find(({ name }) => name === 'backfill-states')
-          while (!signal.aborted && (await backfill?.run(signal)));
+          for (const job of assembly.jobs.filter(({ name }) => FINDING_FILES.includes(name))) {
+            while (!signal.aborted && (await job.run(signal)));
+          }
         }
         await workDue(assembly, kind, signal)
       } finally {

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
+import { type DueRange, type LookedAt, waitingTypes } from '../waiting-types.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
 import { UNHELD } from './unheld.ts'
 
@@ -36,46 +37,30 @@ const BRAND_NEW = `(state = ${SYNC_STATE.pending} and last_synced_at is null and
 export const SYNC_CLASSES = Object.freeze(['new', 'retry', 'backfill'] as const)
 export type SyncClass = (typeof SYNC_CLASSES)[number]
 
-interface Due {
-  readonly condition: string
-  readonly order: string
-}
-
 // Each condition is a range of one index (see table.ts), so a claim costs the same however many rows wait or are not due.
 // That needs a moment that stands still during the statement, and retries without a date asked for by themselves.
 const FREE = `removal_requested_at is null and ${UNHELD}`
 const PENDING = `${SYNC.step('pending', 'started').where} and ${FREE}`
 const FAILED = `${SYNC.step('failed', 'started').where} and ${FREE}`
-const DUE: Readonly<Record<SyncClass, readonly Due[]>> = Object.freeze({
+const RETRIES = 'retry_at nulls first'
+const RETRY_DUE = 'retry_at <= statement_timestamp()'
+const DUE: Readonly<Record<SyncClass, readonly DueRange[]>> = Object.freeze({
   new: [{ condition: `${PENDING} and not backfill`, order: 'id' }],
   retry: [
-    { condition: `${FAILED} and retry_at is null`, order: 'retry_at nulls first' },
-    { condition: `${FAILED} and retry_at <= statement_timestamp()`, order: 'retry_at nulls first' },
+    { condition: `${FAILED} and retry_at is null`, order: RETRIES },
+    { condition: `${FAILED} and ${RETRY_DUE}`, order: RETRIES },
   ],
   backfill: [{ condition: `${PENDING} and backfill`, order: 'id' }],
 })
-const ALL_DUE = Object.values(DUE).flat()
+const LOOKED_AT: readonly LookedAt[] = [
+  ...DUE.new,
+  { condition: FAILED, order: RETRIES, due: `retry_at is null or ${RETRY_DUE}` },
+  ...DUE.backfill,
+]
 
-/** Which of the types have rows to be fetched now. One statement however many types there are. */
-export async function typesToSync(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
-  const probes = ALL_DUE.map(({ condition }) => `exists (select from ?? where ${condition})`)
-  return typesWhere(db, replicables, `(${probes.join(' or ')})`, probes.length)
-}
-
-/** Which of the types fulfil a condition on their registry table; the table is bound `uses` times. */
-export async function typesWhere(
-  db: Knex,
-  replicables: readonly Replicable[],
-  condition: string,
-  uses: number,
-): Promise<Replicable[]> {
-  if (replicables.length === 0) return []
-  const { rows } = await run<{ rows: { position: number }[] }>(
-    db,
-    replicables.map((_, position) => `select ${position} as position where ${condition}`).join(' union all '),
-    replicables.flatMap(({ names }) => Array<string>(uses).fill(names.registryTable)),
-  )
-  return rows.flatMap((row) => replicables[row.position] ?? [])
+/** Which of the types have rows to be fetched now. */
+export function typesToSync(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
+  return waitingTypes(db, replicables, ({ names }) => names.registryTable, LOOKED_AT)
 }
 
 /**
@@ -107,7 +92,7 @@ async function claimWhere(
   trx: Knex.Transaction,
   { names }: Replicable,
   leaseId: string,
-  { condition, order }: Due,
+  { condition, order }: DueRange,
   limits: { rows: number; byteBudget: number },
 ): Promise<ClaimedRow[]> {
   // A pending row's verification is put to disabled: from now on "pending" there means that the primary's checksum arrived

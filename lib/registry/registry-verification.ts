@@ -14,7 +14,7 @@ import {
   type VerificationTracker,
 } from '../verification/tracker.ts'
 import { VERIFICATION, VERIFICATION_STATE, type VerificationState } from '../verification/verification-state.ts'
-import { typesWhere } from './claims.ts'
+import { waitingTypes } from '../waiting-types.ts'
 import { lockInOrder } from './lock-order.ts'
 import { SYNC_STATE } from './sync-state.ts'
 import {
@@ -31,6 +31,7 @@ import { verificationPending } from './verification-reset.ts'
 const HERE = `state = ${SYNC_STATE.synced} and removal_requested_at is null`
 /** Nothing of it would change. */
 const WAITS = `r.verification_state = ${VERIFICATION_STATE.pending} and r.verification_failure is null`
+const WAITING_HERE = HASH_WAITING.map((range) => ({ ...range, condition: `${HERE} and ${range.condition}` }))
 const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}`
 
 /**
@@ -69,12 +70,7 @@ export function registryVerification(replica: Knex): VerificationTracker {
   return Object.freeze({
     tableOf: ({ names }: Replicable) => names.registryTable,
     waiting: (db: Knex, replicables: readonly Replicable[]) =>
-      typesWhere(
-        db,
-        replicables,
-        `(${HASH_WAITING.map((condition) => `exists (select from ?? where ${HERE} and ${condition})`).join(' or ')})`,
-        HASH_WAITING.length,
-      ),
+      waitingTypes(db, replicables, ({ names }) => names.registryTable, WAITING_HERE),
 
     claim: (trx: Knex.Transaction, replicable: Replicable, limit: number) =>
       claimInShares(limit, (from, { condition, order }, upTo) =>

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
-import { typesWhere } from './claims.ts'
+import { waitingTypes } from '../waiting-types.ts'
 import { UNHELD } from './unheld.ts'
 
 const WAITING = `(removal_requested_at is not null or superseded_keys is not null) and ${UNHELD}
@@ -33,7 +33,7 @@ export async function requestRemoval(
 }
 
 export function typesToRemove(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
-  return typesWhere(db, replicables, `exists (select from ?? where ${WAITING})`, 1)
+  return waitingTypes(db, replicables, ({ names }) => names.registryTable, [{ condition: WAITING, order: 'id' }])
 }
 
 export async function claimRemovals(

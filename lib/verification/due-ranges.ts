@@ -1,14 +1,11 @@
+import type { DueRange, LookedAt } from '../waiting-types.ts'
 import { VERIFICATION } from './verification-state.ts'
 
 /** Of a batch, one part in ten is kept for retries that are due: however much is new, none of them waits for ever. */
 const RETRY_SHARE = 0.1
 
-/** A range of one index, and the order in which its rows are taken. */
-export interface DueRange {
-  readonly condition: string
-  readonly order: string
-}
-
+const RETRIES = 'verification_retry_at nulls first'
+const RETRY_DUE = 'verification_retry_at <= statement_timestamp()'
 const RETRY = VERIFICATION.step('failed', 'started').where
 
 /**
@@ -18,18 +15,16 @@ const RETRY = VERIFICATION.step('failed', 'started').where
 export const HASH_DUE: Readonly<Record<'pending' | 'failed', readonly DueRange[]>> = Object.freeze({
   pending: [{ condition: VERIFICATION.step('pending', 'started').where, order: 'verified_at nulls first' }],
   failed: [
-    { condition: `${RETRY} and verification_retry_at is null`, order: 'verification_retry_at nulls first' },
-    {
-      condition: `${RETRY} and verification_retry_at <= statement_timestamp()`,
-      order: 'verification_retry_at nulls first',
-    },
+    { condition: `${RETRY} and verification_retry_at is null`, order: RETRIES },
+    { condition: `${RETRY} and ${RETRY_DUE}`, order: RETRIES },
   ],
 })
 
-/** The conditions of all of them: whether anything waits. */
-export const HASH_WAITING: readonly string[] = [...HASH_DUE.pending, ...HASH_DUE.failed].map(
-  ({ condition }) => condition,
-)
+/** Whether any of it waits. */
+export const HASH_WAITING: readonly LookedAt[] = [
+  ...HASH_DUE.pending,
+  { condition: RETRY, order: RETRIES, due: `verification_retry_at is null or ${RETRY_DUE}` },
+]
 
 /** A batch of pending records and due retries. `claim` claims up to so many of a range, in the state that it names. */
 export async function claimInShares<Claimed>(

@@ -2,10 +2,18 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { type KeyPage, pageOfKeys } from '../blob/source.ts'
 import { bounded } from '../databases.ts'
-import { deleteUnusedStates, insertMissingStates, reverifyOldest, wakeDisabled } from './state-upkeep.ts'
+import {
+  deleteUnusedStates,
+  insertMissingStates,
+  reverifyOldest,
+  type WokenPage,
+  wakeDisabled,
+  wakeDisabledOnPage,
+} from './state-upkeep.ts'
 
 const KEYS_PER_PAGE = 1000
 const MARKED_AT_ONCE = 1000
+const KEYS_LOOKED_AT = 5000
 
 /** Where a pass over a type's keys has come to. */
 export interface PassPosition {
@@ -31,11 +39,20 @@ export async function backfillStates(
 }
 
 /**
+ * One page of the host's table, where that holds the state itself: records that were disabled because they had no file are hashed
+ * if they have one by now, and no event said so.
+ */
+export function wakeNamed(main: Knex, replicable: Replicable, { after }: PassPosition): Promise<WokenPage> {
+  return bounded(main, (trx) => wakeDisabledOnPage(trx, replicable, after, KEYS_LOOKED_AT))
+}
+
+/**
  * Asks for the oldest checksums to be calculated again once they are older than the site's interval, and for those that could
  * not be calculated because the record had no file. True: there may be more.
  */
 export async function reverifyDue(main: Knex, replicable: Replicable, intervalDays: number): Promise<boolean> {
   const marked = await bounded(main, (trx) => reverifyOldest(trx, replicable, intervalDays, MARKED_AT_ONCE))
+  if (replicable.verificationState === 'columns') return marked === MARKED_AT_ONCE
   const woken = await bounded(main, (trx) => wakeDisabled(trx, replicable, MARKED_AT_ONCE))
   return marked === MARKED_AT_ONCE || woken === MARKED_AT_ONCE
 }

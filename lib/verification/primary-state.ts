@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import { decodeDigest, encodeDigest } from '../blob/digest.ts'
+import { encodeDigest } from '../blob/digest.ts'
 import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
@@ -7,51 +7,13 @@ import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from './draw-page.ts'
-import { claimInShares, HASH_WAITING } from './due-ranges.ts'
 import { LOST_TEXT } from './failure-text.ts'
 import { type ClaimedRecord, requireComplete, type Verdict } from './tracker.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The door to the primary's verification state, in `<name>_states` or in columns of the host's table. */
 
-// A state row is there only for an available record; in columns on the host's table, availability has to be asked. In a subquery,
-// so that an `or` of the host's stays closed off.
-export function candidates(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
-  const { table, key } = stateTableOf(replicable)
-  const query = db(table).whereRaw(condition)
-  if (replicable.verificationState === 'separate') return query
-  return query.whereRaw('?? in (?)', [key, wantedRows(db, replicable, null).select(db.raw('??', [key]))])
-}
-
-/** Which of the types have a record that waits for its checksum. One statement however many types there are. */
-export async function typesToHash(db: Knex, replicables: readonly Replicable[]): Promise<Replicable[]> {
-  if (replicables.length === 0) return []
-  const bindings: Knex.QueryBuilder[] = []
-  const probes = replicables.map((replicable, position) => {
-    bindings.push(...HASH_WAITING.map((condition) => candidates(db, replicable, condition).select(db.raw('1'))))
-    return `select ${position} as position where (${HASH_WAITING.map(() => 'exists (?)').join(' or ')})`
-  })
-  const { rows } = await run<{ rows: { position: number }[] }>(db, probes.join(' union all '), bindings)
-  return rows.flatMap((row) => replicables[row.position] ?? [])
-}
-
-export function claimPrimary(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]> {
-  return claimInShares(limit, (from, { condition, order }, upTo) =>
-    claimFound(trx, replicable, from, candidates(trx, replicable, condition).orderByRaw(order).limit(upTo)),
-  )
-}
-
 const SUCCEEDED = VERIFICATION.step('succeeded', 'started').where
-
-export function claimVerifiedPrimary(
-  trx: Knex.Transaction,
-  replicable: Replicable,
-  ids: readonly string[],
-): Promise<ClaimedRecord[]> {
-  const { key } = stateTableOf(replicable)
-  const found = candidates(trx, replicable, SUCCEEDED).whereRaw(`?? = any(?::${replicable.keyType}[])`, [key, [...ids]])
-  return claimFound(trx, replicable, 'succeeded', found)
-}
 
 /** The records of one page, and whether they are verified. */
 export function drawPrimary(main: Knex, replicable: Replicable, request: DrawRequest): Promise<DrawnPage> {
@@ -61,45 +23,6 @@ export function drawPrimary(main: Knex, replicable: Replicable, request: DrawReq
     return states.select(db.raw(`?? as key, ??::text as id, ${SUCCEEDED} as verified`, [key, key]))
   }
   return drawPage(main, rows, replicable.keyType, request)
-}
-
-async function claimFound(
-  trx: Knex.Transaction,
-  replicable: Replicable,
-  from: ClaimedRecord['from'],
-  found: Knex.QueryBuilder,
-): Promise<ClaimedRecord[]> {
-  const { table, key } = stateTableOf(replicable)
-  const due = found
-    .select(trx.raw('?? as id', [key]))
-    .forUpdate()
-    .skipLocked()
-  const { rows } = await run<{
-    rows: (Pick<ClaimedRecord, 'id' | 'startedAt' | 'retryCount' | 'corrupt'> & { checksum: Buffer | null })[]
-  }>(
-    trx,
-    `with due as materialized (?)
-     update ?? as s set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
-     from due where s.?? = due.id
-     returning s.??::text as "id", s.verification_started_at::text as "startedAt",
-       coalesce(s.verification_retry_count, 0) as "retryCount", s.verification_checksum as "checksum",
-       coalesce(s.verification_failure like '${CORRUPT_PREFIX}%', false) as "corrupt"`,
-    [due, table, key, key],
-  )
-  return rows.map(({ checksum, ...row }) => {
-    const recorded = decodeDigest(checksum)
-    const unreadable = checksum !== null && recorded === null
-    return {
-      ...row,
-      from,
-      recorded,
-      unreadable,
-      registryId: null,
-      announcedSecondsAgo: null,
-      traceparent: null,
-      storedKey: null,
-    }
-  })
 }
 
 /** Writes the verdicts on records that are still started since their claim; returns the ids of those. */

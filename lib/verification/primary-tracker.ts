@@ -4,15 +4,8 @@ import type { Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { bounded } from '../databases.ts'
 import { unhashedText } from './failure-text.ts'
-import {
-  claimPrimary,
-  claimVerifiedPrimary,
-  drawPrimary,
-  giveBackPrimary,
-  recordPrimary,
-  takeOverPrimary,
-  typesToHash,
-} from './primary-state.ts'
+import { claimPrimary, claimVerifiedPrimary, typesToHash } from './primary-claim.ts'
+import { drawPrimary, giveBackPrimary, recordPrimary, takeOverPrimary } from './primary-state.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
 /** Tells the secondaries of new checksums, in the transaction that records them. */

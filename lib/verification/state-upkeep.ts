@@ -1,8 +1,8 @@
 import type { Knex } from 'knex'
 import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import { wantedRows } from '../blob/scope.ts'
 import { run } from '../databases.ts'
-import { candidates } from './primary-state.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The statements that keep the primary's verification state in step with the host's rows and with time. */
@@ -83,24 +83,56 @@ export async function reverifyOldest(
 
 const WOKEN = VERIFICATION.step('disabled', 'pending')
 const LOOK_AGAIN_AFTER_S = 3600
+const DISABLED = `${WOKEN.where} and coalesce(verification_started_at, '-infinity') < clock_timestamp() - interval '${LOOK_AGAIN_AFTER_S} s'`
 
 /**
  * A record that had no file at the moment of its claim is disabled. Where it has one again and no event said so, it is looked
- * at once more, an hour after the claim at the earliest. Up to `limit` of them; returns how many.
+ * at once more, an hour after the claim at the earliest. Up to `limit` of them; returns how many. Only where the state is a table
+ * of its own: there the backfill deletes those of records without a file, so that there are few.
  */
 export async function wakeDisabled(db: Knex, replicable: Replicable, limit: number): Promise<number> {
   const { table, key } = stateTableOf(replicable)
-  const condition = `${WOKEN.where} and coalesce(verification_started_at, '-infinity') < clock_timestamp() - interval '${LOOK_AGAIN_AFTER_S} s'`
-  // In a table of its own, states of records without a file are deleted by the backfill.
-  const due = candidates(db, replicable, condition)
-    .select(db.raw('??', [key]))
-    .limit(limit)
-    .forUpdate()
-    .skipLocked()
   const { rowCount } = await run<{ rowCount: number }>(
     db,
-    `with due as materialized (?) update ?? as s set ${WOKEN.set} from due where s.?? = due.??`,
-    [due, table, key, key],
+    `with due as materialized (select ?? as due_id from ?? where ${DISABLED} limit ? for update skip locked)
+     update ?? set ${WOKEN.set} from due where ?? = due_id`,
+    [key, table, limit, table, key],
   )
   return rowCount
+}
+
+/** One page of keys of the host's table. */
+export interface WokenPage {
+  /** Of the page, the highest key; null where there is no further page. */
+  readonly next: string | null
+  readonly woken: number
+}
+
+/** The same on one page of the host's table, for a state in columns of it: most of its rows may have no file, and are disabled. */
+export async function wakeDisabledOnPage(
+  db: Knex,
+  replicable: Replicable,
+  after: string | null,
+  keys: number,
+): Promise<WokenPage> {
+  const { table, key } = stateTableOf(replicable)
+  const { keyType } = replicable
+  const available = wantedRows(db, replicable, null).select(db.raw('1')).whereRaw('wanted.?? = s.??', [key, key])
+  const { rows } = await run<{ rows: { last: string | null; count: number; woken: number }[] }>(
+    db,
+    // Of each disabled row it is asked by its key: the planner could take the whole table for a page of it.
+    `with page as materialized (
+       select ?? as key, ${DISABLED} as disabled from ?? where ?::${keyType} is null or ?? > ?::${keyType}
+       order by ?? limit ?
+     ), due as materialized (
+       select s.?? as key from page join ?? as s on s.?? = page.key where page.disabled and ${DISABLED} and exists (? offset 0)
+       for update of s skip locked
+     ), woken as (update ?? as s set ${WOKEN.set} from due where s.?? = due.key returning 1)
+     select (select page.key::text from page order by page.key desc limit 1) as last,
+       (select count(*)::int from page) as count, (select count(*)::int from woken) as woken`,
+    [key, table, after, key, after, key, keys, key, table, key, available, table, key],
+  )
+  const [page] = rows
+  if (!page) throw new Error('A page returned no row')
+  return { next: page.count < keys ? null : page.last, woken: page.woken }
 }

@@ -1,6 +1,7 @@
 import { checksumMany } from './checksum-many.ts'
 import { checksumOne } from './checksum-one.ts'
 import { claim } from './claim.ts'
+import { growth } from './growth.ts'
 import { host } from './host.ts'
 import { lag } from './lag.ts'
 import { largeBlob } from './large-blob.ts'
@@ -29,5 +30,6 @@ export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
   status,
   processes,
   statements,
+  growth,
   memory,
 }

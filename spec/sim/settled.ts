@@ -64,7 +64,7 @@ export async function settleBoth(model: Model, world: World): Promise<void> {
 }
 
 /** What brings about verdicts on the primary, and on a secondary whatever a retry can lead to. */
-const HASHING = ['end-dead-leases', 'bulk', 'backfill-states', 'verify-primary']
+const HASHING = ['end-dead-leases', 'bulk', 'backfill-states', 'wake-named', 'verify-primary']
 const FETCHING = ['end-dead-leases', 'events', 'reconcile', 'bulk', 'sync', 'remove', 'verify']
 
 const JOBS_BY_EVENTS = ['sites', 'heartbeat', 'cut-expiring', 'end-dead-leases', 'bulk', 'events', 'sync', 'remove']

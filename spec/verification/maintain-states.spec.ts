@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
-import { backfillStates, type PassPosition, reverifyDue } from '../../lib/verification/maintain-states.ts'
+import { backfillStates, type PassPosition, reverifyDue, wakeNamed } from '../../lib/verification/maintain-states.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addHostRow, secondsFromNow, untyped } from '../support/fixture-rows.ts'
@@ -112,10 +112,32 @@ describe('Records that were disabled because they had no file', () => {
     const old = await addRecord(main, type, 'f', disabled(-3601))
     const recent = await addRecord(main, type, 'f', disabled(-3500))
     const without = type === gadgets ? await addRecord(main, type, null, disabled(-3601)) : null
-    await reverifyDue(main, type, 7)
+    if (type === gadgets) await wakeNamed(main, type, { after: null })
+    else await reverifyDue(main, type, 7)
     const stateNow = async (id: string) => (await stateOf(main, type, id)).verification_state
     expect(await stateNow(old)).toBe(V.pending)
     expect(await stateNow(recent)).toBe(V.disabled)
     if (without !== null) expect(await stateNow(without)).toBe(V.disabled)
+  })
+
+  it('are looked for page by page, where the host’s table holds the state', async () => {
+    const { main } = databases
+    await main.raw(
+      `insert into gadgets (name, file_path, verification_state)
+       select 'g', case when n % 2 = 0 then 'f' end, ${V.disabled} from generate_series(1, 12000) n`,
+    )
+    let [pages, all] = [0, 0]
+    for (let after: string | null = null, more = true; more; pages += 1) {
+      const { next, woken }: Awaited<ReturnType<typeof wakeNamed>> = await wakeNamed(main, gadgets, { after })
+      all += woken
+      after = next
+      more = after !== null
+    }
+    expect({ pages, all }).toEqual({ pages: 3, all: 6000 })
+    const [left] = await main('gadgets')
+      .whereNull('file_path')
+      .where({ verification_state: V.disabled })
+      .count('* as n')
+    expect(left).toEqual({ n: '6000' })
   })
 })

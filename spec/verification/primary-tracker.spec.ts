@@ -233,10 +233,59 @@ it('A state row whose record has no file any more is disabled', async () => {
   expect(await announced()).toEqual([])
 })
 
-it('A record without a file is not claimed where the state is in columns', async () => {
-  const id = await addRecord(types.columns, null)
-  expect(await verify(types.columns)).toBe(0)
-  expect(await stateOf(types.columns, id)).toMatchObject({ verification_state: V.pending })
+describe('Where the state is in columns of the host’s table, a record without a file', () => {
+  const claim = (limit: number) => databases.main.transaction((trx) => tracker().claim(trx, types.columns, limit))
+
+  it('is not claimed but disabled, until the host tells of its file', async () => {
+    const { main } = databases
+    const id = await addRecord(types.columns, null)
+    expect(await verify(types.columns)).toBe(0)
+    expect(await stateOf(types.columns, id)).toMatchObject({
+      verification_state: V.disabled,
+      verification_started_at: null,
+    })
+    await main('gadgets').where({ id }).update({ file_path: 'a' })
+    await main.transaction((trx) => requestChecksum(trx, trx, types.columns, id, 'updated'))
+    expect((await claim(10)).map((record) => record.id)).toEqual([id])
+  })
+
+  it('keeps none with a file from being claimed, and is asked about once', async () => {
+    const { main } = databases
+    const withoutFile = `insert into gadgets (name, verified_at) select 'g', '2020-01-01' from generate_series(1, ?::int)`
+    await main.raw(withoutFile, [1500])
+    const ids: string[] = []
+    for (let count = 0; count < 3; count += 1)
+      ids.push(await addRecord(types.columns, 'a', { verified_at: new Date() }))
+    expect((await claim(2)).map((record) => record.id)).toEqual(ids.slice(0, 2))
+    expect(await main('gadgets').where({ verification_state: V.pending })).toMatchObject([{ id: ids[2] }])
+    await main.raw('vacuum analyze gadgets')
+    const sent: unknown[][] = []
+    const note = ({ bindings = [] }: { bindings?: unknown[] }) => void sent.push(bindings.flat())
+    main.on('query', note)
+    expect((await claim(2)).map((record) => record.id)).toEqual(ids.slice(2))
+    main.off('query', note)
+    expect(Math.max(...sent.map((values) => values.length))).toBeLessThan(10)
+  })
+
+  it('waits for another claim where there are very many before it', async () => {
+    const { main } = databases
+    await main.raw(`insert into gadgets (name, verified_at) select 'g', '2020-01-01' from generate_series(1, 4000)`)
+    const id = await addRecord(types.columns, 'a', { verified_at: new Date() })
+    let claims = 0
+    for (let found: string[] = []; !found.includes(id); claims += 1)
+      found = (await claim(10)).map((record) => record.id)
+    expect(claims).toBe(2)
+  })
+
+  it('is left alone while the host writes it, which may be to give it one', async () => {
+    const { main } = databases
+    const id = await addRecord(types.columns, null)
+    const hosts = await main.transaction()
+    await hosts('gadgets').where({ id }).update({ file_path: 'a' })
+    expect(await claim(10)).toEqual([])
+    await hosts.commit()
+    expect((await claim(10)).map((record) => record.id)).toEqual([id])
+  })
 })
 
 it('An "or" among the host’s conditions of availability lets no other record in', async () => {

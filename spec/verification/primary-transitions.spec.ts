@@ -6,7 +6,7 @@ import { addVerificationColumns, createVerificationStateTable, localDisk } from 
 import { walkKeys } from '../../lib/key-walk.ts'
 import { requestChecksum } from '../../lib/verification/await-checksum.ts'
 import { reverifyPrimaryWalk } from '../../lib/verification/bulk.ts'
-import { reverifyDue } from '../../lib/verification/maintain-states.ts'
+import { reverifyDue, wakeNamed } from '../../lib/verification/maintain-states.ts'
 import { forgetChecksum } from '../../lib/verification/primary-state.ts'
 import { primaryVerification } from '../../lib/verification/primary-tracker.ts'
 import { failTimedOutRecords } from '../../lib/verification/timed-out.ts'
@@ -66,6 +66,7 @@ const claimed = (id: string) => ({ id, startedAt: STARTED_AT }) as ClaimedRecord
 function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] {
   const { main } = databases
   const tracker = primaryVerification(main, async () => undefined)
+  const separate = replicable.verificationState === 'separate'
   const inTransaction = (work: (trx: Knex.Transaction) => Promise<unknown>) => main.transaction(work)
   const record = (verdict: Verdict) => inTransaction((trx) => tracker.record(trx, replicable, [claimed(id)], [verdict]))
   // Another file: whatever was counted and recorded was of the former one.
@@ -114,10 +115,21 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
     {
       name: 'reverifyDue',
       to: 'pending',
-      from: ['succeeded', 'disabled'],
+      from: separate ? ['succeeded', 'disabled'] : ['succeeded'],
       open: () => reverifyDue(main, replicable, 7),
       changes: () => ({ verification_state: V.pending }),
     },
+    ...(separate
+      ? []
+      : [
+          {
+            name: 'wakeNamed',
+            to: 'pending',
+            from: ['disabled'],
+            open: () => wakeNamed(main, replicable, { after: null }),
+            changes: () => ({ verification_state: V.pending }),
+          } as const,
+        ]),
     {
       name: 'giveBack',
       to: 'pending',

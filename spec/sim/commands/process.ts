@@ -11,6 +11,7 @@ const PRIMARY_JOBS = [
   'verify-primary',
   'verify-primary',
   'backfill-states',
+  'wake-named',
   'reverify',
   'bulk',
   'prune-events',
