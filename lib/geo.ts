@@ -183,7 +183,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     checkTables: check,
     endDied: (trx, lease) => ending('died')(trx, lease),
   })
-  const jobs = timetable(work.jobs)
+  const jobs = timetable(work.jobs, replicables.length)
 
   // After a rollback there is nothing to hash, and one look finds that out.
   const hashAfter = (trx: TransactionLike) => afterEnd(trx, () => loops.wake('verify-primary'))

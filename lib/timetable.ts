@@ -1,5 +1,6 @@
 import type { Job } from './job-loop.ts'
 import { HEARTBEAT_EVERY_MS } from './lease.ts'
+import { lookEveryMs } from './type-turns.ts'
 
 /** The rooms' work as the timetable starts it: each does one bounded piece and says whether there is more. */
 export interface PeriodicWork {
@@ -11,6 +12,7 @@ export interface PeriodicWork {
   sweep(signal: AbortSignal): Promise<boolean>
   hashPrimary(): Promise<boolean>
   backfillStates(): Promise<boolean>
+  wakeNamed(): Promise<boolean>
   reverify(): Promise<boolean>
   pruneEvents(): Promise<boolean>
   writeSwitches(): Promise<boolean>
@@ -27,8 +29,8 @@ export interface PeriodicWork {
   flushThroughput(): Promise<boolean>
 }
 
-/** How often a loop looks for work that no one has told it of: one indexed query, whatever the number of types. */
-const LOOK_EVERY_MS = 250
+/** One query, whatever the number of types. */
+const EVENTS_EVERY_MS = 250
 /** A process follows a change of the sites within five seconds, replication of the database included. */
 const SITES_EVERY_MS = 2500
 const SECOND_MS = 1000
@@ -45,8 +47,9 @@ const HEARTBEAT = Object.freeze({
   upkeep: true,
 })
 
-/** Which periodic work runs on which role, and how long each rests when there is nothing to do. */
-export function timetable(work: PeriodicWork): Job[] {
+/** Which periodic work runs on which role, and how long each rests when there is nothing to do. `types`: how many are declared. */
+export function timetable(work: PeriodicWork, types: number): Job[] {
+  const lookMs = lookEveryMs(types)
   return [
     { name: 'sites', role: 'any', idleMs: SITES_EVERY_MS, run: work.refreshSites },
     { ...HEARTBEAT, run: work.heartbeat },
@@ -58,20 +61,21 @@ export function timetable(work: PeriodicWork): Job[] {
     { name: 'metrics', role: 'any', idleMs: 5 * SECOND_MS, run: work.gatherStatus },
     { name: 'sweep', role: 'any', idleMs: MINUTE_MS, run: work.sweep },
 
-    { name: 'verify-primary', role: 'primary', idleMs: LOOK_EVERY_MS, run: work.hashPrimary },
+    { name: 'verify-primary', role: 'primary', idleMs: lookMs, run: work.hashPrimary },
     { name: 'backfill-states', role: 'primary', idleMs: SECOND_MS, run: work.backfillStates },
+    { name: 'wake-named', role: 'primary', idleMs: SECOND_MS, run: work.wakeNamed },
     { name: 'reverify', role: 'primary', idleMs: MINUTE_MS, run: work.reverify },
 
     { name: 'prune-events', role: 'primary', idleMs: 5 * MINUTE_MS, run: work.pruneEvents },
     { name: 'switches', role: 'primary', idleMs: SITES_EVERY_MS, run: work.writeSwitches },
 
-    { name: 'events', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.followEvents },
+    { name: 'events', role: 'secondary', idleMs: EVENTS_EVERY_MS, run: work.followEvents },
     { name: 'report-position', role: 'secondary', idleMs: 10 * SECOND_MS, run: work.reportPosition },
     { name: 'reconcile', role: 'secondary', idleMs: SECOND_MS, run: work.reconcile },
     { name: 'sync-timeouts', role: 'secondary', idleMs: 10 * MINUTE_MS, run: work.failTimedOutSyncs },
-    { name: 'sync', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.sync },
-    { name: 'remove', role: 'secondary', idleMs: SECOND_MS, run: work.remove },
-    { name: 'verify', role: 'secondary', idleMs: LOOK_EVERY_MS, run: work.verifyCopies },
+    { name: 'sync', role: 'secondary', idleMs: lookMs, run: work.sync },
+    { name: 'remove', role: 'secondary', idleMs: Math.max(SECOND_MS, lookMs), run: work.remove },
+    { name: 'verify', role: 'secondary', idleMs: lookMs, run: work.verifyCopies },
     { name: 'reverify-copies', role: 'secondary', idleMs: MINUTE_MS, run: work.reverifyCopies },
   ]
 }

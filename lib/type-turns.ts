@@ -1,11 +1,33 @@
 import type { Replicable } from './blob/replicable.ts'
+import type { Clock } from './clock.ts'
+
+const LOOK_EVERY_MS = 250
+/** From so many types on a look costs so much that there are fewer of them. */
+const TYPES_AT_ONCE = 20
 
 /**
- * Lets the types take turns: in each round, every type that has work gets one. The database is asked which those are at the
- * beginning of a round, so a type with an endless backlog keeps no other from being found.
+ * How often work is looked for that no one has told of. A look asks about each type, so with many of them there are fewer looks:
+ * what they cost a second stays the same.
+ */
+export function lookEveryMs(types: number): number {
+  return LOOK_EVERY_MS * Math.max(1, types / TYPES_AT_ONCE)
+}
+
+/**
+ * Lets the types take turns: in each round, every type that has work gets one. Which those are the database is asked at the
+ * beginning of a round, so a type with an endless backlog keeps no other from being found. Rounds that follow at once are of the
+ * types that had work in the one before: where few of many types have any, a claim would otherwise cost less than the look for it.
  */
 export class TypeTurns {
+  readonly #clock: Clock
   #round: Replicable[] = []
+  /** Which of the round had work. */
+  #had: Replicable[] = []
+  #lookedAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(clock: Clock) {
+    this.#clock = clock
+  }
 
   /** A claim for the type whose turn it is. `waiting` tells which of the types have work, `claim` tries to get some. */
   async take<Claim>(
@@ -13,17 +35,39 @@ export class TypeTurns {
     waiting: (replicables: readonly Replicable[]) => Promise<Replicable[]>,
     claim: (replicable: Replicable) => Promise<Claim | null>,
   ): Promise<Claim | null> {
-    this.#round = this.#round.filter((replicable) => enabled.includes(replicable))
-    const claimed = await this.#next(claim)
+    const claimed = (await this.#next(enabled, claim)) ?? (await this.#again(enabled, claim))
     if (claimed !== null || enabled.length === 0) return claimed
-    this.#round = await waiting(enabled)
-    return this.#next(claim)
+    this.#lookedAtMs = this.#clock.monotonicMs()
+    this.#begin(await waiting(enabled))
+    return this.#next(enabled, claim)
   }
 
-  async #next<Claim>(claim: (replicable: Replicable) => Promise<Claim | null>): Promise<Claim | null> {
+  /** A round without a look, while the last one is recent. */
+  async #again<Claim>(
+    enabled: readonly Replicable[],
+    claim: (replicable: Replicable) => Promise<Claim | null>,
+  ): Promise<Claim | null> {
+    if (this.#clock.monotonicMs() - this.#lookedAtMs >= lookEveryMs(enabled.length)) return null
+    this.#begin(this.#had)
+    return this.#next(enabled, claim)
+  }
+
+  #begin(round: readonly Replicable[]): void {
+    this.#round = [...round]
+    this.#had = []
+  }
+
+  async #next<Claim>(
+    enabled: readonly Replicable[],
+    claim: (replicable: Replicable) => Promise<Claim | null>,
+  ): Promise<Claim | null> {
     for (let next = this.#round.shift(); next; next = this.#round.shift()) {
+      if (!enabled.includes(next)) continue
       const claimed = await claim(next)
-      if (claimed !== null) return claimed
+      if (claimed !== null) {
+        this.#had.push(next)
+        return claimed
+      }
     }
     return null
   }

@@ -5,6 +5,7 @@ import { scopeProblem } from '../blob/scope.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { wantedIds } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
+import type { Clock } from '../clock.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
@@ -33,6 +34,7 @@ export interface RemoveContext {
   readonly siteName: string
   readonly leases: Leases
   readonly stores: StoreIdentities
+  readonly clock: Clock
   readonly logger: LoggerLike
   readonly signals: Signals
   readonly selection: CurrentSelection
@@ -50,10 +52,11 @@ export interface RemovalBatch {
 export class RemovalWork implements WorkSource<RemovalBatch> {
   readonly name = 'remove'
   readonly #context: RemoveContext
-  readonly #turns = new TypeTurns()
+  readonly #turns: TypeTurns
 
   constructor(context: RemoveContext) {
     this.#context = context
+    this.#turns = new TypeTurns(context.clock)
   }
 
   limit(): number {

@@ -33,7 +33,7 @@ export interface ScheduleContext extends DownloadContext {
 export class SyncWork implements WorkSource<SyncBatch> {
   readonly name = 'sync'
   readonly #context: ScheduleContext
-  readonly #turns = new TypeTurns()
+  readonly #turns: TypeTurns
   readonly #classes = new ClassTurns()
   #refusals = 0
   #pausedUntilMs = Number.NEGATIVE_INFINITY
@@ -41,6 +41,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
 
   constructor(context: ScheduleContext) {
     this.#context = context
+    this.#turns = new TypeTurns(context.clock)
   }
 
   /** Why transfers pause now, or null. */

@@ -57,11 +57,12 @@ export interface VerifyContext {
 export class VerificationWork implements WorkSource<VerificationBatch> {
   readonly name = 'verify'
   readonly #context: VerifyContext
-  readonly #turns = new TypeTurns()
+  readonly #turns: TypeTurns
   readonly #sizes = new BatchSizes()
 
   constructor(context: VerifyContext) {
     this.#context = context
+    this.#turns = new TypeTurns(context.clock)
   }
 
   limit(): number {
