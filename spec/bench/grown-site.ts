@@ -26,6 +26,8 @@ export interface GrownSite extends SpecDatabases {
   /** The first has half of the rows and the backlog; the others share the rest. Each keeps its files in a folder of its own. */
   readonly types: readonly Replicable[]
   readonly busy: Replicable
+  /** Of the busy type; the keys of its backlog are above. */
+  readonly settledRows: number
   /** Keeps its checksums on the host's own table, half of whose rows have no file. On the primary alone. */
   readonly avatars: Replicable
 }
@@ -63,7 +65,7 @@ export async function openGrownSite(size: Size, folder: string): Promise<GrownSi
     }
     if (size.statistics === 'old') for (const db of [main, tracking]) await makeOld(db, busy)
     await databases.caughtUp()
-    return { ...databases, types, busy, avatars }
+    return { ...databases, types, busy, settledRows: Math.round(share), avatars }
   } catch (reason) {
     await databases.destroy()
     throw reason
@@ -97,7 +99,8 @@ async function insertHostRows(main: Knex, { table, name }: Replicable, from: num
 }
 
 /** Rows that are there, hashed, fetched and verified. */
-async function fillSettled({ main, tracking }: SpecDatabases, type: Replicable, rows: number): Promise<void> {
+async function fillSettled(databases: SpecDatabases, type: Replicable, rows: number): Promise<void> {
+  const { main } = databases
   const { names, table } = type
   await insertHostRows(main, type, 1, rows)
   await main.raw(
@@ -105,29 +108,32 @@ async function fillSettled({ main, tracking }: SpecDatabases, type: Replicable, 
      select n, 2, ${LONG_AGO}, ${CHECKSUM}, ${LONG_AGO}, 0 from generate_series(1, ?::int) n`,
     [names.stateTable, names.foreignKey, rows],
   )
-  await insertRegistry(tracking, type, 'state, verification_state', '2, 2', 1, rows)
+  await insertRegistry(databases, type, 'state, verification_state', '2, 2', 1, rows)
   await main.raw(`select setval(pg_get_serial_sequence(?, 'id'), ?::bigint)`, [table, rows + 5 * BACKLOG])
 }
 
 const COPY = 'blob_key, bytes, row_version, last_synced_at, verified_at, verification_checksum'
 
-function insertRegistry(
-  tracking: Knex,
-  { names, name }: Replicable,
+/** As what was fetched when the host's rows were as they are. */
+async function insertRegistry(
+  { main, tracking }: SpecDatabases,
+  { names, name, table }: Replicable,
   columns: string,
   values: string,
   from: number,
   to: number,
-) {
-  return tracking.raw(
+): Promise<void> {
+  const host = await main(table).where({ id: to }).first<{ version: string }>(main.raw('xmin::text as version'))
+  await tracking.raw(
     `insert into ?? (??, created_at, ${COPY}, ${columns})
-     select n, ${LONG_AGO}, ? || '/' || md5(n::text) || '.jpg', 10240, 1000 + n, ${LONG_AGO}, ${LONG_AGO}, ${CHECKSUM}, ${values}
+     select n, ${LONG_AGO}, ? || '/' || md5(n::text) || '.jpg', 10240, ?::bigint, ${LONG_AGO}, ${LONG_AGO}, ${CHECKSUM}, ${values}
      from generate_series(?::int, ?::int) n`,
-    [names.registryTable, names.foreignKey, name, from, to],
+    [names.registryTable, names.foreignKey, name, host?.version ?? null, from, to],
   )
 }
 
-async function fillBacklog({ main, tracking }: SpecDatabases, type: Replicable, rows: number): Promise<void> {
+async function fillBacklog(databases: SpecDatabases, type: Replicable, rows: number): Promise<void> {
+  const { main, tracking } = databases
   const { names } = type
   const part = (number: number) => [rows + number * BACKLOG + 1, rows + (number + 1) * BACKLOG] as const
   await insertHostRows(main, type, rows + 1, rows + 5 * BACKLOG)
@@ -142,10 +148,10 @@ async function fillBacklog({ main, tracking }: SpecDatabases, type: Replicable, 
     `insert into ?? (??, created_at, announced_at) select n, now(), now() from generate_series(?::int, ?::int) n`,
     [names.registryTable, names.foreignKey, ...part(1)],
   )
-  await insertRegistry(tracking, type, 'state, verification_state', '2, 0', ...part(2))
-  await insertRegistry(tracking, type, 'state, verification_state, removal_requested_at', '2, 2, now()', ...part(3))
+  await insertRegistry(databases, type, 'state, verification_state', '2, 0', ...part(2))
+  await insertRegistry(databases, type, 'state, verification_state, removal_requested_at', '2, 2, now()', ...part(3))
   const failed = `3, 4, 5, now() + interval '1 day' + n * interval '1 ms'`
-  await insertRegistry(tracking, type, 'state, verification_state, retry_count, retry_at', failed, ...part(4))
+  await insertRegistry(databases, type, 'state, verification_state, retry_count, retry_at', failed, ...part(4))
 }
 
 async function fillAvatars(main: Knex, rows: number): Promise<void> {

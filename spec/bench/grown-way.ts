@@ -17,7 +17,7 @@ import { requestChecksum } from '../../lib/verification/await-checksum.ts'
 import { primaryVerification } from '../../lib/verification/primary-tracker.ts'
 import type { ClaimedRecord, Verdict, VerificationTracker } from '../../lib/verification/tracker.ts'
 import { verificationLeaseOf } from '../../lib/verification/verify.ts'
-import { type GrownSite, SITE } from './grown-site.ts'
+import { BACKLOG, type GrownSite, SITE } from './grown-site.ts'
 
 /** Blobs of a batch. */
 export const BATCH = 100
@@ -122,14 +122,14 @@ export async function grownWay(site: GrownSite): Promise<{
   return { way, looks }
 }
 
-/** Everything is done but what failed and is not due yet; what was dead by then was vacuumed, as it is by itself. */
-export async function emptyBacklog({ main, tracking, busy, caughtUp }: GrownSite): Promise<void> {
-  const { names } = busy
-  await tracking.raw('delete from ?? where state <> 3 and not (state = 2 and verification_state = 2)', [
-    names.registryTable,
-  ])
-  await tracking.raw('delete from ?? where removal_requested_at is not null', [names.registryTable])
-  await main.raw('update ?? set verification_state = 2 where verification_state = 0', [names.stateTable])
+/** What there was to do is gone from both sides, but for what failed and is not due. What was dead by then was vacuumed. */
+export async function emptyBacklog({ main, tracking, busy, settledRows, caughtUp }: GrownSite): Promise<void> {
+  const { names, table } = busy
+  const [firstFailed, lastFailed] = [settledRows + 4 * BACKLOG + 1, settledRows + 5 * BACKLOG]
+  const isDone = (key: string) => `${key} > ${settledRows} and ${key} not between ${firstFailed} and ${lastFailed}`
+  await tracking.raw(`delete from ?? where ${isDone(names.foreignKey)}`, [names.registryTable])
+  await main.raw(`delete from ?? where ${isDone('id')}`, [table])
+  await tracking('geo_leases').delete()
   for (const db of [main, tracking]) await db.raw('vacuum')
   await caughtUp()
 }
