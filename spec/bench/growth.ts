@@ -30,6 +30,7 @@ type Measured = {
   /** Of a process of the secondary that has nothing to do. */
   readonly idlePerS?: StatementCost
   readonly registryRow: RowBytes
+  readonly stateRow: RowBytes
 }
 
 export const growth: Measurement = {
@@ -83,7 +84,9 @@ async function measureAt(bench: Bench, size: Size, { watchesIdle = false } = {})
     const { way, looks } = await grownWay(site)
     for (const [name, look] of Object.entries(looks)) requireFound(name, await look(), [site.busy])
     const perBlob = await costsOf(bench, site, way, BATCH)
-    const registryRow = await rowBytes(site.tracking, site.busy.names.registryTable)
+    const { registryTable, stateTable } = site.busy.names
+    const registryRow = await rowBytes(site.tracking, registryTable)
+    const stateRow = await rowBytes(site.main, stateTable)
     await emptyBacklog(site)
     const inVain = Object.entries(looks).map(
       ([name, look]) => [name, async () => requireFound(name, await look(), [])] as const,
@@ -97,7 +100,15 @@ async function measureAt(bench: Bench, size: Size, { watchesIdle = false } = {})
     for (const [step, cost] of Object.entries(told)) {
       bench.say(`${Object.values(size).join(' ')} ${step}: ${JSON.stringify(cost)}`)
     }
-    return { perBlob, perLook, whole, perPage, registryRow, ...(watchesIdle && { idlePerS: await idleCost(site) }) }
+    return {
+      perBlob,
+      perLook,
+      whole,
+      perPage,
+      registryRow,
+      stateRow,
+      ...(watchesIdle && { idlePerS: await idleCost(site) }),
+    }
   } finally {
     await site.destroy()
   }
