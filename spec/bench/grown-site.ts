@@ -19,11 +19,13 @@ export interface Size {
   readonly types: number
   /** What the planner knows of them: all that is true, or what was true while half of them were still to be done. */
   readonly statistics: 'fresh' | 'old'
+  /** Where the types keep their files: before one is replaced or removed, all that share its folder are asked who else has it. */
+  readonly folders: 'own' | 'one'
 }
 
 /** Both databases of a secondary as they are after years, with a backlog of a few thousand of everything. */
 export interface GrownSite extends SpecDatabases {
-  /** The first has half of the rows and the backlog; the others share the rest. Each keeps its files in a folder of its own. */
+  /** The first has half of the rows and the backlog; the others share the rest. */
   readonly types: readonly Replicable[]
   readonly busy: Replicable
   /** Of the busy type; the keys of its backlog are above. */
@@ -44,12 +46,12 @@ export async function openGrownSite(size: Size, folder: string): Promise<GrownSi
     const types: Replicable[] = []
     for (let number = 0; number < size.types; number += 1) {
       const name = `kind${number}`
-      types.push(declare(name, 'separate', folder))
+      types.push(declare(name, 'separate', size.folders === 'one' ? folder : join(folder, name)))
       await main.raw('create table ?? (id bigserial primary key, name text not null, file_path text)', [`${name}s`])
       await createVerificationStateTable(main, name, { table: `${name}s` })
       await createRegistryTable(tracking, name)
     }
-    const avatars = declare('avatar', 'columns', folder)
+    const avatars = declare('avatar', 'columns', join(folder, 'avatar'))
     await main.raw('create table avatars (id bigserial primary key, name text not null, file_path text)')
     await addVerificationColumns(main, 'avatar', { table: 'avatars' })
     const [busy, ...others] = types
@@ -81,7 +83,7 @@ function declare(name: string, verificationState: 'separate' | 'columns', folder
     name,
     table: `${name}s`,
     verificationState,
-    store: localDisk({ root: join(folder, name) }),
+    store: localDisk({ root: folder }),
     blob: (row) => row.file_path,
     available: (query) => query.whereNotNull('file_path'),
   }) as Replicable
