@@ -78,7 +78,7 @@ it('Of a million records a batch is claimed by an index, also where the state is
   await main.raw('analyze gadgets')
   const claim = (db: Knex) => db.transaction((trx) => tracker.claim(trx, gadgets, 100))
   expect(await timed(() => claim(main))).toBeLessThan(LONGEST_MS)
-  const plan = await explained(main, 'with due as', claim)
+  const plan = await explained(main, 'for update skip locked', claim)
   expect(plan).toMatch(/Index (Only )?Scan using index_gadgets_pending_verification/)
   expect(plan).not.toMatch(/Seq Scan on gadgets/)
   expect(await timed(() => tracker.waiting(main, [gadgets]))).toBeLessThan(LONGEST_MS)
