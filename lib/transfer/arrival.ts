@@ -4,6 +4,7 @@ import {
   constants,
   fstatSync,
   fsyncSync,
+  ftruncateSync,
   lstatSync,
   mkdirSync,
   openSync,
@@ -62,6 +63,21 @@ export class Arrival {
       if (folder === null) return
       this.#path = join(folder, `${TEMPORARY_PREFIX}${randomUUID()}`)
       this.#file = this.#open(folder, this.#path, constants.O_WRONLY | constants.O_EXCL)
+      // For handOver. It changes nothing of an empty file but what ext4 does when it is closed.
+      ftruncateSync(this.#file, 0)
+    })
+  }
+
+  /**
+   * All is written: has the disk begin with it. ext4 does so when a file is closed that was truncated once, so the files of a
+   * batch are allocated together and `finish` finds little to wait for (100 files of 10 KiB: 17 ms instead of 28). Elsewhere it
+   * costs an open.
+   */
+  handOver(): void {
+    this.#try('Error downloading file', () => {
+      if (this.#file === null || this.#path === null) return
+      this.close()
+      this.#file = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
     })
   }
 
@@ -184,6 +200,7 @@ export class Arrival {
       temporaryPath: this.#path ?? '',
       notePath: this.#parts?.notePath ?? null,
       bytes: this.bytes,
+      expected: this.#blob.expected,
       folders: [...this.#folders],
     }
     return received

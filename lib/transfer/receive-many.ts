@@ -75,5 +75,6 @@ async function storeAll(task: ReceiveTask, frames: readonly Frame[]): Promise<Re
     }
   }
   // All written before the first is synced: the disk sorts them better than we can.
+  if (task.durable) for (const arrival of arrivals) arrival.handOver()
   return [...outcomes, ...arrivals.map((arrival) => arrival.finish(task.durable))]
 }
