@@ -140,6 +140,29 @@ export function bounded<Result>(
 }
 
 /**
+ * As bounded, for writing rows of ours that are all found by their keys. At the default costs a page in memory counts like one on
+ * a turning disk, so up to some ten thousand rows the planner would rather read the whole table for a few hundred keys: ten times
+ * as long, and ever longer.
+ */
+export function boundedByKey<Result>(db: Knex, work: (trx: Knex.Transaction) => Promise<Result>): Promise<Result> {
+  return db.transaction(async (trx) => {
+    await run(trx, BY_KEY, [`${LONGEST_STATEMENT_MS}`])
+    return work(trx)
+  })
+}
+
+/**
+ * A condition, beside their keys, on rows that are found by these. The planner is not to find them by it: its statistics know
+ * nothing of the last minutes, so it takes the rows that are under way for few, and goes through them for each of the keys.
+ */
+export function checked(condition: string): string {
+  return `case when ${condition} then true else false end`
+}
+
+const BY_KEY = `select set_config('statement_timeout', ?, true),
+  ${['seqscan', 'hashjoin', 'mergejoin'].map((way) => `set_config('enable_${way}', 'off', true)`).join(', ')}`
+
+/**
  * Fails where a table does not exist, so that a misspelt name is found at the start and not in the first batch.
  * @throws ConfigurationError `UNKNOWN_TABLE`
  */

@@ -121,6 +121,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     replicables,
     fetcher,
     threads: transferThreads,
+    verificationAsked,
     capacity: () => (sites.me?.enabled ? sites.me.filesMaxCapacity : 0),
   })
   const removing = new RemovalWork({ ...common, replica: main, tracking, replicables })

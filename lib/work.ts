@@ -116,11 +116,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const keeping = (how: Replicable['verificationState']) =>
     enabled().filter((replicable) => replicable.verificationState === how)
   const fill = async (which: keyof WorkContext['dispatchers'], job: string): Promise<boolean> => {
-    await dispatchers[which].fill(() => {
-      loops.wake(job)
-      // What has just been fetched waits to be verified.
-      if (which === 'sync') loops.wake('verify')
-    })
+    await dispatchers[which].fill(() => loops.wake(job))
     return false
   }
 

@@ -40,6 +40,7 @@ async function removalsAsked({ names }: Replicable): Promise<string[]> {
 }
 
 async function carryOutRemovals(): Promise<void> {
+  await site.databases.caughtUp()
   const { remove } = site.assembly.sources
   for (let batch = await remove.claim(); batch; batch = await remove.claim()) await remove.work(batch)
 }

@@ -194,12 +194,15 @@ describe('With an SDK', () => {
 
   it('a copy that is not what the primary has says so in its span, and the trace goes on until it is', async () => {
     const { traceId, result: id } = await inSpan(() => upload())
-    await settle(sites.rome, ['verify-primary'])
     await sites.paris.databases.caughtUp()
     await sites.paris.hear()
+    // Before the primary has a checksum of it.
     await settle(sites.paris.assembly, ['sync'])
     const { file_path: key } = await sites.paris.databases.main('widgets').where({ id }).first('file_path')
     await writeFile(join(sites.paris.root, key), 'other bytes')
+    await settle(sites.rome, ['verify-primary'])
+    await sites.paris.databases.caughtUp()
+    await sites.paris.hear()
     await settle(sites.paris.assembly, ['verify'])
     // As if its next attempt had come.
     await sites.paris.databases.tracking('widget_registry').where({ widget_id: id }).update({ retry_at: null })

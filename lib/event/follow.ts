@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import { bounded } from '../databases.ts'
+import { bounded, boundedByKey } from '../databases.ts'
 import { askReconciliation } from '../registry/reconciliation-table.ts'
 import { type ConsumeContext, type Consumed, consumeEvents } from './consume.ts'
 import {
@@ -70,7 +70,7 @@ async function followEarly(context: FollowContext, cursor: StoredCursor): Promis
   if (known.length >= LONGEST_EARLY_LIST) return nothing
   const early = await bounded(replica, (trx) => readEarlyEvents(trx, cursor, known, EVENTS_PER_BATCH))
   if (early.length === 0) return nothing
-  const consumed = await tracking.transaction(async (trx) => {
+  const consumed = await boundedByKey(tracking, async (trx) => {
     await rememberEarly(trx, early)
     return consumeEvents(trx, context, early)
   })
@@ -112,7 +112,7 @@ async function applySettled(
 ): Promise<Consumed> {
   const last = events.at(-1)
   const position = endOf(events) ?? cursor
-  return context.tracking.transaction(async (trx) => {
+  return boundedByKey(context.tracking, async (trx) => {
     const handledEarly = new Set(await earlyIds(trx))
     const fresh = events.filter((event) => !handledEarly.has(event.id))
     const consumed = await consumeEvents(trx, context, fresh)

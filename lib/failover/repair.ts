@@ -173,13 +173,14 @@ class Repair {
   async #place(suspect: Suspect, blob: ReceivedBlob): Promise<{ code: ErrorCode; message: string } | 'gone' | null> {
     const { main, threads } = this.#context
     const { replicable } = this.#order
-    const { root, durable } = replicable.store
+    const { checksum: algorithm, store } = replicable
+    const how = { root: store.root, durable: store.durable, algorithm, names: 'any' } as const
     const ended = await bounded(main, async (trx) => {
       if (!(await lockDamaged(trx, replicable, suspect))) return 'gone'
-      const placed = await threads.place({ root, durable, blobs: [blob], endsAt: this.#lease.endsAt })
+      const placed = await threads.place({ ...how, blobs: [blob], endsAt: this.#lease.endsAt })
       if (placed === null) throw new GeoError('LEASE_LOST', 'This process was stopped while it repaired')
-      const [failure] = placed
-      if (failure) return failure
+      const [ended] = placed
+      if (ended?.outcome === 'failed') return ended
       await hashRepaired(trx, replicable, suspect.id)
       return null
     })

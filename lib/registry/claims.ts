@@ -17,8 +17,8 @@ export interface ClaimedRow {
   readonly bytes: number | null
   /** Never tried, and every other field as it was made: the only rows whose file may have been brought by other means. */
   readonly brandNew: boolean
-  /** Of a row that is brand-new and that an event told of: seconds since the host's transaction on the primary. */
-  readonly waitedSeconds: number | null
+  /** Of a row that an event told of and that has not been verified since: seconds since the host's transaction on the primary, by the clocks of the two databases. */
+  readonly announcedSecondsAgo: number | null
   /** The host's trace in which the file was written, if there was one. */
   readonly traceparent: string | null
 }
@@ -110,9 +110,8 @@ async function claimWhere(
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
      from picked where r.id = picked.id
      returning r.??::text as "id", r.id::text as "registryId", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
-       picked.brand_new as "brandNew",
-       case when picked.brand_new then greatest(0, extract(epoch from clock_timestamp() - r.announced_at))::float8 end as "waitedSeconds",
-       r.traceparent`,
+       picked.brand_new as "brandNew", r.traceparent,
+       extract(epoch from clock_timestamp() - r.announced_at)::float8 as "announcedSecondsAgo"`,
     [names.registryTable, limits.rows, limits.byteBudget, names.registryTable, leaseId, names.foreignKey],
   )
   return rows.map((row) => ({ ...row, bytes: row.bytes === null ? null : Number(row.bytes) }))

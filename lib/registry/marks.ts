@@ -1,31 +1,81 @@
 import type { Knex } from 'knex'
+import { type Digest, encodeDigest } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
-import { run } from '../databases.ts'
+import { checked, run } from '../databases.ts'
 import { type ErrorCode, truncateFailure } from '../errors.ts'
 import type { MovedRow } from '../transition-log.ts'
-import { VERIFICATION_STATE } from '../verification/verification-state.ts'
+import { VERIFICATION, VERIFICATION_STATE } from '../verification/verification-state.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
+import { VERIFIED_SET } from './verification-marks.ts'
 import { verificationPending } from './verification-reset.ts'
 
 /** How an attempt to fetch ends for a row. Each statement writes only rows that are still started under the given lease. */
 
 const SUCCEEDS = SYNC.step('started', 'synced')
 const FAILS = SYNC.step('started', 'failed')
+const VERIFIES = VERIFICATION.step('started', 'succeeded')
 const MOVED = 'r.??::text as "id", r.id::text as "registryId"'
 
-export interface SyncedRow {
+/** A file in its place. */
+export interface StoredCopy {
   readonly id: string
   readonly key: string
   readonly bytes: number
-  /** Whether the primary has a checksum to verify against. */
-  readonly verifiable: boolean
   /** The version of the host's row that said the key: a pass looks again at a row that has another by then. */
   readonly rowVersion: string
 }
 
+export interface SyncedRow extends StoredCopy {
+  /** Whether the primary has a checksum to verify against. */
+  readonly verifiable: boolean
+}
+
+/** A copy whose stored bytes were hashed under its name, by whoever gave it the name, and are what the primary has. */
+export interface VerifiedRow extends StoredCopy {
+  readonly digest: Digest
+}
+
 // "pending" on a started row says that word of the primary's checksum came while the file was on its way.
 const VERIFIABLE = `(m.verifiable or verification_state = ${VERIFICATION_STATE.pending})`
+
+const STORED = `retry_count = 0, retry_at = null, worker_losses = 0, last_sync_failure = null, error_code = null, lease_id = null,
+  blob_key = m.key, bytes = m.bytes, row_version = m.row_version,
+  superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end`
+
+/**
+ * Synced and verified at once, the claim and the end of the verification in one statement. A row of which word of a checksum
+ * came while its file was on its way may have another by now: it is left to markSynced, and hashed again.
+ */
+export async function markVerified(
+  trx: Knex.Transaction,
+  { names, keyType }: Replicable,
+  leaseId: string,
+  rows: readonly VerifiedRow[],
+): Promise<MovedRow[]> {
+  if (rows.length === 0) return []
+  const { rows: moved } = await run<{ rows: MovedRow[] }>(
+    trx,
+    `update ?? as r set ${SUCCEEDS.set}, ${STORED}, ${VERIFIES.set}, ${VERIFIED_SET}
+     from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::bigint[], ?::bytea[])
+       as m(id, key, bytes, row_version, checksum)
+     where r.?? = m.id
+       and ${checked(`${SUCCEEDS.where} and lease_id = ? and r.verification_state <> ${VERIFICATION_STATE.pending}`)}
+     returning ${MOVED}`,
+    [
+      names.registryTable,
+      rows.map((row) => row.id),
+      rows.map((row) => row.key),
+      rows.map((row) => row.bytes),
+      rows.map((row) => row.rowVersion),
+      rows.map((row) => encodeDigest(row.digest)),
+      names.foreignKey,
+      leaseId,
+      names.foreignKey,
+    ],
+  )
+  return moved
+}
 
 /**
  * Synced: the file is in place and durable. Verification becomes pending where the primary's checksum is known, or where
@@ -40,13 +90,10 @@ export async function markSynced(
   if (rows.length === 0) return []
   const { rows: moved } = await run<{ rows: MovedRow[] }>(
     trx,
-    `update ?? as r set ${SUCCEEDS.set}, retry_count = 0, retry_at = null, worker_losses = 0, last_sync_failure = null,
-       error_code = null, lease_id = null, blob_key = m.key, bytes = m.bytes, row_version = m.row_version,
-       superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end,
-       ${verificationPending(VERIFIABLE, VERIFICATION_STATE.disabled)}
+    `update ?? as r set ${SUCCEEDS.set}, ${STORED}, ${verificationPending(VERIFIABLE, VERIFICATION_STATE.disabled)}
      from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::boolean[], ?::bigint[])
        as m(id, key, bytes, verifiable, row_version)
-     where r.?? = m.id and ${SUCCEEDS.where} and lease_id = ?
+     where r.?? = m.id and ${checked(`${SUCCEEDS.where} and lease_id = ?`)}
      returning ${MOVED}`,
     [
       names.registryTable,
@@ -102,7 +149,7 @@ export async function markFailed(
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + m.retry_in * interval '1 second', worker_losses = 0
      from unnest(?::${keyType}[], ?::text[], ?::text[], ?::float8[]) as m(id, message, code, retry_in)
-     where r.?? = m.id and ${FAILS.where} and lease_id = ?
+     where r.?? = m.id and ${checked(`${FAILS.where} and lease_id = ?`)}
      returning ${MOVED}`,
     [
       names.registryTable,
@@ -152,7 +199,7 @@ export async function giveBackRows(
     `update ?? as r set lease_id = null,
        state = case when r.state <> ${SYNC_STATE.started} then r.state
                     when r.retry_count > 0 then ${SYNC_STATE.failed} else ${SYNC_STATE.pending} end
-     where r.?? = any(?::${keyType}[]) and r.lease_id = ?`,
+     where r.?? = any(?::${keyType}[]) and ${checked('r.lease_id = ?')}`,
     [names.registryTable, names.foreignKey, ids, leaseId],
   )
 }
@@ -178,7 +225,7 @@ export async function takeOverRows(
          else ? * power(2, least(r.worker_losses - 1, 4)) * interval '1 second' end,
        worker_losses = least(r.worker_losses + 1, ${HIGHEST_RETRY_COUNT}),
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), ${FAILS.set}
-     where r.?? = any(?::${keyType}[]) and ${FAILS.where} and lease_id = ?
+     where r.?? = any(?::${keyType}[]) and ${checked(`${FAILS.where} and lease_id = ?`)}
      returning ${MOVED}`,
     [names.registryTable, retryInSeconds, names.foreignKey, ids, leaseId, names.foreignKey],
   )

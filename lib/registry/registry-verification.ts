@@ -3,7 +3,7 @@ import { decodeDigest, encodeDigest } from '../blob/digest.ts'
 import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
-import { run } from '../databases.ts'
+import { checked, run } from '../databases.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from '../verification/draw-page.ts'
 import { claimInShares, HASH_WAITING } from '../verification/due-ranges.ts'
 import {
@@ -35,8 +35,8 @@ const WAITING_HERE = HASH_WAITING.map((range) => ({ ...range, condition: `${HERE
 const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}`
 
 /**
- * The primary may have a new checksum of these records. Rows whose file is still on its way are marked too: see markSynced. A
- * copy that was verified by the checksum in `judgedBy` stays as it is: word of a checksum may come after the copy was judged by
+ * The primary may have a new checksum of these records. Rows whose file is on its way are left alone: whoever brings it looks at
+ * the checksum once the row is locked, and the caller has locked the rows before. A copy that was verified by the checksum in `judgedBy` stays as it is: word of a checksum may come after the copy was judged by
  * it, and a row that waits already is not written again. Returns the rows that were, with their states before.
  */
 export async function wakeVerification(
@@ -51,7 +51,8 @@ export async function wakeVerification(
     `with woken as materialized (
        select r.id as row_id, r.verification_state as before
        from ?? as r join unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum) on r.?? = p.id
-       where (${VERIFIED} and r.verification_checksum = p.checksum) is not true and not (${WAITS}) for update of r
+       where (${VERIFIED} and r.verification_checksum = p.checksum) is not true and not (${WAITS})
+         and r.state <> ${SYNC_STATE.started} for update of r
      )
      update ?? as r set ${verificationPending()} from woken where r.id = row_id returning r.??::text as "id", before`,
     [
@@ -139,7 +140,7 @@ export function registryVerification(replica: Knex): VerificationTracker {
            verification_retry_at = clock_timestamp()
              + case when verification_retry_count = 0 then interval '0' else ? * interval '1 second' end,
            verification_retry_count = least(verification_retry_count + 1, ${HIGHEST_RETRY_COUNT})
-         where ?? = any(?::${keyType}[]) and ${LOST.where}
+         where ?? = any(?::${keyType}[]) and ${checked(LOST.where)}
          returning ??::text as id`,
         [names.registryTable, retryInSeconds, names.foreignKey, ids, names.foreignKey],
       )
@@ -147,11 +148,11 @@ export function registryVerification(replica: Knex): VerificationTracker {
     },
 
     async giveBack(trx: Knex.Transaction, { names, keyType }: Replicable, ids: readonly string[]): Promise<void> {
-      await run(trx, `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${keyType}[]) and ${GIVEN_BACK.where}`, [
-        names.registryTable,
-        names.foreignKey,
-        ids,
-      ])
+      await run(
+        trx,
+        `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${keyType}[]) and ${checked(GIVEN_BACK.where)}`,
+        [names.registryTable, names.foreignKey, ids],
+      )
     },
   })
 }

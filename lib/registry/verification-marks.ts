@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { type Digest, encodeDigest } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
-import { run } from '../databases.ts'
+import { checked, run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import type { Verdict } from '../verification/tracker.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from '../verification/verification-state.ts'
@@ -15,11 +15,18 @@ export type FailedVerdict = Extract<Verdict, { outcome: 'failed' }>
 type StartedAt = ReadonlyMap<string, string>
 
 // Still the verification that was claimed: not asked for anew, not taken over, and the copy not replaced meanwhile.
-const MINE = `r.state = ${SYNC_STATE.synced} and r.verification_state = ${V.started} and r.verification_started_at = m.started_at`
+const MINE = checked(
+  `r.state = ${SYNC_STATE.synced} and r.verification_state = ${V.started} and r.verification_started_at = m.started_at`,
+)
 
 function startsOf(startedAt: StartedAt, verdicts: readonly Verdict[]): (string | null)[] {
   return verdicts.map((verdict) => startedAt.get(verdict.id) ?? null)
 }
+
+/** What else is written of a copy with the checksum `m.checksum` once it is verified. */
+export const VERIFIED_SET = `verification_checksum = m.checksum, verified_at = clock_timestamp(),
+  verification_retry_count = 0, verification_retry_at = null, verification_failure = null,
+  checksum_mismatch = false, verification_checksum_mismatched = null, announced_at = null, traceparent = null`
 
 export async function recordSucceeded(
   trx: Knex.Transaction,
@@ -30,9 +37,7 @@ export async function recordSucceeded(
   if (verdicts.length === 0) return []
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
-    `update ?? as r set ${VERIFICATION.step('started', 'succeeded').set}, verification_checksum = m.checksum, verified_at = clock_timestamp(),
-       verification_retry_count = 0, verification_retry_at = null, verification_failure = null,
-       checksum_mismatch = false, verification_checksum_mismatched = null, announced_at = null, traceparent = null
+    `update ?? as r set ${VERIFICATION.step('started', 'succeeded').set}, ${VERIFIED_SET}
      from unnest(?::${keyType}[], ?::timestamptz[], ?::bytea[]) as m(id, started_at, checksum)
      where r.?? = m.id and ${MINE} returning m.id::text as id`,
     [

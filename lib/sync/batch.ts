@@ -22,6 +22,8 @@ export interface DownloadContext {
   readonly selection: CurrentSelection
   readonly logger: LoggerLike
   readonly signals: Signals
+  /** Copies have come that wait to be verified. */
+  verificationAsked(): void
 }
 
 /** Rows of one type under one lease. */

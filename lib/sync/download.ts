@@ -3,7 +3,7 @@ import { loadKnownBlobs } from '../blob/known-blob.ts'
 import { isDatabaseFailure } from '../databases.ts'
 import { type ErrorCode, GeoError, messageOf } from '../errors.ts'
 import type { WantedBlob } from '../transfer/blob-order.ts'
-import { SMALL_BLOB_BYTES } from '../transfer/frame.ts'
+import { BLOBS_PER_REQUEST, SMALL_BLOB_BYTES } from '../transfer/frame.ts'
 import { MISSING_ON_PRIMARY, type Refusal } from '../transfer/refusal.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
 import { collect, type Findings, noFindings } from './findings.ts'
@@ -101,7 +101,7 @@ async function decide(
       continue
     }
     const expected = record.checksum.digest
-    findings.facts.set(id, { verifiable: expected !== null, rowVersion: record.version })
+    findings.rowVersions.set(id, record.version)
     try {
       const traceparent = traces.get(id)
       wanted.push({ id, key: checkKey(record.key), expected, ...(traceparent && { traceparent }) })
@@ -146,15 +146,16 @@ async function fetchSmall(
   findings: Findings,
 ): Promise<WantedBlob[]> {
   const large: WantedBlob[] = []
-  let open = blobs
+  const open = [...blobs]
   while (open.length > 0 && !findings.refusal) {
-    const outcomes = collect(findings, await fetcher.fetchMany(replicable, open, lease), open)
-    large.push(...open.filter((blob) => outcomes.get(blob.id)?.outcome === 'large'))
-    const later = open.filter((blob) => outcomes.get(blob.id)?.outcome === 'later')
-    if (later.length === open.length) {
+    const asked = open.splice(0, BLOBS_PER_REQUEST)
+    const outcomes = collect(findings, await fetcher.fetchMany(replicable, asked, lease), asked)
+    large.push(...asked.filter((blob) => outcomes.get(blob.id)?.outcome === 'large'))
+    const later = asked.filter((blob) => outcomes.get(blob.id)?.outcome === 'later')
+    if (later.length === asked.length) {
       throw new GeoError('INVALID_RESPONSE', 'The primary put off every blob it was asked for')
     }
-    open = later
+    open.unshift(...later)
   }
   return large
 }

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts'
-import type { SizedRow, SyncedRow } from '../registry/marks.ts'
+import type { SizedRow } from '../registry/marks.ts'
 import type { ReceivedBlob, ReceiveOutcome, ReceiveResult, WantedBlob } from '../transfer/blob-order.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 
@@ -23,14 +23,14 @@ export interface Findings {
   readonly failed: FailedBlob[]
   readonly sized: SizedRow[]
   readonly gone: string[]
-  /** What is written of the records once they are here, as it was when it was decided to fetch them. */
-  readonly facts: Map<string, Pick<SyncedRow, 'verifiable' | 'rowVersion'>>
+  /** By record, the version of the host's row that said the key. */
+  readonly rowVersions: Map<string, string>
   /** Why the site should pause its transfers. */
   refusal: Refusal | null
 }
 
 export function noFindings(): Findings {
-  return { received: [], present: [], failed: [], sized: [], gone: [], facts: new Map(), refusal: null }
+  return { received: [], present: [], failed: [], sized: [], gone: [], rowVersions: new Map(), refusal: null }
 }
 
 /** Takes over what came of a request. A blob that was asked for and of which nothing is said has failed as well. */

@@ -1,104 +1,207 @@
+import type { Knex } from 'knex'
+import { compareDigests, type Digest } from '../blob/digest.ts'
+import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import { type Replicable, sharingStore } from '../blob/replicable.ts'
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
-import { lockForPlacing } from '../registry/file-lock.ts'
+import { boundedByKey, isDatabaseFailure } from '../databases.ts'
+import { lockForPlacing, lockForReplacing } from '../registry/file-lock.ts'
 import { lockInOrder } from '../registry/lock-order.ts'
 import {
   type FailedRow,
   giveBackRows,
   markFailed,
   markSynced,
+  markVerified,
   noteSizes,
   noteStrayFiles,
+  type StoredCopy,
   type SyncedRow,
+  type VerifiedRow,
 } from '../registry/marks.ts'
 import { requestRemoval } from '../registry/removal.ts'
 import { wakeSharers } from '../registry/sharers.ts'
-import { traceDone } from '../tracing.ts'
+import type { ReceivedBlob } from '../transfer/blob-order.ts'
+import type { PlaceTask } from '../transfer/place.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
-import type { FailedBlob, Findings, PresentBlob } from './findings.ts'
+import { type EndedRows, tellDownloads } from './download-log.ts'
+import { type FailedBlob, type Findings, noFindings, type PresentBlob } from './findings.ts'
 
 /**
- * Gives the files their names and writes how each row ended. No file is removed meanwhile. The lease is locked from before the first rename until the
- * marks are committed: no one can take the rows over in between, and a process whose lease has ended marks nothing.
+ * Gives the files their names and writes how each row ended. No file is removed meanwhile. The lease is locked from before the
+ * first name until the marks are committed: no one can take the rows over in between, and a process whose lease has ended marks
+ * nothing. Names that are free come first, side by side with other batches; what is to replace a file waits for its turn alone.
  */
 export async function finish(context: DownloadContext, batch: SyncBatch, findings: Findings): Promise<void> {
-  const { tracking, leases, threads, logger } = context
-  const { replicable, lease, rows } = batch
-  const mine = await tracking.transaction(async (trx) => {
-    if (!(await leases.hold(trx, lease))) return false
-    await lockForPlacing(trx)
-    const outcome = await place(context, batch, findings)
-    if (!outcome) return false
-    const { synced, failed } = outcome
-    await lockInOrder(
-      trx,
-      replicable,
-      rows.map((row) => row.id),
-    )
-    const sharing = sharingStore(context.replicables, replicable)
-    const sharers = await wakeSharers(trx, replicable, sharing, received(synced, findings))
-    for (const [type, rows] of Map.groupBy(sharers, (row) => row.replicable)) {
-      for (const [from, moved] of Map.groupBy(rows, (row) => row.from)) {
-        const move = { method: 'wakeSharers', from, to: 'pending' } as const
-        const ids = moved.map((row) => row.id)
-        logVerificationMove(trx, logger, type.names.registryTable, move, ids)
-      }
-    }
-    const succeeded = await markSynced(trx, replicable, lease.id, synced)
-    logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
-    const marked = new Set(succeeded.map((row) => row.id))
-    await noteStrayFiles(
-      trx,
-      replicable,
-      synced.filter((row) => !marked.has(row.id)),
-    )
-    const retries = withRetries(batch, failed, context.clock)
-    const failedRows = await markFailed(trx, replicable, lease.id, retries)
-    logSyncMove(trx, logger, replicable, { method: 'markFailed', from: 'started', to: 'failed' }, failedRows)
-    await noteSizes(trx, replicable, findings.sized)
-    if (findings.gone.length > 0) await requestRemoval(trx, replicable, findings.gone)
-    await giveBackRows(
-      trx,
-      replicable,
-      lease.id,
-      rows.map((row) => row.id),
-    )
-    await leases.release(trx, lease)
-    return { synced, failed: retries, marked: new Set([...succeeded, ...failedRows].map((row) => row.id)) }
+  const occupied = await finishPart(context, batch, findings, 'free')
+  if (occupied.length === 0) return
+  const { rowVersions, refusal } = findings
+  await finishPart(context, batch, { ...noFindings(), received: [...occupied], rowVersions, refusal }, 'any')
+}
+
+/** Ends the rows that have findings; returns the blobs whose names were not free, whose rows it leaves as they are. */
+async function finishPart(
+  context: DownloadContext,
+  batch: SyncBatch,
+  findings: Findings,
+  names: PlaceTask['names'],
+): Promise<readonly ReceivedBlob[]> {
+  const { tracking, leases, threads } = context
+  const { lease } = batch
+  const ended = await boundedByKey(tracking, async (trx) => {
+    if (!(await leases.hold(trx, lease))) return null
+    await (names === 'free' ? lockForPlacing(trx) : lockForReplacing(trx))
+    const outcome = await place(context, batch, findings, names)
+    if (!outcome) return null
+    const marked = await mark(trx, context, batch, findings, outcome)
+    if (outcome.occupied.length === 0) await leases.release(trx, lease)
+    return { ...outcome, ...marked }
   })
-  if (!mine) await threads.discard(findings.received)
-  else tellDownloads(context, batch, findings, mine)
+  if (ended) {
+    tellDownloads(context, batch, findings, ended)
+    if (ended.synced.some(({ id }) => ended.marked.has(id) && !ended.verified.has(id))) context.verificationAsked()
+    return ended.occupied
+  }
+  await threads.discard(findings.received)
+  return []
+}
+
+/** Writes how each row ended, and gives back those of which nothing is known but for the occupied ones. */
+async function mark(
+  trx: Knex.Transaction,
+  context: DownloadContext,
+  batch: SyncBatch,
+  findings: Findings,
+  { synced, failed, occupied }: Outcome,
+): Promise<Pick<EndedRows, 'failed' | 'marked' | 'verified'>> {
+  const { logger } = context
+  const { replicable, lease } = batch
+  const later = new Set(occupied.map((blob) => blob.id))
+  const ids = batch.rows.map((row) => row.id).filter((id) => !later.has(id))
+  await lockInOrder(trx, replicable, ids)
+  await wakeAllSharers(trx, context, replicable, received(synced, findings))
+  const { right, copies } = await judge(context, replicable, synced)
+  const verified = await markVerified(trx, replicable, lease.id, right)
+  const done = new Set(verified.map((row) => row.id))
+  const rest = copies.filter((row) => !done.has(row.id))
+  const succeeded = [...verified, ...(await markSynced(trx, replicable, lease.id, rest))]
+  logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
+  logVerified(trx, logger, replicable, [...done])
+  const marked = new Set(succeeded.map((row) => row.id))
+  await noteStrayFiles(
+    trx,
+    replicable,
+    synced.filter((row) => !marked.has(row.id)),
+  )
+  const retries = withRetries(batch, failed, context.clock)
+  const failedRows = await markFailed(trx, replicable, lease.id, retries)
+  logSyncMove(trx, logger, replicable, { method: 'markFailed', from: 'started', to: 'failed' }, failedRows)
+  for (const row of failedRows) marked.add(row.id)
+  await noteSizes(trx, replicable, findings.sized)
+  if (findings.gone.length > 0) await requestRemoval(trx, replicable, findings.gone)
+  await giveBackRows(
+    trx,
+    replicable,
+    lease.id,
+    ids.filter((id) => !marked.has(id)),
+  )
+  return { failed: retries, marked, verified: done }
+}
+
+/**
+ * Compares what is stored with what the primary has now. Called once the rows are locked: word of a checksum that comes later finds
+ * them marked, and what came earlier is read here. Where the replica does not answer, the copies are verified later like any others.
+ */
+async function judge(
+  { replica }: DownloadContext,
+  replicable: Replicable,
+  synced: readonly PlacedCopy[],
+): Promise<{ right: VerifiedRow[]; copies: SyncedRow[] }> {
+  if (synced.length === 0) return { right: [], copies: [] }
+  const ids = synced.map((row) => row.id)
+  const checksums = await loadPrimaryChecksums(replica, replicable, ids).catch((reason: unknown) => {
+    if (isDatabaseFailure(reason)) return null
+    throw reason
+  })
+  const right: VerifiedRow[] = []
+  const copies = synced.map(({ digest, ...row }): SyncedRow => {
+    const expected = checksums?.get(row.id)?.digest ?? null
+    const copy = { ...row, verifiable: checksums === null || expected !== null }
+    if (digest && expected && compareDigests(digest, expected) === 'equal') right.push({ ...row, digest })
+    return copy
+  })
+  return { right, copies }
+}
+
+async function wakeAllSharers(
+  trx: Knex.Transaction,
+  { replicables, logger }: DownloadContext,
+  replicable: Replicable,
+  copies: readonly PlacedCopy[],
+): Promise<void> {
+  const sharers = await wakeSharers(trx, replicable, sharingStore(replicables, replicable), copies)
+  for (const [type, rows] of Map.groupBy(sharers, (row) => row.replicable)) {
+    for (const [from, moved] of Map.groupBy(rows, (row) => row.from)) {
+      const move = { method: 'wakeSharers', from, to: 'pending' } as const
+      const ids = moved.map((row) => row.id)
+      logVerificationMove(trx, logger, type.names.registryTable, move, ids)
+    }
+  }
+}
+
+/** The whole verification of rows whose file was hashed as soon as it had its name. */
+function logVerified(
+  trx: Knex.Transaction,
+  logger: DownloadContext['logger'],
+  { names }: Replicable,
+  ids: readonly string[],
+): void {
+  const method = 'markVerified'
+  logVerificationMove(trx, logger, names.registryTable, { method, from: 'pending', to: 'started' }, ids)
+  logVerificationMove(trx, logger, names.registryTable, { method, from: 'started', to: 'succeeded' }, ids)
 }
 
 /** Those that were fetched: what lay in its place already has replaced nothing. */
-function received(synced: readonly SyncedRow[], { present }: Findings): SyncedRow[] {
+function received(synced: readonly PlacedCopy[], { present }: Findings): PlacedCopy[] {
   const there = new Set(present.map(({ id }) => id))
   return synced.filter(({ id }) => !there.has(id))
 }
 
-/** Renames what has arrived. What is marked afterwards, besides what failed before; null where the lease has ended meanwhile. */
+/** A file that has its name, and what it was hashed to there, if it was. */
+type PlacedCopy = StoredCopy & { readonly digest: Digest | null }
+
+interface Outcome {
+  readonly synced: readonly PlacedCopy[]
+  readonly failed: readonly FailedBlob[]
+  readonly occupied: readonly ReceivedBlob[]
+}
+
+/** Gives what has arrived its names. What is marked afterwards, besides what failed before; null where the lease has ended meanwhile. */
 async function place(
   { threads }: DownloadContext,
   { replicable, lease }: SyncBatch,
   findings: Findings,
-): Promise<{ synced: SyncedRow[]; failed: FailedBlob[] } | null> {
-  const { root, durable } = replicable.store
-  const task = { root, durable, blobs: findings.received, endsAt: lease.endsAt }
+  names: PlaceTask['names'],
+): Promise<Outcome | null> {
+  const { checksum: algorithm, store } = replicable
+  const { root, durable } = store
+  const task = { root, durable, algorithm, names, blobs: findings.received, endsAt: lease.endsAt }
   const placed = findings.received.length > 0 ? await threads.place(task) : []
   if (!placed) return null
   const failed = [...findings.failed]
-  const there = await stillPresent(replicable, findings.present)
+  const occupied: ReceivedBlob[] = []
+  const there: (PresentBlob & { readonly digest?: Digest | null })[] = await stillPresent(replicable, findings.present)
   findings.received.forEach((blob, position) => {
-    const failure = placed[position]
-    if (failure) failed.push({ id: blob.id, ...failure })
-    else there.push(blob)
+    const ended = placed[position]
+    if (ended?.outcome === 'placed') there.push({ ...blob, digest: ended.digest })
+    else if (ended?.outcome === 'failed') failed.push({ id: blob.id, code: ended.code, message: ended.message })
+    else occupied.push(blob)
   })
-  const synced = there.flatMap(({ id, key, bytes }) => {
-    const facts = findings.facts.get(id)
-    return facts ? [{ id, key, bytes, ...facts }] : []
+  const synced = there.flatMap(({ id, key, bytes, digest = null }) => {
+    const rowVersion = findings.rowVersions.get(id)
+    return rowVersion === undefined ? [] : [{ id, key, bytes, digest, rowVersion }]
   })
-  return { synced, failed }
+  return { synced, failed, occupied }
 }
 
 /** Those of the files that lay in their places already that no removal has taken since: the others are fetched after all. */
@@ -114,53 +217,4 @@ function withRetries({ rows }: SyncBatch, failed: readonly FailedBlob[], clock: 
     const failures = (retryCounts.get(failure.id) ?? 0) + 1
     return { ...failure, retryInSeconds: backoffSeconds(failures, () => clock.random(), cap) }
   })
-}
-
-/** One line for each blob (GB.E.5), and word of it for whoever listens. */
-function tellDownloads(
-  { logger, clock, signals }: DownloadContext,
-  { replicable, startedAtMs, rows }: SyncBatch,
-  { present }: Findings,
-  { synced, failed, marked }: { synced: SyncedRow[]; failed: FailedRow[]; marked: ReadonlySet<string> },
-): void {
-  const type = replicable.name
-  const download_time_s = (clock.monotonicMs() - startedAtMs) / 1000
-  const skipped = new Set(present.map((blob) => blob.id))
-  const traces = new Map(rows.flatMap(({ id, traceparent }) => (traceparent ? [[id, traceparent]] : [])))
-  const trace = (id: string, outcome: { error?: string; attributes?: Readonly<Record<string, number | boolean>> }) => {
-    const done = { seconds: download_time_s, nowMs: clock.nowMs(), ...outcome }
-    traceDone('geo sync', { type, id, traceparent: traces.get(id) ?? null }, done)
-  }
-  for (const { id, key, bytes } of synced) {
-    const fetched = !skipped.has(id)
-    const fields = {
-      replicable_name: replicable.name,
-      model_record_id: id,
-      mark_as_synced: marked.has(id),
-      download_success: true,
-      bytes_downloaded: fetched ? bytes : 0,
-      primary_missing_file: false,
-      download_time_s,
-      ...(!fetched && { skipped: true }),
-    }
-    logger.info(fields, 'Blob download')
-    if (marked.has(id)) trace(id, { attributes: { 'geo.bytes': bytes, 'geo.fetched': fetched } })
-    if (marked.has(id)) signals.tell('blob:synced', { type, id, key, bytes, seconds: download_time_s, fetched })
-  }
-  for (const { id, code, message, retryInSeconds } of failed) {
-    const fields = {
-      replicable_name: replicable.name,
-      model_record_id: id,
-      mark_as_synced: false,
-      download_success: false,
-      bytes_downloaded: -1,
-      primary_missing_file: code === 'FILE_NOT_FOUND',
-      download_time_s,
-      reason: message,
-      code,
-    }
-    logger.info(fields, 'Blob download')
-    if (marked.has(id)) trace(id, { error: `${code}: ${message}` })
-    if (marked.has(id)) signals.tell('blob:failed', { type, id, during: 'sync', code, message, retryInSeconds })
-  }
 }

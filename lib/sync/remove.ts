@@ -9,7 +9,7 @@ import type { Clock } from '../clock.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
-import { lockForRemoving } from '../registry/file-lock.ts'
+import { lockForReplacing } from '../registry/file-lock.ts'
 import { cancelRemovals, logReturned } from '../registry/registry.ts'
 import {
   claimRemovals,
@@ -90,7 +90,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     try {
       const removed = await tracking.transaction(async (trx) => {
         if (!(await leases.hold(trx, lease))) return []
-        await lockForRemoving(trx)
+        await lockForReplacing(trx)
         const done: string[] = []
         const going = await this.#withoutReturned(trx, replicable, rows)
         const inUse = await keysInUse(trx, sharingStore(this.#context.replicables, replicable), keysOf(going), lease.id)

@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { BatchSizes } from '../batch-sizes.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { scopeProblem } from '../blob/scope.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
@@ -6,7 +7,7 @@ import type { WorkSource } from '../dispatcher.ts'
 import { isLive } from '../lease.ts'
 import { type ClaimedRow, claimRows, typesToSync } from '../registry/claims.ts'
 import type { GeoSignals } from '../signals.ts'
-import { BLOBS_PER_REQUEST, RESPONSE_BYTES } from '../transfer/frame.ts'
+import { RESPONSE_BYTES } from '../transfer/frame.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 import { logSyncMove } from '../transition-log.ts'
 import { TypeTurns } from '../type-turns.ts'
@@ -17,6 +18,8 @@ import { downloadBatch } from './download.ts'
 /** One lease of this kind is one open transfer. */
 export const SYNC_LEASE = 'sync'
 
+/** Several requests one after the other take that long while as many transfers as there may be are open. */
+const QUICK_MS = 1500
 const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 10_000
 
@@ -35,6 +38,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
   readonly #context: ScheduleContext
   readonly #turns: TypeTurns
   readonly #classes = new ClassTurns()
+  readonly #sizes = new BatchSizes(QUICK_MS)
   #refusals = 0
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #refusal: Refusal | null = null
@@ -76,7 +80,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
 
   async #claimOf(replicable: Replicable): Promise<SyncBatch | null> {
     const { tracking, leases } = this.#context
-    const limits = { rows: BLOBS_PER_REQUEST, byteBudget: RESPONSE_BYTES }
+    const limits = { rows: this.#sizes.of(replicable.name), byteBudget: RESPONSE_BYTES }
     const request = { kind: SYNC_LEASE, capacity: this.#context.capacity() }
     const claimed = await leases.claim(tracking, request, replicable.name, async (trx, leaseId) => {
       const rows = await claimRows(trx, replicable, leaseId, limits, this.#classes.orderFor(replicable))
@@ -84,7 +88,8 @@ export class SyncWork implements WorkSource<SyncBatch> {
       return rows
     })
     if (claimed) this.#classes.taken(replicable)
-    for (const { id, waitedSeconds } of claimed?.rows ?? []) {
+    for (const { id, brandNew, announcedSecondsAgo } of claimed?.rows ?? []) {
+      const waitedSeconds = brandNew && announcedSecondsAgo !== null ? Math.max(0, announcedSecondsAgo) : null
       this.#context.signals.tell('blob:started', { type: replicable.name, id, waitedSeconds })
     }
     return claimed && { replicable, ...claimed, startedAtMs: this.#context.clock.monotonicMs() }
@@ -111,8 +116,10 @@ export class SyncWork implements WorkSource<SyncBatch> {
       }
     } finally {
       leases.forget(batch.lease)
-      const seconds = (clock.monotonicMs() - batch.startedAtMs) / 1000
-      signals.tell('transfer:ended', { type: batch.replicable.name, blobs: batch.rows.length, outcome, seconds })
+      const { replicable, rows } = batch
+      const ms = clock.monotonicMs() - batch.startedAtMs
+      if (outcome === 'answered') this.#sizes.took(replicable.name, rows.length, ms)
+      signals.tell('transfer:ended', { type: replicable.name, blobs: rows.length, outcome, seconds: ms / 1000 })
     }
   }
 

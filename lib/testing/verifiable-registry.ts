@@ -19,6 +19,7 @@ import { assertColumns, assertSecondsAhead, registryOf, type Subject } from './s
  * | needs_verification_count(limit 3) | nobody counts what waits: that something waits, and what does not, is asserted |
  * | track_checksum_attempt! yields without arguments | there is no block to yield to |
  * | track_checksum_attempt! sets started_at when not started | only what was claimed is hashed, and a claim sets it: asserted |
+ * | becoming synced leads to verification pending | a small copy is hashed as soon as it has its name, so it is succeeded: asserted |
  * | brand_new_pending? is true of a started default | it is asked of a row as it was before its start |
  */
 
@@ -36,7 +37,7 @@ export function aVerifiableRegistry(runner: TestRunner, subject: Subject): void 
 
     describe('becoming synced', () => {
       for (const [ready, state] of [
-        [true, 'pending'],
+        [true, 'succeeded'],
         [false, 'disabled'],
       ] as const) {
         it(`leads to verification ${state} where the primary ${ready ? 'has' : 'has not'} verified the record`, async () => {

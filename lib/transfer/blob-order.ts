@@ -21,6 +21,8 @@ export interface ReceivedBlob {
   /** Set where the file is a part: it stays for whoever goes on with it, unless it is placed; then its note goes. */
   readonly notePath: string | null
   readonly bytes: number
+  /** What the bytes hash to, where that was known beforehand. */
+  readonly expected: Digest | null
   /** Folders whose entries changed; to be synced when the file has got its name. */
   readonly folders: readonly string[]
 }

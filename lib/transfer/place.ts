@@ -1,57 +1,140 @@
-import { closeSync, fsyncSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  readSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { confinedPath } from '../blob/confine.ts'
+import type { Digest } from '../blob/digest.ts'
 import { failureOf } from '../blob/disk-failure.ts'
+import { type Hashing, loadHashing } from '../blob/hasher.ts'
+import type { ChecksumAlgorithm } from '../blob/replicable.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ReceivedBlob } from './blob-order.ts'
+import { SMALL_BLOB_BYTES } from './frame.ts'
 
 export const DESTINATION_IS_FOLDER = 'Skipping transfer as destination exist and is a directory'
+
+// One byte more than a small file, so that a larger one is seen to be larger.
+const small = Buffer.allocUnsafeSlow(SMALL_BLOB_BYTES + 1)
 
 export interface PlaceTask {
   readonly root: string
   readonly durable: boolean
   readonly blobs: readonly ReceivedBlob[]
+  /**
+   * `free`: names that nobody has, in one step with finding that out. `any`: an earlier file is replaced; the caller sees to it
+   * that nobody else gives files their names meanwhile.
+   */
+  readonly names: 'free' | 'any'
+  /** What a small file is hashed with once it has its name, unless what it is judged by is of another. */
+  readonly algorithm: ChecksumAlgorithm
   /** Until when their lease lives, as `process.hrtime.bigint()` counts; shared. Without it they are nobody else's. */
   readonly endsAt?: BigInt64Array
 }
 
-/** Why a blob could not get its name; null where it has it. */
-export type Placed = { readonly code: ErrorCode; readonly message: string } | null
+export type Placed =
+  /** It has its name; `digest` is of what lies there now, null where that was not hashed. */
+  | { readonly outcome: 'placed'; readonly digest: Digest | null }
+  /** Something has the name, or the file system cannot tell: the file waits under its temporary name. */
+  | { readonly outcome: 'occupied' }
+  | { readonly outcome: 'failed'; readonly code: ErrorCode; readonly message: string }
 
 /**
  * Runs in a thread: gives received blobs their names, then syncs each folder once. In the order of the blobs. Null where the
  * lease ended before the last of them had its name: the whole process may have been stopped for a while, and the database may
  * have given up the lock that it holds.
  */
-export function placeBlobs({ root, durable, blobs, endsAt }: PlaceTask): Placed[] | null {
-  const folders = new Set<string>()
+export async function placeBlobs({ durable, blobs, endsAt, ...how }: PlaceTask): Promise<Placed[] | null> {
+  const placing: Placing = { ...how, folders: new Set(), hashing: await loadHashing() }
   const placed: Placed[] = []
   for (const blob of blobs) {
     if (endsAt && process.hrtime.bigint() >= Atomics.load(endsAt, 0)) return null
-    placed.push(placeBlob(root, blob, folders))
+    placed.push(placeBlob(placing, blob))
   }
-  if (durable) for (const folder of folders) syncFolder(folder)
+  if (durable) for (const folder of placing.folders) syncFolder(folder)
   return placed
 }
 
-function placeBlob(root: string, blob: ReceivedBlob, folders: Set<string>): Placed {
+interface Placing extends Pick<PlaceTask, 'root' | 'names' | 'algorithm'> {
+  /** Whose entries have changed. */
+  readonly folders: Set<string>
+  readonly hashing: Hashing
+}
+
+function placeBlob(placing: Placing, blob: ReceivedBlob): Placed {
+  const { root, names, folders } = placing
   try {
     const path = confinedPath(root, blob.key)
-    if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
-      removeAll(blob)
-      return { code: 'NOT_A_FILE', message: DESTINATION_IS_FOLDER }
+    if (names === 'free') {
+      if (!giveFreeName(blob.temporaryPath, path)) return { outcome: 'occupied' }
+    } else {
+      if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
+        removeAll(blob)
+        return { outcome: 'failed', code: 'NOT_A_FILE', message: DESTINATION_IS_FOLDER }
+      }
+      renameSync(blob.temporaryPath, path)
     }
-    renameSync(blob.temporaryPath, path)
+    // After a rename there is none, unless both were names of one file already: an earlier process came no further.
+    removeQuietly(blob.temporaryPath)
     if (blob.notePath !== null) removeQuietly(blob.notePath)
     for (const folder of blob.folders) folders.add(folder)
-    return null
+    return { outcome: 'placed', digest: storedDigest(path, blob, placing) }
   } catch (reason) {
     removeAll(blob)
     const { code, message } = failureOf(reason, blob.key)
     return {
+      outcome: 'failed',
       code: code === 'FILE_MISSING' ? 'STORAGE_ERROR' : code,
       message: `Error moving the file into place: ${message}`,
     }
+  }
+}
+
+/** A rename would replace whatever has the name; a link fails where there is anything, and on file systems without links. */
+function giveFreeName(from: string, to: string): boolean {
+  try {
+    linkSync(from, to)
+    return true
+  } catch (reason) {
+    const { code = '' } = reason as NodeJS.ErrnoException
+    if (['EEXIST', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) return false
+    throw reason
+  }
+}
+
+/** Of a small file, which lies in the page cache: larger ones are read by the checksum threads, which have the time. */
+function storedDigest(path: string, { expected, bytes }: ReceivedBlob, { algorithm, hashing }: Placing): Digest | null {
+  if (bytes > SMALL_BLOB_BYTES) return null
+  const by = expected?.algorithm ?? algorithm
+  try {
+    const stored = readSmallFile(path)
+    return stored && { algorithm: by, hex: hashing.digestHexOf(by, stored) }
+  } catch {
+    // It has its name, and waits to be verified like any other: what is wrong with it is told then.
+    return null
+  }
+}
+
+/** All of a regular file as far as it is small; a view on bytes that the next call overwrites. */
+function readSmallFile(path: string): Uint8Array | null {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  try {
+    if (!fstatSync(file).isFile()) return null
+    let length = 0
+    for (let read = -1; read !== 0 && length < small.length; length += read) {
+      read = readSync(file, small, length, small.length - length, null)
+    }
+    return length > SMALL_BLOB_BYTES ? null : small.subarray(0, length)
+  } finally {
+    closeSync(file)
   }
 }
 

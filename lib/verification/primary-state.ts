@@ -4,7 +4,7 @@ import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
-import { run } from '../databases.ts'
+import { checked, run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from './draw-page.ts'
 import { LOST_TEXT } from './failure-text.ts'
@@ -50,7 +50,8 @@ export async function recordPrimary(
          else clock_timestamp() + m.retry_in * interval '1 second' end
      from unnest(?::${replicable.keyType}[], ?::timestamptz[], ?::smallint[], ?::bytea[], ?::text[], ?::boolean[], ?::float8[])
        as m(id, started_at, state, checksum, failure, still_corrupt, retry_in)
-     where s.?? = m.id and s.verification_state = ${V.started} and s.verification_started_at = m.started_at
+     where s.?? = m.id
+       and ${checked(`s.verification_state = ${V.started} and s.verification_started_at = m.started_at`)}
      returning s.??::text as id`,
     [
       table,
@@ -95,7 +96,7 @@ export async function takeOverPrimary(
        verification_retry_at = clock_timestamp()
          + case when coalesce(verification_retry_count, 0) = 0 then interval '0' else ? * interval '1 second' end,
        verification_retry_count = least(coalesce(verification_retry_count, 0) + 1, ${HIGHEST_RETRY_COUNT})
-     where ?? = any(?::${replicable.keyType}[]) and ${LOST.where}
+     where ?? = any(?::${replicable.keyType}[]) and ${checked(LOST.where)}
      returning ??::text as id`,
     [table, retryInSeconds, key, ids, key],
   )
@@ -108,11 +109,11 @@ export async function giveBackPrimary(
   ids: readonly string[],
 ): Promise<void> {
   const { table, key } = stateTableOf(replicable)
-  await run(trx, `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${replicable.keyType}[]) and ${GIVEN_BACK.where}`, [
-    table,
-    key,
-    ids,
-  ])
+  await run(
+    trx,
+    `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${replicable.keyType}[]) and ${checked(GIVEN_BACK.where)}`,
+    [table, key, ids],
+  )
 }
 
 /** What is recorded of a former file is void. */

@@ -1,8 +1,9 @@
 import type { Knex } from 'knex'
+import { BatchSizes } from '../batch-sizes.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { Clock } from '../clock.ts'
-import { bounded } from '../databases.ts'
+import { boundedByKey } from '../databases.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import type { GeoError } from '../errors.ts'
 import type { Lease, Leases } from '../lease.ts'
@@ -10,13 +11,13 @@ import type { LoggerLike } from '../log.ts'
 import type { Signals } from '../signals.ts'
 import { TypeTurns } from '../type-turns.ts'
 import { logEnded, logStarted, reportCorruption, tellVerdicts } from './batch-log.ts'
-import { BatchSizes } from './batch-size.ts'
 import type { ChecksumPool } from './checksum.ts'
 import type { DrawnPage, DrawRequest } from './draw-page.ts'
 import { unhashedText } from './failure-text.ts'
 import { algorithmsOf, failedVerdict, judge } from './judge.ts'
 import type { ClaimedRecord, HashPlan, Verdict, VerificationTracker } from './tracker.ts'
 
+const QUICK_MS = 500
 const VERIFICATION_LEASE = 'verification:'
 
 /** The capacity is split between the types, so each has a kind of lease of its own. */
@@ -58,7 +59,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
   readonly name = 'verify'
   readonly #context: VerifyContext
   readonly #turns: TypeTurns
-  readonly #sizes = new BatchSizes()
+  readonly #sizes = new BatchSizes(QUICK_MS)
 
   constructor(context: VerifyContext) {
     this.#context = context
@@ -142,7 +143,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
       while (plans.length > 0) {
         const verdicts = await this.#judgeSome(batch, plans)
         plans.splice(0, verdicts.length)
-        const mine = await bounded(db, async (trx) => {
+        const mine = await boundedByKey(db, async (trx) => {
           // What another process has taken over is that one's to judge.
           if (!(await leases.hold(trx, lease))) return null
           const recorded = new Set(await tracker.record(trx, replicable, claimed, verdicts))

@@ -191,8 +191,8 @@ async function receivedOf(replica: Knex, type: Replicable, rows: readonly Claime
   const ids = rows.map(({ id }) => id)
   for (const { id, key, version } of (await loadKnownBlobs(replica, type, ids)).values()) {
     if (key === null) throw new Error(`Record ${id} has no file`)
-    findings.facts.set(id, { verifiable: true, rowVersion: version })
-    const file = { temporaryPath: '', notePath: null, bytes: 10_240, folders: [] }
+    findings.rowVersions.set(id, version)
+    const file = { temporaryPath: '', notePath: null, bytes: 10_240, expected: null, folders: [] }
     findings.received.push({ outcome: 'received', id, key, ...file })
   }
   return findings
@@ -200,7 +200,9 @@ async function receivedOf(replica: Knex, type: Replicable, rows: readonly Claime
 
 /** Threads that have given every file its name already. */
 function withoutBytes({ standby, tracking, types }: GrownSite, leases: Leases): DownloadContext {
-  const threads = { place: async ({ blobs }: { blobs: readonly unknown[] }) => blobs.map(() => null) }
+  const threads = {
+    place: async ({ blobs }: { blobs: readonly unknown[] }) => blobs.map(() => ({ outcome: 'placed', digest: null })),
+  }
   const context = {
     replica: standby,
     tracking,
@@ -210,7 +212,12 @@ function withoutBytes({ standby, tracking, types }: GrownSite, leases: Leases): 
     clock: systemClock,
     logger: LOGGER,
   }
-  return { ...context, selection: () => null, signals: new Signals(LOGGER) } as unknown as DownloadContext
+  return {
+    ...context,
+    selection: () => null,
+    signals: new Signals(LOGGER),
+    verificationAsked: () => undefined,
+  } as unknown as DownloadContext
 }
 
 function byName(types: readonly Replicable[]): Map<string, Replicable> {

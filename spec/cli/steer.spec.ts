@@ -29,6 +29,7 @@ describe('geo sync and geo verify work what is due, in their own process', () =>
   it('fetch it, then hash it', async () => {
     expect(await geo('sync', 'widget')).toEqual({ status: 0, stdout: '2 fetched, 0 failed\n', stderr: '' })
     expect((await states()).map(([state]) => state)).toEqual([2, 2])
+    await sites.site.databases.tracking('widget_registry').update({ verification_state: 0 })
     expect(await geo('verify', '--all', '--json')).toEqual({
       status: 0,
       stdout: '{"verified":2,"failed":0,"failures":{}}\n',

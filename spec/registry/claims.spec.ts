@@ -70,7 +70,7 @@ it('A claim marks its rows as started, now, under its lease', async () => {
       retryCount: 0,
       bytes: 5,
       brandNew: false,
-      waitedSeconds: null,
+      announcedSecondsAgo: null,
       traceparent: null,
     },
   ])

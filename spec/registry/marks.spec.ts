@@ -1,7 +1,17 @@
+import type { Knex } from 'knex'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { encodeDigest } from '../../lib/blob/digest.ts'
 import { backoffSeconds, HIGHEST_RETRY_COUNT, MISSING_ON_PRIMARY_CAP_S } from '../../lib/clock.ts'
-import { giveBackRows, markFailed, markSynced, noteSizes, takeOverRows } from '../../lib/registry/marks.ts'
+import { boundedByKey } from '../../lib/databases.ts'
+import {
+  giveBackRows,
+  markFailed,
+  markSynced,
+  markVerified,
+  noteSizes,
+  takeOverRows,
+} from '../../lib/registry/marks.ts'
 import { resyncRecords } from '../../lib/registry/registry.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
@@ -107,6 +117,91 @@ describe('Synced', () => {
     expect(await row()).toMatchObject({ blob_key: 'newer', superseded_keys: ['old', 'new'] })
   })
 })
+
+describe('Verified at once', () => {
+  const digest = { algorithm: 'xxh64', hex: '44bc2cf5ad770999' } as const
+  const verified = () =>
+    databases.tracking.transaction((trx) => markVerified(trx, widgets, LEASE, [{ ...copy, digest }]))
+
+  it('is synced like any other, and the verification has ended', async () => {
+    const announced = { announced_at: secondsFromNow(databases.tracking, -5), traceparent: 'x' }
+    await start({ blob_key: 'old', retry_count: 3, verification_failure: 'x', ...announced })
+    expect(await verified()).toEqual([{ id: '1', registryId: expect.any(String) }])
+    expect(await row()).toMatchObject({
+      state: SYNC_STATE.synced,
+      blob_key: 'a/b',
+      superseded_keys: ['old'],
+      retry_count: 0,
+      lease_id: null,
+      verification_state: VERIFICATION_STATE.succeeded,
+      verification_checksum: encodeDigest(digest),
+      verification_failure: null,
+      verified_at: expect.any(Date),
+      announced_at: null,
+      traceparent: null,
+    })
+  })
+
+  it.each([
+    ['asked for anew meanwhile', { verification_state: VERIFICATION_STATE.pending }],
+    ['under another lease', { lease_id: '6' }],
+    ['in another state', { state: SYNC_STATE.pending }],
+  ])('is not written on a row %s', async (_, columns) => {
+    await start(columns)
+    const before = await row()
+    expect(await verified()).toEqual([])
+    expect(await row()).toEqual(before)
+  })
+})
+
+describe('Marks find their rows by the keys, also while statistics say that no row is ever under way:', () => {
+  const ROWS = 400
+  const digest = { algorithm: 'xxh64', hex: '44bc2cf5ad770999' } as const
+  const rows = Array.from({ length: ROWS }, (_, number) => ({ ...copy, id: String(number + 1), digest }))
+  beforeEach(async () => {
+    const { tracking } = databases
+    await tracking.raw(
+      `insert into widget_registry (widget_id, created_at, state, verification_state, blob_key)
+       select n, now(), ${SYNC_STATE.synced}, ${VERIFICATION_STATE.succeeded}, n from generate_series(1001, 21000) n`,
+    )
+    await tracking.raw('analyze widget_registry')
+    await tracking.raw(
+      `insert into widget_registry (widget_id, created_at, state, lease_id, verification_state)
+       select n, now(), ${SYNC_STATE.started}, ${LEASE}, ${VERIFICATION_STATE.disabled} from generate_series(1, ${ROWS}) n`,
+    )
+  })
+
+  it.each([
+    ['markSynced', (trx: Knex.Transaction) => markSynced(trx, widgets, LEASE, rows)],
+    ['markVerified', (trx: Knex.Transaction) => markVerified(trx, widgets, LEASE, rows)],
+    [
+      'markFailed',
+      (trx: Knex.Transaction) =>
+        markFailed(
+          trx,
+          widgets,
+          LEASE,
+          rows.map(({ id }) => ({ ...failure, id })),
+        ),
+    ],
+  ])('%s', async (_, mark) => {
+    await boundedByKey(databases.tracking, async (trx) => {
+      const before = await rowsRead(trx)
+      expect(await mark(trx)).toHaveLength(ROWS)
+      expect((await rowsRead(trx)) - before).toBeLessThan(5 * ROWS)
+    })
+  })
+})
+
+/** How many rows of the registry this transaction has read so far, however it came to them. */
+async function rowsRead(trx: Knex.Transaction): Promise<number> {
+  const { rows } = await trx.raw(
+    `select (pg_stat_get_xact_tuples_returned(c.oid) + pg_stat_get_xact_tuples_fetched(c.oid) + (
+       select sum(pg_stat_get_xact_tuples_returned(i.indexrelid)) from pg_index i where i.indrelid = c.oid))::int as n
+     from pg_class c where c.oid = 'widget_registry'::regclass`,
+  )
+  return rows[0].n
+}
 
 describe('Failed', () => {
   it('counts a retry and says why and when', async () => {

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
+import { link, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import type { RequestListener } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import type { Digest } from '../../lib/blob/digest.ts'
+import { loadHashing } from '../../lib/blob/hasher.ts'
 import type { ReceiveResult, WantedBlob } from '../../lib/transfer/blob-order.ts'
 import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { folderContents } from '../support/folder-contents.ts'
@@ -15,6 +17,8 @@ const XXH64_OF_ABC = '44bc2cf5ad770999'
 const SHA256_OF_ABC = 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad'
 /** Long enough to be quiet in every case but the one about silence, short enough for that one. */
 const IDLE_TIMEOUT_MS = 1000
+const PLACED = expect.objectContaining({ outcome: 'placed' })
+const placedAs = (digest: Digest | null) => ({ outcome: 'placed', digest })
 
 let threads: TransferThreads
 let primary: StagedServer
@@ -60,9 +64,9 @@ const cutAfter =
     response.write(bytes, () => response.destroy())
   }
 
-async function place(result: ReceiveResult): Promise<unknown> {
+async function place(result: ReceiveResult, names: 'free' | 'any' = 'any'): Promise<unknown> {
   const blobs = result.outcomes.flatMap((outcome) => (outcome.outcome === 'received' ? [outcome] : []))
-  return threads.place({ root, durable: true, blobs })
+  return threads.place({ root, durable: true, blobs, names, algorithm: 'xxh64' })
 }
 
 async function files(): Promise<string[]> {
@@ -75,14 +79,14 @@ describe('a whole blob', () => {
     const result = await receive(wanted({ key: 'deep/er/blob' }), whole(bytes))
     expect(result).toMatchObject({ outcomes: [{ outcome: 'received', id: '1', bytes: 700_000 }], refusal: null })
     expect(await files()).toEqual([expect.stringMatching(/^deep\/er\/\.geo-tmp-/)])
-    expect(await place(result)).toEqual([null])
+    expect(await place(result)).toEqual([PLACED])
     expect((await files()).map((entry) => entry.split(' ')[0])).toEqual(['deep/er/blob'])
     expect(bytes.equals(await readFile(join(root, 'deep/er/blob')))).toBe(true)
   })
 
   it('may be empty', async () => {
     const result = await receive(wanted({ expected: { algorithm: 'xxh64', hex: 'ef46db3751d8e999' } }), whole(''))
-    expect(await place(result)).toEqual([null])
+    expect(await place(result)).toEqual([PLACED])
     expect((await readFile(join(root, 'a/b'))).length).toBe(0)
   })
 
@@ -99,13 +103,59 @@ describe('a whole blob', () => {
   it('takes the place of an earlier file in one step, and never that of a folder', async () => {
     await mkdir(join(root, 'a', 'folder'), { recursive: true })
     await writeFile(join(root, 'a', 'b'), 'earlier')
-    expect(await place(await receive(wanted(), whole('later')))).toEqual([null])
+    expect(await place(await receive(wanted(), whole('later')))).toEqual([PLACED])
     expect(await readFile(join(root, 'a', 'b'), 'utf8')).toBe('later')
     const blocked = await receive(wanted({ key: 'a/folder' }), whole('x'))
     expect(blocked.outcomes).toMatchObject([{ outcome: 'failed', code: 'NOT_A_FILE' }])
     const late = await receive(wanted({ key: 'a/late' }), whole('x'))
     await mkdir(join(root, 'a', 'late'))
-    expect(await place(late)).toEqual([expect.objectContaining({ code: 'NOT_A_FILE' })])
+    expect(await place(late)).toEqual([expect.objectContaining({ outcome: 'failed', code: 'NOT_A_FILE' })])
+    expect((await files()).map((entry) => entry.split(' ')[0])).toEqual(['a/b'])
+  })
+
+  it('gets a name that is free, and waits where something has it', async () => {
+    const expected = { algorithm: 'xxh64', hex: XXH64_OF_ABC } as const
+    expect(await place(await receive(wanted({ expected }), whole('abc')), 'free')).toEqual([placedAs(expected)])
+    expect((await files()).map((entry) => entry.split(' ')[0])).toEqual(['a/b'])
+    const second = await receive(wanted(), whole('later'))
+    expect(await place(second, 'free')).toEqual([{ outcome: 'occupied' }])
+    expect(await readFile(join(root, 'a/b'), 'utf8')).toBe('abc')
+    expect(await place(second)).toEqual([PLACED])
+    expect(await readFile(join(root, 'a/b'), 'utf8')).toBe('later')
+    await symlink('b', join(root, 'a/link'))
+    expect(await place(await receive(wanted({ key: 'a/link' }), whole('x')), 'free')).toEqual([{ outcome: 'occupied' }])
+  })
+
+  it('is hashed with what is given where nothing is known of it', async () => {
+    const digest = { algorithm: 'xxh64', hex: XXH64_OF_ABC } as const
+    expect(await place(await receive(wanted(), whole('abc')))).toEqual([placedAs(digest)])
+  })
+
+  it('is hashed as it is stored, not as it came', async () => {
+    const expected = { algorithm: 'xxh64', hex: XXH64_OF_ABC } as const
+    const result = await receive(wanted({ expected }), whole('abc'))
+    const [outcome] = result.outcomes
+    if (outcome?.outcome !== 'received') throw new Error('Nothing came')
+    await writeFile(outcome.temporaryPath, 'abd')
+    const stored = { algorithm: 'xxh64', hex: (await loadHashing()).digestHexOf('xxh64', Buffer.from('abd')) } as const
+    expect(await place(result, 'free')).toEqual([placedAs(stored)])
+  })
+
+  it('is left to others to hash where it is not small', async () => {
+    const small = Buffer.alloc(256 * 1024, 'x')
+    const expected = { algorithm: 'sha256', hex: (await loadHashing()).digestHexOf('sha256', small) } as const
+    expect(await place(await receive(wanted({ expected }), whole(small)))).toEqual([placedAs(expected)])
+    const larger = Buffer.concat([small, Buffer.from('x')])
+    expect(await place(await receive(wanted(), whole(larger)))).toEqual([placedAs(null)])
+  })
+
+  it('keeps its name where an earlier process came no further than giving it', async () => {
+    const result = await receive(wanted(), whole('abc'))
+    const [outcome] = result.outcomes
+    if (outcome?.outcome !== 'received') throw new Error('Nothing came')
+    await link(outcome.temporaryPath, join(root, 'a/b'))
+    expect(await place(result, 'free')).toEqual([{ outcome: 'occupied' }])
+    expect(await place(result)).toEqual([PLACED])
     expect((await files()).map((entry) => entry.split(' ')[0])).toEqual(['a/b'])
   })
 

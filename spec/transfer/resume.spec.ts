@@ -56,6 +56,8 @@ async function place({ outcomes }: ReceiveResult): Promise<unknown> {
   return threads.place({
     root,
     durable: true,
+    names: 'free',
+    algorithm: 'xxh64',
     blobs: outcomes.flatMap((outcome) => (outcome.outcome === 'received' ? [outcome] : [])),
   })
 }
@@ -82,7 +84,7 @@ async function leavePart(bytes: number, by = threads): Promise<void> {
 
 async function expectWhole(result: ReceiveResult, bytes = BYTES): Promise<void> {
   expect(result).toMatchObject({ outcomes: [{ outcome: 'received', bytes: bytes.length }], refusal: null })
-  expect(await place(result)).toEqual([null])
+  expect(await place(result)).toEqual([expect.objectContaining({ outcome: 'placed' })])
   expect(bytes.equals(await readFile(join(root, 'large')))).toBe(true)
   expect(await readdir(root)).toEqual(['large'])
 }

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
-import { ManualClock } from '../../lib/testing/manual-clock.ts'
-import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
-import { type AssembledSite, assembleSecondary } from '../support/assembled-site.ts'
-import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { SYNC_STATE } from '../lib/registry/sync-state.ts'
+import { ManualClock } from '../lib/testing/manual-clock.ts'
+import { VERIFICATION_STATE as V } from '../lib/verification/verification-state.ts'
+import { type AssembledSite, assembleSecondary } from './support/assembled-site.ts'
+import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 
 const clock = new ManualClock()
 let databases: SpecDatabases
