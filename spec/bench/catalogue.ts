@@ -5,6 +5,7 @@ import { growth } from './growth.ts'
 import { host } from './host.ts'
 import { lag } from './lag.ts'
 import { largeBlob } from './large-blob.ts'
+import { limits } from './limits.ts'
 import type { Measurement } from './measurement.ts'
 import { memory } from './memory.ts'
 import { mirrorLoop } from './mirror-loop.ts'
@@ -17,6 +18,7 @@ import { verify } from './verify.ts'
 
 /** Everything that can be measured, in the order of docs/performance.md. */
 export const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
+  limits,
   'checksum-one': checksumOne,
   'checksum-many': checksumMany,
   'small-blobs': smallBlobs,
