@@ -16,12 +16,13 @@ export function lookEveryMs(types: number): number {
 /**
  * Lets the types take turns: in each round, every type that has work gets one. Which those are the database is asked at the
  * beginning of a round, so a type with an endless backlog keeps no other from being found. Rounds that follow at once are of the
- * types that had work in the one before: where few of many types have any, a claim would otherwise cost less than the look for it.
+ * types whose claim was full in the one before: where few of many types have any, a claim would otherwise cost less than the look for
+ * it; and a claim that finds nothing costs more.
  */
 export class TypeTurns {
   readonly #clock: Clock
   #round: Replicable[] = []
-  /** Which of the round had work. */
+  /** Which of the round had more than they gave. */
   #had: Replicable[] = []
   #lookedAtMs = Number.NEGATIVE_INFINITY
 
@@ -29,27 +30,32 @@ export class TypeTurns {
     this.#clock = clock
   }
 
-  /** A claim for the type whose turn it is. `waiting` tells which of the types have work, `claim` tries to get some. */
+  /**
+   * A claim for the type whose turn it is. `waiting` tells which of the types have work, `claim` tries to get some, `isFull` says
+   * that it got as much as it had asked for.
+   */
   async take<Claim>(
     enabled: readonly Replicable[],
     waiting: (replicables: readonly Replicable[]) => Promise<Replicable[]>,
     claim: (replicable: Replicable) => Promise<Claim | null>,
+    isFull: (claim: Claim) => boolean,
   ): Promise<Claim | null> {
-    const claimed = (await this.#next(enabled, claim)) ?? (await this.#again(enabled, claim))
+    const claimed = (await this.#next(enabled, claim, isFull)) ?? (await this.#again(enabled, claim, isFull))
     if (claimed !== null || enabled.length === 0) return claimed
     this.#lookedAtMs = this.#clock.monotonicMs()
     this.#begin(await waiting(enabled))
-    return this.#next(enabled, claim)
+    return this.#next(enabled, claim, isFull)
   }
 
   /** A round without a look, while the last one is recent. */
   async #again<Claim>(
     enabled: readonly Replicable[],
     claim: (replicable: Replicable) => Promise<Claim | null>,
+    isFull: (claim: Claim) => boolean,
   ): Promise<Claim | null> {
     if (this.#clock.monotonicMs() - this.#lookedAtMs >= lookEveryMs(enabled.length)) return null
     this.#begin(this.#had)
-    return this.#next(enabled, claim)
+    return this.#next(enabled, claim, isFull)
   }
 
   #begin(round: readonly Replicable[]): void {
@@ -60,12 +66,13 @@ export class TypeTurns {
   async #next<Claim>(
     enabled: readonly Replicable[],
     claim: (replicable: Replicable) => Promise<Claim | null>,
+    isFull: (claim: Claim) => boolean,
   ): Promise<Claim | null> {
     for (let next = this.#round.shift(); next; next = this.#round.shift()) {
       if (!enabled.includes(next)) continue
       const claimed = await claim(next)
       if (claimed !== null) {
-        this.#had.push(next)
+        if (isFull(claimed)) this.#had.push(next)
         return claimed
       }
     }

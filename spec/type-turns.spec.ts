@@ -14,12 +14,17 @@ let clock: ManualClock
 let turns: TypeTurns
 let left: Map<Replicable, number>
 let looks: number
+let claims: number
+/** Types whose claims get less than they ask for. */
+let halfFull: readonly Replicable[]
 
 beforeEach(() => {
   clock = new ManualClock()
   turns = new TypeTurns(clock)
   left = new Map()
   looks = 0
+  claims = 0
+  halfFull = []
 })
 
 function take(enabled: readonly Replicable[] = [widgets, gadgets]): Promise<Replicable | null> {
@@ -31,9 +36,11 @@ function take(enabled: readonly Replicable[] = [widgets, gadgets]): Promise<Repl
     },
     async (type) => {
       const batches = left.get(type) ?? 0
+      claims += 1
       left.set(type, Math.max(0, batches - 1))
       return batches > 0 ? type : null
     },
+    (type) => !halfFull.includes(type),
   )
 }
 
@@ -41,6 +48,13 @@ it('Types that have work take turns', async () => {
   left.set(widgets, 2).set(gadgets, 3)
   const taken = [await take(), await take(), await take(), await take(), await take(), await take()]
   expect(taken).toEqual([widgets, gadgets, widgets, gadgets, gadgets, null])
+})
+
+it('A type whose claim was not full is not claimed from again without a look', async () => {
+  halfFull = [widgets]
+  left.set(widgets, 1)
+  expect([await take(), await take()]).toEqual([widgets, null])
+  expect({ looks, claims }).toEqual({ looks: 2, claims: 1 })
 })
 
 it('A type with an endless backlog is not looked for batch by batch, and keeps none from being found', async () => {

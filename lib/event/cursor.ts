@@ -10,27 +10,49 @@ export interface ClusterIdentity {
 
 export interface StoredCursor extends EventPosition, ClusterIdentity {}
 
-/** Identity of the server behind `db`. On a replica the timeline follows a promotion with the next restart point. */
+/** In SQL, the columns of a ClusterIdentity. On a replica the timeline follows a promotion with the next restart point. */
+export const IDENTITY_COLUMNS = `(select system_identifier::text from pg_control_system()) as "systemIdentifier",
+  greatest((select timeline_id from pg_control_checkpoint()),
+           (select min_recovery_end_timeline from pg_control_recovery())) as "timeline"`
+
+export function isSameLog(left: ClusterIdentity, right: ClusterIdentity): boolean {
+  return left.systemIdentifier === right.systemIdentifier && left.timeline === right.timeline
+}
+
+/** Identity of the server behind `db`. */
 export async function clusterIdentity(db: Knex): Promise<ClusterIdentity> {
-  const { rows } = await run<{ rows: ClusterIdentity[] }>(
-    db,
-    `select (select system_identifier::text from pg_control_system()) as "systemIdentifier",
-            greatest((select timeline_id from pg_control_checkpoint()),
-                     (select min_recovery_end_timeline from pg_control_recovery())) as "timeline"`,
-  )
+  const { rows } = await run<{ rows: ClusterIdentity[] }>(db, `select ${IDENTITY_COLUMNS}`)
   const [identity] = rows
   if (!identity) throw new Error('pg_control_system() returned no row')
   return identity
 }
 
+const CURSOR_COLUMNS = `system_identifier as "systemIdentifier", timeline, xact_id::text as "xactId", event_id::text as "eventId"`
+
 export async function loadCursor(trx: Knex, siteName: string): Promise<StoredCursor | null> {
   const { rows } = await run<{ rows: StoredCursor[] }>(
     trx,
-    `select system_identifier as "systemIdentifier", timeline, xact_id::text as "xactId", event_id::text as "eventId"
-     from geo_event_cursors where site_name = ?`,
+    `select ${CURSOR_COLUMNS} from geo_event_cursors where site_name = ?`,
     [siteName],
   )
   return rows[0] ?? null
+}
+
+/** The position and the ids of what was handled early beyond it, as of one moment: what every look at the log begins with. */
+export async function loadFollowed(
+  db: Knex,
+  siteName: string,
+): Promise<{ cursor: StoredCursor | null; early: readonly string[] }> {
+  const { rows } = await run<{ rows: (StoredCursor & { early: string[] })[] }>(
+    db,
+    `select ${CURSOR_COLUMNS}, array(select e.event_id::text from geo_early_events e order by e.event_id) as "early"
+     from geo_event_cursors where site_name = ?`,
+    [siteName],
+  )
+  const [row] = rows
+  if (!row) return { cursor: null, early: [] }
+  const { early, ...cursor } = row
+  return { cursor, early }
 }
 
 /** Since when the site has followed the log with this database, in seconds since the epoch; null before it began. */

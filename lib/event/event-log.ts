@@ -93,40 +93,37 @@ const EVENT_COLUMNS = `id::text as "id", xact_id::text as "xactId", replicable_n
   event_name as "eventName", payload ->> 'model_record_id' as "recordId", created_at::text as "createdAt",
   payload ->> 'traceparent' as "traceparent"`
 
+/** An event as one look at the log shows it. */
+export interface SeenEvent extends GeoEvent {
+  /**
+   * Its turn has come: every transaction below the horizon has ended, so its order is final. Only `xmin` says that on a replica,
+   * whose snapshots do not list the running transactions above it. Of the others an older transaction is still open, and may yet
+   * write before them.
+   */
+  readonly settled: boolean
+}
+
 /**
- * The next events whose order is final: every transaction below the horizon has ended. Only `xmin` says that on a replica,
- * whose snapshots do not list the running transactions above it.
+ * The next events after a position, in the order of the log: those whose turn has come, and as far as there is room those whose
+ * turn has not, without the ids that were handled early already. With null for these there are none of the latter.
  */
-export async function readSettledEvents(db: Knex, after: EventPosition, limit: number): Promise<GeoEvent[]> {
-  const { rows } = await run<{ rows: GeoEvent[] }>(
+export async function readEvents(
+  db: Knex,
+  after: EventPosition,
+  handledEarly: readonly string[] | null,
+  limit: number,
+): Promise<SeenEvent[]> {
+  const { rows } = await run<{ rows: SeenEvent[] }>(
     db,
-    `select ${EVENT_COLUMNS} from geo_events
-     where (xact_id, id) > (?::xid8, ?::bigint) and xact_id < pg_snapshot_xmin(pg_current_snapshot())
+    `select ${EVENT_COLUMNS}, ${SETTLED} as "settled" from geo_events
+     where (xact_id, id) > (?::xid8, ?::bigint) and (${SETTLED} or ?::boolean and id <> all(?::bigint[]))
      order by geo_events.xact_id, geo_events.id limit ?`,
-    [after.xactId, after.eventId, limit],
+    [after.xactId, after.eventId, handledEarly !== null, handledEarly ?? [], limit],
   )
   return rows
 }
 
-/**
- * Committed events after a position whose turn has not come: an older transaction is still open, and may yet write before
- * them. What has come to its turn since the settled events were read is among them, or it would wait for the next look.
- */
-export async function readEarlyEvents(
-  db: Knex,
-  after: EventPosition,
-  excludeIds: readonly string[],
-  limit: number,
-): Promise<GeoEvent[]> {
-  const { rows } = await run<{ rows: GeoEvent[] }>(
-    db,
-    `select ${EVENT_COLUMNS} from geo_events
-     where (xact_id, id) > (?::xid8, ?::bigint) and id <> all(?::bigint[])
-     order by geo_events.xact_id, geo_events.id limit ?`,
-    [after.xactId, after.eventId, excludeIds, limit],
-  )
-  return rows
-}
+const SETTLED = 'xact_id < pg_snapshot_xmin(pg_current_snapshot())'
 
 /**
  * The open transaction that keeps an event from its turn, in whichever database of the cluster, and how long it has at least

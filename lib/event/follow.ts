@@ -7,22 +7,16 @@ import {
   earlyIds,
   forgetAllEarly,
   forgetEarly,
-  loadCursor,
+  isSameLog,
+  loadFollowed,
   rememberEarly,
   type StoredCursor,
   saveCursor,
 } from './cursor.ts'
-import {
-  BEGINNING,
-  type EventPosition,
-  type GeoEvent,
-  horizonOf,
-  readEarlyEvents,
-  readSettledEvents,
-} from './event-log.ts'
-import { prunedBeyond } from './prune.ts'
+import { BEGINNING, type EventPosition, type GeoEvent, horizonOf, readEvents, type SeenEvent } from './event-log.ts'
+import { logBeyond, prunedBeyond } from './prune.ts'
 
-const EVENTS_PER_BATCH = 500
+const EVENTS_PER_BATCH = 1000
 /** Early events are remembered by id; beyond this many they wait for their turn. */
 const LONGEST_EARLY_LIST = 10_000
 
@@ -43,46 +37,36 @@ export interface Followed {
 
 /**
  * Reads one batch of the event log and applies it. Position and effects are one transaction in the tracking database: an
- * event is applied exactly once, also when the process dies between two statements.
+ * event is applied exactly once, also when the process dies between two statements. Events that an open transaction keeps from
+ * their turn are applied too, and remembered by id until the position has passed them.
  */
 export async function followEvents(context: FollowContext): Promise<Followed> {
-  const cursor = await currentCursor(context)
-  const { settled, pruned } = await bounded(context.replica, async (trx) => ({
-    settled: await readSettledEvents(trx, cursor, EVENTS_PER_BATCH),
-    pruned: await prunedBeyond(trx, cursor.systemIdentifier, cursor),
+  const { cursor, early } = await loadFollowed(context.tracking, context.siteName)
+  const followed = cursor && (await followFrom(context, cursor, early))
+  if (followed) return followed
+  const begun = await beginAnew(context, cursor)
+  return (await followFrom(context, begun, [])) ?? { consumed: NOTHING, more: true, early: 0 }
+}
+
+/** Null where the log behind the replica is not the one that the position counts in. */
+async function followFrom(
+  context: FollowContext,
+  cursor: StoredCursor,
+  known: readonly string[],
+): Promise<Followed | null> {
+  const handledEarly = known.length < LONGEST_EARLY_LIST ? known : null
+  const { events, log } = await bounded(context.replica, async (trx) => ({
+    events: await readEvents(trx, cursor, handledEarly, EVENTS_PER_BATCH),
+    log: await logBeyond(trx, cursor),
   }))
-  if (pruned) {
-    await passPruned(context, cursor, pruned)
+  if (!isSameLog(cursor, log)) return null
+  if (log.pruned) {
+    await passPruned(context, cursor, log.pruned)
     return { consumed: NOTHING, more: true, early: 0 }
   }
-  const consumed = settled.length > 0 ? await applySettled(context, cursor, settled) : NOTHING
-  if (settled.length === EVENTS_PER_BATCH) return { consumed, more: true, early: 0 }
-  // Where events go on coming, those of the next moments are read together: what a look costs does not depend on how many it finds.
-  const ahead = await followEarly(context, { ...cursor, ...endOf(settled) })
-  return { ...ahead, consumed: eitherOf(consumed, ahead.consumed) }
-}
-
-/** Applies events that an open transaction, which began before them, keeps from being settled. */
-async function followEarly(context: FollowContext, cursor: StoredCursor): Promise<Followed> {
-  const { tracking, replica } = context
-  const known = await earlyIds(tracking)
-  const nothing = { consumed: NOTHING, more: false, early: known.length }
-  if (known.length >= LONGEST_EARLY_LIST) return nothing
-  const early = await bounded(replica, (trx) => readEarlyEvents(trx, cursor, known, EVENTS_PER_BATCH))
-  if (early.length === 0) return nothing
-  const consumed = await boundedByKey(tracking, async (trx) => {
-    await rememberEarly(trx, early)
-    return consumeEvents(trx, context, early)
-  })
-  return { consumed, more: early.length === EVENTS_PER_BATCH, early: known.length + early.length }
-}
-
-function eitherOf(left: Consumed, right: Consumed): Consumed {
-  return {
-    sync: left.sync || right.sync,
-    verify: left.verify || right.verify,
-    remove: left.remove || right.remove,
-  }
+  const consumed = events.length > 0 ? await apply(context, cursor, events) : NOTHING
+  const unsettled = events.filter((event) => !event.settled).length
+  return { consumed, more: events.length === EVENTS_PER_BATCH, early: known.length + unsettled }
 }
 
 /** The position behind the last of them, where there is one. */
@@ -105,32 +89,29 @@ async function passPruned(context: FollowContext, cursor: StoredCursor, pruned: 
   })
 }
 
-async function applySettled(
-  context: FollowContext,
-  cursor: StoredCursor,
-  events: readonly GeoEvent[],
-): Promise<Consumed> {
-  const last = events.at(-1)
-  const position = endOf(events) ?? cursor
+async function apply(context: FollowContext, cursor: StoredCursor, events: readonly SeenEvent[]): Promise<Consumed> {
+  const [settled, early] = [events.filter((event) => event.settled), events.filter((event) => !event.settled)]
+  const position = endOf(settled) ?? cursor
   return boundedByKey(context.tracking, async (trx) => {
+    // As they are in this transaction: another process may have followed meanwhile.
     const handledEarly = new Set(await earlyIds(trx))
     const fresh = events.filter((event) => !handledEarly.has(event.id))
     const consumed = await consumeEvents(trx, context, fresh)
+    if (early.length > 0) await rememberEarly(trx, early)
+    if (settled.length === 0) return consumed
     await forgetEarly(trx, position)
-    await saveCursor(trx, context.siteName, { ...cursor, ...position }, last?.createdAt ?? null)
+    await saveCursor(trx, context.siteName, { ...cursor, ...position }, settled.at(-1)?.createdAt ?? null)
     return consumed
   })
 }
 
 /**
- * The stored position; at the first start the replica's own horizon (what came before is left to reconciliation). On another
+ * Where a site begins: at the first start at the replica's own horizon (what came before is left to reconciliation). On another
  * cluster or timeline all kept events are read again and a full reconciliation begins.
  */
-async function currentCursor(context: FollowContext): Promise<StoredCursor> {
+async function beginAnew(context: FollowContext, stored: StoredCursor | null): Promise<StoredCursor> {
   const { replica, tracking, siteName, replicables, logger } = context
-  const [stored, identity] = await Promise.all([loadCursor(tracking, siteName), clusterIdentity(replica)])
-  const same = stored?.systemIdentifier === identity.systemIdentifier && stored.timeline === identity.timeline
-  if (stored && same) return stored
+  const identity = await clusterIdentity(replica)
   // What was pruned cannot be read again, and the reconciliation makes up for it.
   const kept = await prunedBeyond(replica, identity.systemIdentifier, BEGINNING)
   const fresh = { ...(stored ? (kept ?? BEGINNING) : await horizonOf(replica)), ...identity }

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
 import { leastPosition } from '../node-status-table.ts'
-import { clusterIdentity } from './cursor.ts'
+import { type ClusterIdentity, clusterIdentity, IDENTITY_COLUMNS } from './cursor.ts'
 import type { EventPosition } from './event-log.ts'
 
 const EVENTS_PER_BATCH = 5000
@@ -77,4 +77,25 @@ export async function prunedBeyond(
     [systemIdentifier, position.xactId, position.eventId],
   )
   return rows[0] ?? null
+}
+
+/** Which log lies behind `db`, and prunedBeyond of it; likewise to be asked after the events. */
+export async function logBeyond(
+  db: Knex,
+  { xactId, eventId }: EventPosition,
+): Promise<ClusterIdentity & { pruned: EventPosition | null }> {
+  const { rows } = await run<{ rows: (ClusterIdentity & { xactId: string | null; eventId: string | null })[] }>(
+    db,
+    `select log.*, p.xact_id::text as "xactId", p.event_id::text as "eventId" from (select ${IDENTITY_COLUMNS}) as log
+     left join geo_event_prunes p on p.system_identifier = log."systemIdentifier"
+       and (p.xact_id, p.event_id) > (?::xid8, ?::bigint) and p.xact_id < pg_snapshot_xmin(pg_current_snapshot())`,
+    [xactId, eventId],
+  )
+  const [row] = rows
+  if (!row) throw new Error('pg_control_system() returned no row')
+  const { systemIdentifier, timeline, ...pruned } = row
+  const { xactId: prunedXactId, eventId: prunedEventId } = pruned
+  const beyond =
+    prunedXactId === null || prunedEventId === null ? null : { xactId: prunedXactId, eventId: prunedEventId }
+  return { systemIdentifier, timeline, pruned: beyond }
 }

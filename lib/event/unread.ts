@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
-import { clusterIdentity, earlyIds, loadCursor } from './cursor.ts'
+import { clusterIdentity, earlyIds, isSameLog, loadCursor } from './cursor.ts'
 import type { EventPosition } from './event-log.ts'
 
 /** Whether the log has an event after a position that is none of the given ones. */
@@ -24,7 +24,6 @@ export async function allHandled(replica: Knex, tracking: Knex, siteName: string
   // Asked in this order: what is handled meanwhile is handled all the same.
   const cursor = await loadCursor(tracking, siteName)
   if (!cursor) return false
-  const { systemIdentifier, timeline } = await clusterIdentity(replica)
-  if (cursor.systemIdentifier !== systemIdentifier || cursor.timeline !== timeline) return false
+  if (!isSameLog(cursor, await clusterIdentity(replica))) return false
   return !(await hasEventAfter(replica, cursor, await earlyIds(tracking)))
 }

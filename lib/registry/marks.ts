@@ -194,6 +194,7 @@ export async function giveBackRows(
   leaseId: string,
   ids: readonly string[],
 ): Promise<void> {
+  if (ids.length === 0) return
   await run(
     trx,
     `update ?? as r set lease_id = null,

@@ -73,6 +73,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
         if (scopeProblem(replicable, replica, selection())) return null
         return this.#claimOf(replicable)
       },
+      ({ rows }) => rows.length === ROWS_PER_BATCH,
     )
   }
 

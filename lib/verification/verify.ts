@@ -86,6 +86,7 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
         if (await stores.problem(replicable, db, siteName)) return null
         return this.#claimOf(replicable, (trx) => tracker.claim(trx, replicable, this.#sizes.of(replicable.name)))
       },
+      ({ replicable, claimed }) => claimed.length >= this.#sizes.of(replicable.name),
     )
   }
 

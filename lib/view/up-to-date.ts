@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { sameSelection } from '../blob/selective-sync.ts'
-import { clusterIdentity } from '../event/cursor.ts'
+import { clusterIdentity, isSameLog } from '../event/cursor.ts'
 import { allHandled, hasEventAfter } from '../event/unread.ts'
 import { loadNodeStatuses, type NodeStatus } from '../node-status-table.ts'
 import { countRegistry } from '../registry/counts.ts'
@@ -61,8 +61,7 @@ export async function missingElsewhere(
       missing.push(`${site.name}: has told nothing yet`)
       continue
     }
-    const isSameLog = position.systemIdentifier === identity.systemIdentifier && position.timeline === identity.timeline
-    if (!isSameLog || (await hasEventAfter(main, position))) {
+    if (!isSameLog(position, identity) || (await hasEventAfter(main, position))) {
       missing.push(`${site.name}: events are still to be read`)
     } else if (String(node.status['cursor_last_event_id']) !== position.eventId) {
       missing.push(`${site.name}: has not counted since it read the last event`)
