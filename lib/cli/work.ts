@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Assembly } from '../assembly.ts'
+import { standBackAltogether } from '../background-priority.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { explained } from './explained.ts'
@@ -11,6 +12,7 @@ const LEFT_OPEN_MS = 1000
 const SAME_SIGNAL_MS = 500
 
 interface WorkOptions extends GlobalOptions {
+  fullPriority: boolean
   drainSeconds: number
 }
 
@@ -21,18 +23,25 @@ export function workCommand(cli: CommandLine): Command {
     description:
       'Does the background work of this site until it is told to end, for hosts whose web processes say `work: false`.',
     text: `SIGTERM or SIGINT: takes no new work, waits for what runs, stops. A second one: stops at once; what was claimed is given back.
-A database that is down is no reason to end: work begins when it is back.`,
+A database that is down is no reason to end: work begins when it is back.
+Other processes of the machine go first (nice 10).`,
     examples: ['work', 'work --drain-seconds 120'],
     exits: {
       ok: 'ended on a signal, everything given back',
       notDone: 'could not start: wrong usage, wrong configuration, a table that is missing',
     },
   })
+    .option('--full-priority', 'not to let the other processes of this machine go first', false)
     .option('--drain-seconds <seconds>', 'how long what runs may take to end', seconds, DRAIN_SECONDS)
     .action(cli.acting<WorkOptions>((options) => workUntilTold(cli, options)))
 }
 
-async function workUntilTold(cli: CommandLine, { drainSeconds, ...options }: WorkOptions): Promise<ExitCode> {
+async function workUntilTold(
+  cli: CommandLine,
+  { drainSeconds, fullPriority, ...options }: WorkOptions,
+): Promise<ExitCode> {
+  // Before there are threads, which follow.
+  if (!fullPriority) standBackAltogether()
   await cli.withSettings(options, async (settings) => {
     // The other commands do without all that this loads.
     const { assemble } = await import('../geo.ts')

@@ -3,10 +3,13 @@ import { opendir } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import { parentPort, workerData } from 'node:worker_threads'
 import xxhash from 'xxhash-wasm'
+import { standBack } from '../background-priority.ts'
 import { isLegalKey, RESERVED_PREFIX } from '../blob/key.ts'
 import { MARKER_NAME } from '../blob/local-disk.ts'
 import { isUnfinished } from '../transfer/part.ts'
 import type { WalkAnswer, WalkOrder, WalkTask } from './store-walk.ts'
+
+standBack()
 
 const FILES_PER_ANSWER = 50
 const FIRST_CAPACITY = 1 << 16

@@ -1,3 +1,7 @@
+import { standBack } from '../background-priority.ts'
+
+standBack()
+
 /** What the transfer threads can do, by name. */
 export { packBlobs } from './pack.ts'
 export { discardBlobs, placeBlobs } from './place.ts'

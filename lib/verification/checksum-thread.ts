@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { standBack } from '../background-priority.ts'
 import { confinedPath } from '../blob/confine.ts'
 import type { Digest } from '../blob/digest.ts'
 import { failureOf } from '../blob/disk-failure.ts'
@@ -6,6 +7,8 @@ import { type Hashing, loadHashing } from '../blob/hasher.ts'
 import { GeoError } from '../errors.ts'
 import { type ChecksumReply, type ChecksumRun, countBytes, takeTurn } from './checksum-run.ts'
 import { missingText } from './failure-text.ts'
+
+standBack()
 
 // Trials: 1 MiB reads were far slower on cold files than 128 KiB, and no faster on warm ones.
 const chunk = Buffer.allocUnsafeSlow(128 * 1024)

@@ -49,7 +49,7 @@ export const host: Measurement = {
 async function measureHost(bench: Bench, where: 'same' | 'apart'): Promise<Round[]> {
   const sites = await openSites(bench, where === 'apart' ? { environment: { WORK: 'false' } } : {})
   const both = [sites.primary, sites.secondary]
-  const workers = where === 'apart' ? await Promise.all(both.map(startWorker)) : []
+  const workers = where === 'apart' ? await Promise.all(both.map((site) => startWorker(site))) : []
   const idle = await startIdle()
   const visitors = await Promise.all(both.map((site) => visit(`${site.url}/ping`, PER_S)))
   const rounds: Round[] = []

@@ -1,4 +1,6 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { BACKGROUND_NICE } from '../../lib/background-priority.ts'
+import { niceValues } from '../support/nice-values.ts'
 import { proxyTransfers, type TransferProxy } from '../support/transfer-proxy.ts'
 import { startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
@@ -33,8 +35,8 @@ describe('A site whose web process says work: false', { timeout: 180_000 }, () =
 
   const leases = () => sites.databases.tracking('geo_leases')
 
-  async function worker(): Promise<WorkerProcess> {
-    const started = await startWorker(sites.secondary)
+  async function worker(more: readonly string[] = []): Promise<WorkerProcess> {
+    const started = await startWorker(sites.secondary, more)
     workers.push(started)
     return started
   }
@@ -52,9 +54,18 @@ describe('A site whose web process says work: false', { timeout: 180_000 }, () =
 
     const { child, ended } = await worker()
     await sites.untilVerified({ widgets: 1, gadgets: 0 })
+    if (process.platform === 'linux') {
+      expect(new Set(await niceValues(child.pid ?? 0))).toEqual(new Set([BACKGROUND_NICE]))
+    }
     child.kill('SIGTERM')
     expect(await ended).toEqual([0, null])
     expect(await leases()).toEqual([])
+  })
+
+  it.runIf(process.platform === 'linux')('geo work stands back for no one where it is told not to', async () => {
+    const { child } = await worker(['--full-priority'])
+    const [main] = await niceValues(child.pid ?? 0)
+    expect(main).toBe(0)
   })
 
   it('geo work drains on the first signal, and on a second one stops at once and gives back what it had claimed', async () => {

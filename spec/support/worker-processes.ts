@@ -19,8 +19,11 @@ export interface WorkerProcess {
 }
 
 /** Starts `geo work` for a site, and resolves as soon as it works. */
-export async function startWorker({ environment }: ForkedSite): Promise<WorkerProcess> {
-  const child = spawn(process.execPath, [PROGRAM, 'work', '--config', CONFIG], {
+export async function startWorker(
+  { environment }: Pick<ForkedSite, 'environment'>,
+  more: readonly string[] = [],
+): Promise<WorkerProcess> {
+  const child = spawn(process.execPath, [PROGRAM, 'work', '--config', CONFIG, ...more], {
     env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
