@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { createInterface } from 'node:readline/promises'
+import { standBackAltogether } from '../background-priority.ts'
 import { GeoError } from '../errors.ts'
 import type { GeoSettings } from '../options.ts'
 import { loadSettings } from './config.ts'
@@ -23,6 +24,8 @@ export interface Surroundings {
   readonly ask: ((question: string) => Promise<string>) | null
   /** The options of the site. Whoever asks calls `close` afterwards. */
   load(config: string | undefined): Promise<LoadedSettings>
+  /** From now on this process lets the others of the machine go first. */
+  standBack(): void
   /** Calls back on Ctrl-C. Returns what ends the listening. */
   onInterrupt(listener: () => void): () => void
 }
@@ -45,6 +48,7 @@ export function processSurroundings(): Surroundings {
       const { mainDb, trackingDb } = settings
       return { settings, close: () => Promise.all([mainDb.destroy(), trackingDb?.destroy()]).then(() => undefined) }
     },
+    standBack: standBackAltogether,
     onInterrupt(listener) {
       process.on('SIGINT', listener)
       return () => void process.off('SIGINT', listener)

@@ -1,6 +1,5 @@
 import type { Command } from 'commander'
 import type { Assembly } from '../assembly.ts'
-import { standBackAltogether } from '../background-priority.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { explained } from './explained.ts'
@@ -41,7 +40,7 @@ async function workUntilTold(
   { drainSeconds, fullPriority, ...options }: WorkOptions,
 ): Promise<ExitCode> {
   // Before there are threads, which follow.
-  if (!fullPriority) standBackAltogether()
+  if (!fullPriority) cli.surroundings.standBack()
   await cli.withSettings(options, async (settings) => {
     // The other commands do without all that this loads.
     const { assemble } = await import('../geo.ts')

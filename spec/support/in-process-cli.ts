@@ -49,6 +49,8 @@ export function commandWith(
       folder,
       ask: answers ? async (question) => answers(question) : null,
       load,
+      // The process is that of the specs.
+      standBack: () => undefined,
       onInterrupt(listener) {
         listeners.add(listener)
         return () => void listeners.delete(listener)

@@ -13,6 +13,7 @@ export function commandReference(): string {
     folder: '.',
     ask: null,
     load: () => Promise.reject(new Error('No command is run')),
+    standBack: () => undefined,
     onInterrupt: () => () => undefined,
   }
   return page(
