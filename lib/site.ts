@@ -18,6 +18,8 @@ export class SiteDirectory {
   #loadedAtMs = Number.NEGATIVE_INFINITY
   #refreshing: Promise<void> | null = null
 
+  readonly #secrets = new WeakMap<Site, string>()
+
   constructor(siteName: string, db: Knex, encryptionKey: Buffer, clock: Clock) {
     this.siteName = siteName
     this.#db = db
@@ -76,7 +78,10 @@ export class SiteDirectory {
 
   /** @throws GeoError `SECRET_UNDECRYPTABLE` */
   secretOf(site: Site): string {
-    return decryptSecret(site.secret, this.#key, site.accessKey)
+    // Once for each site as it was read, not for each request.
+    const known = this.#secrets.get(site) ?? decryptSecret(site.secret, this.#key, site.accessKey)
+    this.#secrets.set(site, known)
+    return known
   }
 
   /** @throws GeoError `SITE_UNKNOWN` */
