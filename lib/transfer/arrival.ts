@@ -55,16 +55,16 @@ export class Arrival {
     return this.#file !== null
   }
 
-  /** Opens a new file under a random name, which does not outlive this transfer. */
-  async begin(): Promise<void> {
+  /** Opens a new file under a random name, which does not outlive this transfer. `toHandOver`: handOver will be called. */
+  async begin({ toHandOver = false } = {}): Promise<void> {
     await this.#newHasher()
     const folder = this.#prepare()
     this.#try('Error creating temporary file', () => {
       if (folder === null) return
       this.#path = join(folder, `${TEMPORARY_PREFIX}${randomUUID()}`)
       this.#file = this.#open(folder, this.#path, constants.O_WRONLY | constants.O_EXCL)
-      // For handOver. It changes nothing of an empty file but what ext4 does when it is closed.
-      ftruncateSync(this.#file, 0)
+      // It changes nothing of an empty file but what ext4 does when it is closed.
+      if (toHandOver) ftruncateSync(this.#file, 0)
     })
   }
 

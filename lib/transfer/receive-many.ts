@@ -69,7 +69,7 @@ async function storeAll(task: ReceiveTask, frames: readonly Frame[]): Promise<Re
     } else if (header.frame !== 'blob') outcomes.push({ outcome: header.frame, id: header.id, bytes: header.bytes })
     else {
       const arrival = new Arrival(task.root, blob)
-      await arrival.begin()
+      await arrival.begin({ toHandOver: task.durable })
       arrival.write(body)
       arrivals.push(arrival)
     }

@@ -84,7 +84,7 @@ function createSome(folder: string, bytes: Buffer, durable: boolean): void {
   const handles = Array.from({ length: 100 }, (_, number) => {
     const path = join(folder, `.${number}`)
     const file = openSync(path, 'wx')
-    ftruncateSync(file, 0)
+    if (durable) ftruncateSync(file, 0)
     writeSync(file, bytes)
     closeSync(file)
     return durable ? openSync(path, 'r') : null
