@@ -139,8 +139,11 @@ export function bounded<Result>(
   }, config)
 }
 
+const BY_KEY = `select set_config('statement_timeout', ?, true),
+  ${['seqscan', 'hashjoin', 'mergejoin'].map((way) => `set_config('enable_${way}', 'off', true)`).join(', ')}`
+
 /**
- * As bounded, for writing rows of ours that are all found by their keys. At the default costs a page in memory counts like one on
+ * As bounded, for writing rows of ours that are all found by their keys; no query of the host's may run in it. At the default costs a page in memory counts like one on
  * a turning disk, so up to some ten thousand rows the planner would rather read the whole table for a few hundred keys: ten times
  * as long, and ever longer.
  */
@@ -158,9 +161,6 @@ export function boundedByKey<Result>(db: Knex, work: (trx: Knex.Transaction) => 
 export function checked(condition: string): string {
   return `case when ${condition} then true else false end`
 }
-
-const BY_KEY = `select set_config('statement_timeout', ?, true),
-  ${['seqscan', 'hashjoin', 'mergejoin'].map((way) => `set_config('enable_${way}', 'off', true)`).join(', ')}`
 
 /**
  * Fails where a table does not exist, so that a misspelt name is found at the start and not in the first batch.

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
-import { boundedByKey, run } from './databases.ts'
+import { bounded, run } from './databases.ts'
 import { GeoError } from './errors.ts'
 
 /** A process renews its leases this often. */
@@ -78,7 +78,7 @@ export class Leases {
     claim: (trx: Knex.Transaction, leaseId: string) => Promise<readonly Row[]>,
   ): Promise<{ lease: Lease; rows: readonly Row[] } | null> {
     const askedAtMs = this.#clock.monotonicMs()
-    const claimed = await boundedByKey(db, async (trx) => {
+    const claimed = await bounded(db, async (trx) => {
       const id = await this.acquire(trx, request)
       if (id === null) return null
       const rows = await claim(trx, id)
