@@ -1,9 +1,9 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { move, transferableSymbol, valueSymbol } from 'piscina'
 import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
-import { type ErrorCode, GeoError } from '../errors.ts'
+import type { ErrorCode } from '../errors.ts'
 import { encodeHeader, RESPONSE_BYTES, SMALL_BLOB_BYTES } from './frame.ts'
+import { readSmall } from './read-small.ts'
 
 /** A blob to be sent with others. */
 export interface PackItem {
@@ -52,23 +52,4 @@ export function packBlobs({ items, framesBefore }: PackTask): PackResult {
   // The bytes are handed over, not copied: the main thread only passes them on to the socket.
   const handedOver = { [transferableSymbol]: [response.buffer], [valueSymbol]: result }
   return move(handedOver as unknown as Parameters<typeof move>[0]) as unknown as PackResult
-}
-
-function readSmall(path: string, room: number): { bytes: number; body: Buffer | null } {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    const stat = fstatSync(file)
-    if (!stat.isFile()) throw new GeoError('NOT_A_FILE', 'Something other than a regular file lies there')
-    if (stat.size > SMALL_BLOB_BYTES || stat.size > room) return { bytes: stat.size, body: null }
-    const body = Buffer.allocUnsafe(stat.size)
-    let bytes = 0
-    while (bytes < body.length) {
-      const read = readSync(file, body, bytes, body.length - bytes, null)
-      if (read === 0) break
-      bytes += read
-    }
-    return { bytes, body: body.subarray(0, bytes) }
-  } finally {
-    closeSync(file)
-  }
 }

@@ -1,15 +1,4 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  linkSync,
-  lstatSync,
-  openSync,
-  readSync,
-  renameSync,
-  unlinkSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { confinedPath } from '../blob/confine.ts'
 import type { Digest } from '../blob/digest.ts'
@@ -19,11 +8,9 @@ import type { ChecksumAlgorithm } from '../blob/replicable.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ReceivedBlob } from './blob-order.ts'
 import { SMALL_BLOB_BYTES } from './frame.ts'
+import { readSmall } from './read-small.ts'
 
 export const DESTINATION_IS_FOLDER = 'Skipping transfer as destination exist and is a directory'
-
-// One byte more than a small file, so that a larger one is seen to be larger.
-const small = Buffer.allocUnsafeSlow(SMALL_BLOB_BYTES + 1)
 
 export interface PlaceTask {
   readonly root: string
@@ -115,26 +102,11 @@ function storedDigest(path: string, { expected, bytes }: ReceivedBlob, { algorit
   if (bytes > SMALL_BLOB_BYTES) return null
   const by = expected?.algorithm ?? algorithm
   try {
-    const stored = readSmallFile(path)
-    return stored && { algorithm: by, hex: hashing.digestHexOf(by, stored) }
+    const { body } = readSmall(path, SMALL_BLOB_BYTES)
+    return body && { algorithm: by, hex: hashing.digestHexOf(by, body) }
   } catch {
     // It has its name, and waits to be verified like any other: what is wrong with it is told then.
     return null
-  }
-}
-
-/** All of a regular file as far as it is small; a view on bytes that the next call overwrites. */
-function readSmallFile(path: string): Uint8Array | null {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-  try {
-    if (!fstatSync(file).isFile()) return null
-    let length = 0
-    for (let read = -1; read !== 0 && length < small.length; length += read) {
-      read = readSync(file, small, length, small.length - length, null)
-    }
-    return length > SMALL_BLOB_BYTES ? null : small.subarray(0, length)
-  } finally {
-    closeSync(file)
   }
 }
 
