@@ -93,6 +93,8 @@ const EVENT_COLUMNS = `id::text as "id", xact_id::text as "xactId", replicable_n
   event_name as "eventName", payload ->> 'model_record_id' as "recordId", created_at::text as "createdAt",
   payload ->> 'traceparent' as "traceparent"`
 
+const SETTLED = 'xact_id < pg_snapshot_xmin(pg_current_snapshot())'
+
 /** An event as one look at the log shows it. */
 export interface SeenEvent extends GeoEvent {
   /**
@@ -122,8 +124,6 @@ export async function readEvents(
   )
   return rows
 }
-
-const SETTLED = 'xact_id < pg_snapshot_xmin(pg_current_snapshot())'
 
 /**
  * The open transaction that keeps an event from its turn, in whichever database of the cluster, and how long it has at least

@@ -3,7 +3,6 @@ import { bounded, boundedByKey } from '../databases.ts'
 import { askReconciliation } from '../registry/reconciliation-table.ts'
 import { type ConsumeContext, type Consumed, consumeEvents } from './consume.ts'
 import {
-  clusterIdentity,
   earlyIds,
   forgetAllEarly,
   forgetEarly,
@@ -14,7 +13,7 @@ import {
   saveCursor,
 } from './cursor.ts'
 import { BEGINNING, type EventPosition, type GeoEvent, horizonOf, readEvents, type SeenEvent } from './event-log.ts'
-import { logBeyond, prunedBeyond } from './prune.ts'
+import { logBeyond } from './prune.ts'
 
 const EVENTS_PER_BATCH = 1000
 /** Early events are remembered by id; beyond this many they wait for their turn. */
@@ -59,7 +58,7 @@ async function followFrom(
     events: await readEvents(trx, cursor, handledEarly, EVENTS_PER_BATCH),
     log: await logBeyond(trx, cursor),
   }))
-  if (!isSameLog(cursor, log)) return null
+  if (!isSameLog(cursor, log.identity)) return null
   if (log.pruned) {
     await passPruned(context, cursor, log.pruned)
     return { consumed: NOTHING, more: true, early: 0 }
@@ -111,10 +110,9 @@ async function apply(context: FollowContext, cursor: StoredCursor, events: reado
  */
 async function beginAnew(context: FollowContext, stored: StoredCursor | null): Promise<StoredCursor> {
   const { replica, tracking, siteName, replicables, logger } = context
-  const identity = await clusterIdentity(replica)
   // What was pruned cannot be read again, and the reconciliation makes up for it.
-  const kept = await prunedBeyond(replica, identity.systemIdentifier, BEGINNING)
-  const fresh = { ...(stored ? (kept ?? BEGINNING) : await horizonOf(replica)), ...identity }
+  const { identity, pruned } = await logBeyond(replica, BEGINNING)
+  const fresh = { ...(stored ? (pruned ?? BEGINNING) : await horizonOf(replica)), ...identity }
   if (stored)
     logger.warn(
       { stored, identity },

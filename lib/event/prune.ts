@@ -61,41 +61,23 @@ async function notePruned(trx: Knex.Transaction, systemIdentifier: string, upTo:
 }
 
 /**
- * Up to where events were pruned, if that is after the given position: then some may never have been read. To be asked after
- * the events themselves: what was pruned between the two questions is noticed, not skipped.
+ * Which log lies behind `db`, and up to where its events were pruned, if that is after the given position: then some may never
+ * have been read. To be asked after the events themselves: what was pruned between the two questions is noticed, not skipped.
  */
-export async function prunedBeyond(
-  db: Knex,
-  systemIdentifier: string,
-  position: EventPosition,
-): Promise<EventPosition | null> {
-  const { rows } = await run<{ rows: EventPosition[] }>(
-    db,
-    `select xact_id::text as "xactId", event_id::text as "eventId" from geo_event_prunes
-     where system_identifier = ? and (xact_id, event_id) > (?::xid8, ?::bigint)
-       and xact_id < pg_snapshot_xmin(pg_current_snapshot())`,
-    [systemIdentifier, position.xactId, position.eventId],
-  )
-  return rows[0] ?? null
-}
-
-/** Which log lies behind `db`, and prunedBeyond of it; likewise to be asked after the events. */
 export async function logBeyond(
   db: Knex,
   { xactId, eventId }: EventPosition,
-): Promise<ClusterIdentity & { pruned: EventPosition | null }> {
-  const { rows } = await run<{ rows: (ClusterIdentity & { xactId: string | null; eventId: string | null })[] }>(
+): Promise<{ identity: ClusterIdentity; pruned: EventPosition | null }> {
+  const { rows } = await run<{ rows: (ClusterIdentity & { pruned: EventPosition | null })[] }>(
     db,
-    `select log.*, p.xact_id::text as "xactId", p.event_id::text as "eventId" from (select ${IDENTITY_COLUMNS}) as log
-     left join geo_event_prunes p on p.system_identifier = log."systemIdentifier"
+    `select log.*, case when p.xact_id is not null
+       then json_build_object('xactId', p.xact_id::text, 'eventId', p.event_id::text) end as "pruned"
+     from (select ${IDENTITY_COLUMNS}) as log left join geo_event_prunes p on p.system_identifier = log."systemIdentifier"
        and (p.xact_id, p.event_id) > (?::xid8, ?::bigint) and p.xact_id < pg_snapshot_xmin(pg_current_snapshot())`,
     [xactId, eventId],
   )
   const [row] = rows
   if (!row) throw new Error('pg_control_system() returned no row')
-  const { systemIdentifier, timeline, ...pruned } = row
-  const { xactId: prunedXactId, eventId: prunedEventId } = pruned
-  const beyond =
-    prunedXactId === null || prunedEventId === null ? null : { xactId: prunedXactId, eventId: prunedEventId }
-  return { systemIdentifier, timeline, pruned: beyond }
+  const { pruned, ...identity } = row
+  return { identity, pruned }
 }
