@@ -31,8 +31,6 @@ export interface SyncBatch {
   readonly replicable: Replicable
   readonly lease: Lease
   readonly rows: readonly ClaimedRow[]
-  /** How many rows it might have been. */
-  readonly asked: number
   /** When work on it began, on this process's clock. */
   readonly startedAtMs: number
 }

@@ -23,11 +23,11 @@ export function tellDownloads(
   const type = replicable.name
   const download_time_s = (clock.monotonicMs() - startedAtMs) / 1000
   const skipped = new Set(present.map((blob) => blob.id))
-  const traces = new Map(rows.flatMap(({ id, traceparent }) => (traceparent ? [[id, traceparent]] : [])))
-  const announced = new Map(rows.map(({ id, announcedSecondsAgo }) => [id, announcedSecondsAgo]))
+  const claimed = new Map(rows.map((row) => [row.id, row]))
+  const traced = (id: string) => ({ type, id, traceparent: claimed.get(id)?.traceparent ?? null })
   const trace = (id: string, outcome: { error?: string; attributes?: Readonly<Record<string, number | boolean>> }) => {
     const done = { seconds: download_time_s, nowMs: clock.nowMs(), ...outcome }
-    traceDone('geo sync', { type, id, traceparent: traces.get(id) ?? null }, done)
+    traceDone('geo sync', traced(id), done)
   }
   for (const { id, key, bytes } of synced) {
     const fetched = !skipped.has(id)
@@ -45,8 +45,8 @@ export function tellDownloads(
     if (marked.has(id)) trace(id, { attributes: { 'geo.bytes': bytes, 'geo.fetched': fetched } })
     if (marked.has(id)) signals.tell('blob:synced', { type, id, key, bytes, seconds: download_time_s, fetched })
     if (!verified.has(id)) continue
-    traceDone('geo verify', { type, id, traceparent: traces.get(id) ?? null }, { seconds: 0, nowMs: clock.nowMs() })
-    const waited = announced.get(id) ?? null
+    traceDone('geo verify', traced(id), { seconds: 0, nowMs: clock.nowMs() })
+    const waited = claimed.get(id)?.announcedSecondsAgo ?? null
     const lagSeconds = waited === null ? null : Math.max(0, waited + download_time_s)
     signals.tell('blob:verified', { type, id, site: 'secondary', seconds: download_time_s, lagSeconds })
   }

@@ -35,8 +35,12 @@ import { type FailedBlob, type Findings, noFindings, type PresentBlob } from './
 export async function finish(context: DownloadContext, batch: SyncBatch, findings: Findings): Promise<void> {
   const occupied = await finishPart(context, batch, findings, 'free')
   if (occupied.length === 0) return
-  const { rowVersions, refusal } = findings
-  await finishPart(context, batch, { ...noFindings(), received: [...occupied], rowVersions, refusal }, 'any')
+  await finishPart(
+    context,
+    batch,
+    { ...noFindings(), received: [...occupied], rowVersions: findings.rowVersions },
+    'any',
+  )
 }
 
 /** Ends the rows that have findings; returns the blobs whose names were not free, whose rows it leaves as they are. */

@@ -75,14 +75,13 @@ export class SyncWork implements WorkSource<SyncBatch> {
         if (scopeProblem(replicable, replica, selection())) return null
         return this.#claimOf(replicable)
       },
-      ({ rows, asked }) => rows.length >= asked,
+      ({ replicable, rows }) => rows.length >= this.#sizes.of(replicable.name),
     )
   }
 
   async #claimOf(replicable: Replicable): Promise<SyncBatch | null> {
     const { tracking, leases } = this.#context
-    const asked = this.#sizes.of(replicable.name)
-    const limits = { rows: asked, byteBudget: RESPONSE_BYTES }
+    const limits = { rows: this.#sizes.of(replicable.name), byteBudget: RESPONSE_BYTES }
     const request = { kind: SYNC_LEASE, capacity: this.#context.capacity() }
     const claimed = await leases.claim(tracking, request, replicable.name, async (trx, leaseId) => {
       const rows = await claimRows(trx, replicable, leaseId, limits, this.#classes.orderFor(replicable))
@@ -94,7 +93,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
       const waitedSeconds = brandNew && announcedSecondsAgo !== null ? Math.max(0, announcedSecondsAgo) : null
       this.#context.signals.tell('blob:started', { type: replicable.name, id, waitedSeconds })
     }
-    return claimed && { replicable, ...claimed, asked, startedAtMs: this.#context.clock.monotonicMs() }
+    return claimed && { replicable, ...claimed, startedAtMs: this.#context.clock.monotonicMs() }
   }
 
   #logStarted(trx: Knex.Transaction, replicable: Replicable, rows: readonly ClaimedRow[]): void {

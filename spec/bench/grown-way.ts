@@ -85,7 +85,7 @@ export async function grownWay(site: GrownSite): Promise<{
     },
     async synced() {
       if (!fetching) throw new Error('Nothing was claimed')
-      const batch = { replicable: busy, ...fetching, asked: BATCH, startedAtMs: performance.now() }
+      const batch = { replicable: busy, ...fetching, startedAtMs: performance.now() }
       await finish(withoutBytes(site, leases), batch, await receivedOf(standby, busy, fetching.rows))
       leases.forget(fetching.lease)
       requireBatch('synced', await syncedOf(tracking, busy, fetching.rows))
