@@ -14,11 +14,10 @@ export class SiteDirectory {
   readonly #db: Knex
   readonly #key: Buffer
   readonly #clock: Clock
+  readonly #secrets = new WeakMap<Site, string>()
   #sites: readonly Site[] = []
   #loadedAtMs = Number.NEGATIVE_INFINITY
   #refreshing: Promise<void> | null = null
-
-  readonly #secrets = new WeakMap<Site, string>()
 
   constructor(siteName: string, db: Knex, encryptionKey: Buffer, clock: Clock) {
     this.siteName = siteName

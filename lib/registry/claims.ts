@@ -17,7 +17,10 @@ export interface ClaimedRow {
   readonly bytes: number | null
   /** Never tried, and every other field as it was made: the only rows whose file may have been brought by other means. */
   readonly brandNew: boolean
-  /** Of a row that an event told of and that has not been verified since: seconds since the host's transaction on the primary, by the clocks of the two databases. */
+  /**
+   * Of a row that an event told of and that has not been verified since: seconds since the host's transaction on the primary, by
+   * the clocks of the two databases.
+   */
   readonly announcedSecondsAgo: number | null
   /** The host's trace in which the file was written, if there was one. */
   readonly traceparent: string | null
@@ -95,8 +98,8 @@ async function claimWhere(
   { condition, order }: DueRange,
   limits: { rows: number; byteBudget: number },
 ): Promise<ClaimedRow[]> {
-  // A pending row's verification is put to disabled: from now on "pending" there means that the primary's checksum arrived
-  // while the file was on its way.
+  // A pending row's verification is put to disabled: from now on "pending" there means that it was asked for while
+  // the file was on its way.
   const { rows } = await run<{ rows: (Omit<ClaimedRow, 'bytes'> & { bytes: string | null })[] }>(
     trx,
     `with due as materialized (

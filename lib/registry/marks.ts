@@ -36,7 +36,7 @@ export interface VerifiedRow extends StoredCopy {
   readonly digest: Digest
 }
 
-// "pending" on a started row says that word of the primary's checksum came while the file was on its way.
+// "pending" on a started row says that its verification was asked for while the file was on its way.
 const VERIFIABLE = `(m.verifiable or verification_state = ${VERIFICATION_STATE.pending})`
 
 const STORED = `retry_count = 0, retry_at = null, worker_losses = 0, last_sync_failure = null, error_code = null, lease_id = null,
@@ -44,8 +44,8 @@ const STORED = `retry_count = 0, retry_at = null, worker_losses = 0, last_sync_f
   superseded_keys = case when r.blob_key <> m.key then r.superseded_keys || r.blob_key else r.superseded_keys end`
 
 /**
- * Synced and verified at once, the claim and the end of the verification in one statement. A row of which word of a checksum
- * came while its file was on its way may have another by now: it is left to markSynced, and hashed again.
+ * Synced and verified at once, the claim and the end of the verification in one statement. A row whose verification was asked for
+ * while its file was on its way is left to markSynced, and hashed again.
  */
 export async function markVerified(
   trx: Knex.Transaction,
@@ -79,7 +79,7 @@ export async function markVerified(
 
 /**
  * Synced: the file is in place and durable. Verification becomes pending where the primary's checksum is known, or where
- * word of it came while the file was on its way. A copy under an earlier key is noted for removal.
+ * it was asked for while the file was on its way. A copy under an earlier key is noted for removal.
  */
 export async function markSynced(
   trx: Knex.Transaction,

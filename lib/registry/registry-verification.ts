@@ -36,8 +36,9 @@ const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}
 
 /**
  * The primary may have a new checksum of these records. Rows whose file is on its way are left alone: whoever brings it looks at
- * the checksum once the row is locked, and the caller has locked the rows before. A copy that was verified by the checksum in `judgedBy` stays as it is: word of a checksum may come after the copy was judged by
- * it, and a row that waits already is not written again. Returns the rows that were, with their states before.
+ * the checksum once the row is locked, and the caller has locked the rows before. A copy that was verified by the checksum in
+ * `judgedBy` stays as it is: word of a checksum may come after the copy was judged by it, and a row that waits already is not
+ * written again. Returns the rows that were, with their states before.
  */
 export async function wakeVerification(
   db: Knex,

@@ -44,7 +44,7 @@ export function claimVerifiedPrimary(
 }
 
 /** The states, under a condition, of records with a file. In a subquery, so that an `or` of the host's stays closed off. */
-export function withFile(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
+function withFile(db: Knex, replicable: Replicable, condition: string): Knex.QueryBuilder {
   const { table, key } = stateTableOf(replicable)
   const query = db(table).whereRaw(condition)
   if (replicable.verificationState === 'separate') return query
