@@ -73,24 +73,36 @@ export async function keysInUse(
   return inUse
 }
 
-/** The files are gone: so go the rows, whose ids are returned, or the notes of earlier files on rows that stay. */
+/** The files that go with the rows: all of a row that goes itself, only the earlier ones of a row that stays. */
+export function keysOf(rows: readonly RemovalRow[]): string[] {
+  return rows.flatMap((row) => [...row.supersededKeys, ...(row.whole && row.key !== null ? [row.key] : [])])
+}
+
+/**
+ * The files of these rows are gone: so go the rows, whose ids are returned, or the notes of these files on rows that stay. What was
+ * asked for or noted since the rows were claimed is left to the next batch.
+ */
 export async function finishRemovals(
   trx: Knex.Transaction,
   { names, keyType }: Replicable,
   leaseId: string,
-  ids: readonly string[],
+  removed: readonly RemovalRow[],
 ): Promise<string[]> {
+  const keys = keysOf(removed)
+  const whole = removed.filter((row) => row.whole).map((row) => row.id)
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `delete from ?? where ?? = any(?::${keyType}[]) and lease_id = ? and removal_requested_at is not null
+       and coalesce(superseded_keys, '{}') <@ ?::text[]
      returning ??::text as id`,
-    [names.registryTable, names.foreignKey, ids, leaseId, names.foreignKey],
+    [names.registryTable, names.foreignKey, whole, leaseId, keys, names.foreignKey],
   )
   await run(
     trx,
-    `update ?? set superseded_keys = null, removal_retry_at = null, lease_id = null
+    `update ?? set removal_retry_at = null, lease_id = null,
+       superseded_keys = nullif(array(select k from unnest(superseded_keys) as k where k <> all(?::text[])), '{}')
      where ?? = any(?::${keyType}[]) and lease_id = ?`,
-    [names.registryTable, names.foreignKey, ids, leaseId],
+    [names.registryTable, keys, names.foreignKey, removed.map((row) => row.id), leaseId],
   )
   return rows.map((row) => row.id)
 }

@@ -16,6 +16,7 @@ import {
   failRemoval,
   finishRemovals,
   keysInUse,
+  keysOf,
   type RemovalRow,
   typesToRemove,
 } from '../registry/removal.ts'
@@ -92,11 +93,11 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
       const removed = await tracking.transaction(async (trx) => {
         if (!(await leases.hold(trx, lease))) return []
         await lockForReplacing(trx)
-        const done: string[] = []
+        const done: RemovalRow[] = []
         const going = await this.#withoutReturned(trx, replicable, rows)
         const inUse = await keysInUse(trx, sharingStore(this.#context.replicables, replicable), keysOf(going), lease.id)
         for (const row of going) {
-          if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row.id)
+          if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row)
         }
         const gone = await finishRemovals(trx, replicable, lease.id, done)
         await leases.release(trx, lease)
@@ -153,9 +154,4 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     }
     return true
   }
-}
-
-/** The files that go with the rows: all of a row that goes itself, only the earlier ones of a row that stays. */
-function keysOf(rows: readonly RemovalRow[]): string[] {
-  return rows.flatMap((row) => [...row.supersededKeys, ...(row.whole && row.key !== null ? [row.key] : [])])
 }

@@ -8,7 +8,14 @@ import { followEvents } from '../../lib/event/follow.ts'
 import { type Lease, Leases } from '../../lib/lease.ts'
 import { type ClaimedRow, claimRows, typesToSync } from '../../lib/registry/claims.ts'
 import { registryVerification } from '../../lib/registry/registry-verification.ts'
-import { claimRemovals, finishRemovals, keysInUse, type RemovalRow, typesToRemove } from '../../lib/registry/removal.ts'
+import {
+  claimRemovals,
+  finishRemovals,
+  keysInUse,
+  keysOf,
+  type RemovalRow,
+  typesToRemove,
+} from '../../lib/registry/removal.ts'
 import { Signals } from '../../lib/signals.ts'
 import type { DownloadContext } from '../../lib/sync/batch.ts'
 import { type Findings, noFindings } from '../../lib/sync/findings.ts'
@@ -100,12 +107,10 @@ export async function grownWay(site: GrownSite): Promise<{
     async removed() {
       if (!removing) throw new Error('Nothing was claimed to be removed')
       const { lease, rows } = removing
-      const keys = rows.flatMap(({ key }) => key ?? [])
-      const ids = rows.map(({ id }) => id)
       const gone = await tracking.transaction(async (trx) => {
-        const inUse = await keysInUse(trx, sharingStore(types, busy), keys, lease.id)
+        const inUse = await keysInUse(trx, sharingStore(types, busy), keysOf(rows), lease.id)
         if (inUse.size > 0) throw new Error(`${inUse.size} files that nobody uses are said to be in use`)
-        const gone = await finishRemovals(trx, busy, lease.id, ids)
+        const gone = await finishRemovals(trx, busy, lease.id, rows)
         await leases.release(trx, lease)
         return gone
       })

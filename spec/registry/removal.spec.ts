@@ -6,6 +6,7 @@ import {
   failRemoval,
   finishRemovals,
   keysInUse,
+  type RemovalRow,
   requestRemoval,
   typesToRemove,
 } from '../../lib/registry/removal.ts'
@@ -39,7 +40,8 @@ beforeEach(async () => {
 const synced = (id: string, columns: object = {}) =>
   addRegistryRow(databases.tracking, widgets, id, { state: SYNC_STATE.synced, blob_key: `file-${id}`, ...columns })
 const claim = () => databases.tracking.transaction((trx) => claimRemovals(trx, widgets, LEASE, 100))
-const finish = (...ids: string[]) => databases.tracking.transaction((trx) => finishRemovals(trx, widgets, LEASE, ids))
+const finish = (rows: readonly RemovalRow[]) =>
+  databases.tracking.transaction((trx) => finishRemovals(trx, widgets, LEASE, rows))
 
 describe('A removal', () => {
   it('keeps the moment at which it was first asked for', async () => {
@@ -57,18 +59,20 @@ describe('A removal', () => {
     await synced('2')
     await requestRemoval(tracking, widgets, ['1'])
     expect(await typesToRemove(tracking, [widgets, gadgets])).toEqual([widgets])
-    expect(await claim()).toEqual([{ id: '1', whole: true, key: 'file-1', supersededKeys: ['older', 'old'] }])
+    const claimed = await claim()
+    expect(claimed).toEqual([{ id: '1', whole: true, key: 'file-1', supersededKeys: ['older', 'old'] }])
     expect(await claim()).toEqual([])
     expect(await typesToRemove(tracking, [widgets, gadgets])).toEqual([])
-    await finish('1')
+    await finish(claimed)
     expect(await registeredIds(tracking, widgets)).toEqual(['2'])
   })
 
   it('of an earlier file leaves the row', async () => {
     const { tracking } = databases
     await synced('1', { superseded_keys: ['old'] })
-    expect(await claim()).toEqual([{ id: '1', whole: false, key: 'file-1', supersededKeys: ['old'] }])
-    await finish('1')
+    const claimed = await claim()
+    expect(claimed).toEqual([{ id: '1', whole: false, key: 'file-1', supersededKeys: ['old'] }])
+    await finish(claimed)
     expect(await registryRow(tracking, widgets, '1')).toMatchObject({
       state: SYNC_STATE.synced,
       blob_key: 'file-1',
@@ -104,16 +108,16 @@ describe('A removal', () => {
   it('does not end a row whose record came back after the claim', async () => {
     const { tracking } = databases
     await synced('1', { removal_requested_at: tracking.fn.now() })
-    await claim()
+    const claimed = await claim()
     await insertPending(tracking, widgets, ['1'])
-    await finish('1')
+    await finish(claimed)
     expect(await registryRow(tracking, widgets, '1')).toMatchObject({ state: SYNC_STATE.pending, lease_id: null })
   })
 
   it('does not end a row that another took up', async () => {
     const { tracking } = databases
     await synced('1', { removal_requested_at: tracking.fn.now(), lease_id: '6' })
-    await finish('1')
+    await finish([{ id: '1', whole: true, key: 'file-1', supersededKeys: [] }])
     expect(await registeredIds(tracking, widgets)).toEqual(['1'])
   })
 })
