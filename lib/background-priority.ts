@@ -1,5 +1,6 @@
 import { readdirSync, readlinkSync } from 'node:fs'
 import { setPriority } from 'node:os'
+import { isMainThread } from 'node:worker_threads'
 
 /**
  * How far behind others our background work stands for a processor, as `nice` counts: about a tenth of what a process with 0 gets
@@ -8,11 +9,11 @@ import { setPriority } from 'node:os'
 export const BACKGROUND_NICE = 10
 
 /**
- * The calling thread lets everybody else go first: the host's requests cannot wait, what a thread of ours does can. Linux alone
- * has priorities of threads; elsewhere nothing happens.
+ * The calling thread lets everybody else go first: the host's requests cannot wait, what a thread of ours does can. The main thread
+ * is the host's, whatever it loads, and stays as it is. Linux alone has priorities of threads; elsewhere nothing happens.
  */
 export function standBack(): void {
-  if (process.platform !== 'linux') return
+  if (isMainThread || process.platform !== 'linux') return
   const [, thread] = /\/task\/(\d+)$/.exec(readlinkSync('/proc/thread-self')) ?? []
   if (thread !== undefined) setPriority(Number(thread), BACKGROUND_NICE)
 }

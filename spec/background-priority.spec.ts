@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { BACKGROUND_NICE } from '../lib/background-priority.ts'
+import { BACKGROUND_NICE, standBack } from '../lib/background-priority.ts'
 import { TransferThreads } from '../lib/transfer/threads.ts'
 import { ChecksumPool } from '../lib/verification/checksum.ts'
 import { niceValues } from './support/nice-values.ts'
@@ -27,6 +27,13 @@ describe.runIf(process.platform === 'linux')('Threads of ours let the host go fi
     } finally {
       await pool.close()
     }
+  })
+
+  it('but not the main thread, whatever it loads', async () => {
+    await import('../lib/verification/checksum-thread.ts')
+    await import('../lib/transfer/transfer-thread.ts')
+    standBack()
+    expect((await niceValues(process.pid))[0]).toBe(0)
   })
 
   it('those that move bytes', async () => {
