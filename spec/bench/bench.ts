@@ -30,13 +30,12 @@ for (const name of names) if (!MEASUREMENTS[name]) command.error(`There is no me
 
 const say = (text: string): void => void process.stderr.write(`${text}\n`)
 
-function tell(name: string, { ratio, reach, reached, figures }: Outcome): void {
+function tell(name: string, title: string, { ratio, reach, measured, reached, figures }: Outcome): void {
   if (options.json) {
-    process.stdout.write(`${JSON.stringify({ name, ratio, reach, reached, ...figures })}\n`)
+    process.stdout.write(`${JSON.stringify({ name, title, ratio, reach, measured, reached, ...figures })}\n`)
     return
   }
-  const got = ratio === null ? '' : `${ratio}, `
-  process.stdout.write(`${name}: ${got}asked for ${reach}: ${reached ? 'reached' : 'NOT REACHED'}\n`)
+  process.stdout.write(`${name}: ${measured}; asked for ${reach}: ${reached ? 'reached' : 'NOT REACHED'}\n`)
   process.stdout.write(`  ${JSON.stringify(figures)}\n`)
 }
 
@@ -54,7 +53,11 @@ async function main(): Promise<void> {
       say(`== ${name}: ${measurement.title}`)
       const folders = await Folders.open()
       opened.push(folders)
-      tell(name, await measurement.measure({ rounds: options.rounds, scale: options.scale, folders, say }))
+      tell(
+        name,
+        measurement.title,
+        await measurement.measure({ rounds: options.rounds, scale: options.scale, folders, say }),
+      )
     }
   } finally {
     for (const folders of opened) await folders.close()

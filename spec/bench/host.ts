@@ -39,6 +39,7 @@ export const host: Measurement = {
     return {
       ratio: Number((1 / answers).toFixed(3)),
       reach: `p99 ≤ ${REACH.same} × idle, event-loop delay ≤ ${REACH.loop} ×; work in a process of its own: ≤ ${REACH.apart} ×`,
+      measured: `p99 ${answers} × idle, event-loop delay ${loop} ×; apart: ${answersApart} ×`,
       reached: answers <= REACH.same && loop <= REACH.loop && answersApart <= REACH.apart,
       figures: { answers, loop, answersApart, same: told(same), apart: told(apart) },
     }

@@ -16,6 +16,8 @@ export interface Outcome {
   readonly ratio: number | null
   /** What was asked for, in words. */
   readonly reach: string
+  /** What was measured, in words, for the table of docs/performance.md. */
+  readonly measured: string
   readonly reached: boolean
   /** What was measured, with the unit in each name. */
   readonly figures: Readonly<Record<string, Figure>>

@@ -45,6 +45,9 @@ export const memory: Measurement = {
       return {
         ratio: null,
         reach: `≤ ${REACH_MIB} MiB above idle`,
+        measured: Object.entries(aboveMib)
+          .map(([name, mib]) => `${name} ${mib} MiB`)
+          .join(', '),
         reached: most <= REACH_MIB,
         figures: { aboveMib, idleMib: rounded(idleMib), mostMib: rounded(mostMib) },
       }

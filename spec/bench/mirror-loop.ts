@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { warm } from './files.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
 import { replicate, requireSame } from './replicate.ts'
-import { interleaved, ratioOf, secondsOf } from './rounds.ts'
+import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
 import { type BenchSites, openSites } from './sites.ts'
 
 const run = promisify(execFile)
@@ -29,7 +29,13 @@ export const mirrorLoop: Measurement = {
         loop: (round) => mirror(bench, theirs, count, round),
       })
       const ratio = ratioOf(samples.ours, samples.loop)
-      return { ratio, reach: `≥ ${REACH}`, reached: ratio >= REACH, figures: samples }
+      return {
+        ratio,
+        reach: `≥ ${REACH}`,
+        measured: inWords(samples.ours, samples.loop),
+        reached: ratio >= REACH,
+        figures: samples,
+      }
     } finally {
       await Promise.all([ours.close(), theirs.close()])
     }

@@ -70,6 +70,7 @@ export const processes: Measurement = {
       return {
         ratio: Number(ratios[4].toFixed(3)),
         reach: `≥ ${REACH[2]} at 2, ≥ ${REACH[4]} at 4`,
+        measured: `${ratios[2].toFixed(2)} at 2, ${ratios[4].toFixed(2)} at 4`,
         reached,
         figures: { ratioOf2: Number(ratios[2].toFixed(3)), blobs: count, bytes: BYTES, ...figures },
       }

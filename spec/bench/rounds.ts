@@ -48,6 +48,16 @@ export function ratioOf(ours: Sample, theirs: Sample): number {
   return Number((theirs.medianS / ours.medianS).toFixed(3))
 }
 
+/** The same in words: the ratio, and how long both took, with the least and the most of all rounds. */
+export function inWords(ours: Sample, theirs: Sample): string {
+  return `${ratioOf(ours, theirs)}: ${secondsInWords(ours)} against ${secondsInWords(theirs)}`
+}
+
+export function secondsInWords({ medianS, leastS, mostS }: Sample): string {
+  const [median, least, most] = [medianS, leastS, mostS].map((seconds) => Number(seconds.toPrecision(3)))
+  return `${median} s (${least} to ${most})`
+}
+
 export async function secondsOf(work: () => Promise<unknown>): Promise<number> {
   const beganMs = performance.now()
   await work()

@@ -2,7 +2,7 @@ import { warm } from './files.ts'
 import { type Bench, type Measurement, type Outcome, scaled } from './measurement.ts'
 import { copyByRclone, serveByRclone } from './rclone.ts'
 import { replicate, requireSame } from './replicate.ts'
-import { interleaved, ratioOf, type Sample, secondsOf } from './rounds.ts'
+import { interleaved, inWords, ratioOf, type Sample, secondsOf } from './rounds.ts'
 import { type BenchSites, openSites } from './sites.ts'
 
 const COUNT = 10_000
@@ -21,6 +21,7 @@ export const smallBlobs: Measurement = {
     return {
       ratio,
       reach: `≥ ${REACH.durable}; durable off, without sync: ≥ ${REACH.fast}`,
+      measured: `${inWords(durable.ours, durable.rclone)}; durable off ${inWords(fast.ours, fast.rclone)}`,
       reached: ratio >= REACH.durable && ratioNotDurable >= REACH.fast,
       figures: { ratioNotDurable, blobsPerS, ...durable, notDurable: { ...fast } },
     }

@@ -26,6 +26,7 @@ export const statements: Measurement = {
       return {
         ratio: null,
         reach: `≤ ${REACH} on the secondary`,
+        measured: String(perBlob),
         reached: perBlob <= REACH,
         figures: { perBlob, seconds, ofPrimary, ofReplica, ofTracking },
       }

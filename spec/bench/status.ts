@@ -10,7 +10,7 @@ import { parseOptions } from '../../lib/options.ts'
 import { addSites, ENCRYPTION_KEY } from '../support/fixture-rows.ts'
 import { openDatabases } from './database.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
-import { interleaved, secondsOf } from './rounds.ts'
+import { interleaved, secondsInWords, secondsOf } from './rounds.ts'
 
 const ROWS = 1_000_000
 const REQUESTS = 300
@@ -56,6 +56,9 @@ export const status: Measurement = {
         return {
           ratio: null,
           reach: `gathered within ${REACH.gatherS} s, asked for within ${REACH.requestMs} ms`,
+          measured:
+            `gathered within ${secondsInWords(samples.primary)} on the primary, ` +
+            `${secondsInWords(samples.secondary)} on the secondary; asked for within ${p50Ms} ms`,
           reached: gatherS <= REACH.gatherS && p50Ms <= REACH.requestMs,
           figures: { rows, request: { p50Ms, p99Ms }, gathering: samples },
         }
