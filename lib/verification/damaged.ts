@@ -22,8 +22,10 @@ export async function damagedRecords(
 ): Promise<DamagedRecord[]> {
   const { table, key } = stateTableOf(replicable)
   const type = replicable.keyType
-  const suspect = `(verification_state = ${V.failed}
-    or (verification_state in (${V.pending}, ${V.started}) and verification_failure like '${CORRUPT_PREFIX}%'))`
+  // Each state by itself, for each is in an index of its own.
+  const corrupt = `verification_failure like '${CORRUPT_PREFIX}%'`
+  const suspect = `(verification_state = ${V.failed} or verification_state = ${V.pending} and ${corrupt}
+    or verification_state = ${V.started} and ${corrupt})`
   return bounded(main, async (trx) => {
     const { rows } = await run<{ rows: { id: string; checksum: Buffer }[] }>(
       trx,

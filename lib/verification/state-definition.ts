@@ -30,11 +30,18 @@ export function failureLimitName(name: string): string {
 const LONGEST_IDENTIFIER = 63
 const LONGEST_TABLE_IN_INDEX_NAME = LONGEST_IDENTIFIER - 'index__on_verification_state'.length
 
-/** The indexes of a table that holds verification state: four that any reader of it knows, and ours. */
+/**
+ * The indexes of a table that holds verification state. A row whose state changes gets an entry anew in each that it then belongs
+ * to, so that a state is in one of them, and no row in all.
+ */
 export function verificationIndexes(table: string): LiveIndex[] {
   const stem = stemOf(table.slice(table.lastIndexOf('.') + 1))
   return [
-    { name: `index_${stem}_on_verification_state`, definition: '(verification_state)' },
+    // Those that are hashed now and those without a file: `verification_state = 1 and verification_started_at < …`, and 4 for 1.
+    {
+      name: `index_${stem}_on_verification_state`,
+      definition: '(verification_state, verification_started_at) where verification_state in (1, 4)',
+    },
     {
       name: `index_${stem}_pending_verification`,
       definition: '(verified_at asc nulls first) where verification_state = 0',
@@ -42,10 +49,6 @@ export function verificationIndexes(table: string): LiveIndex[] {
     {
       name: `index_${stem}_failed_verification`,
       definition: '(verification_retry_at asc nulls first) where verification_state = 3',
-    },
-    {
-      name: `index_${stem}_needs_verification`,
-      definition: '(verification_state) where verification_state = 0 or verification_state = 3',
     },
     // What was hashed longest ago: `verification_state = 2 and verified_at < … order by verified_at limit …`.
     { name: `index_${stem}_reverification`, definition: '(verified_at) where verification_state = 2' },

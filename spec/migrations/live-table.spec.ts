@@ -116,7 +116,7 @@ describe('a migration that failed half-way', () => {
     const { main } = databases
     await addVerificationColumns(main, 'gadget', { table: 'gadgets' })
     await main.raw(`alter table gadgets drop constraint ${TEXT_LIMIT}`)
-    await main.raw('drop index index_gadgets_needs_verification, index_gadgets_failed_verification')
+    await main.raw('drop index index_gadgets_pending_verification, index_gadgets_failed_verification')
     await addVerificationColumns(main, 'gadget', { table: 'gadgets' })
     expect(await shape(main)).toEqual(whole)
   })
@@ -135,9 +135,9 @@ describe('a migration that failed half-way', () => {
   it('drops and rebuilds an index that it had left invalid', async () => {
     const { main } = databases
     await addVerificationColumns(main, 'gadget', { table: 'gadgets' })
-    await main.raw('drop index index_gadgets_needs_verification')
-    await leaveInvalid('index_gadgets_needs_verification')
-    expect((await indexesOf(main, 'gadgets'))['index_gadgets_needs_verification']).toMatch(/^invalid/)
+    await main.raw('drop index index_gadgets_pending_verification')
+    await leaveInvalid('index_gadgets_pending_verification')
+    expect((await indexesOf(main, 'gadgets'))['index_gadgets_pending_verification']).toMatch(/^invalid/)
 
     await addVerificationColumns(main, 'gadget', { table: 'gadgets' })
 

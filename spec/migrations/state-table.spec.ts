@@ -20,11 +20,10 @@ const VERIFICATION_COLUMNS = [
 const TEXT_LIMIT = 'CHECK ((char_length(verification_failure) <= 255))'
 
 const indexesFor = (table: string): Record<string, string> => ({
-  [`index_${table}_on_verification_state`]: 'btree (verification_state)',
+  [`index_${table}_on_verification_state`]:
+    'btree (verification_state, verification_started_at) WHERE (verification_state = ANY (ARRAY[1, 4]))',
   [`index_${table}_pending_verification`]: 'btree (verified_at NULLS FIRST) WHERE (verification_state = 0)',
   [`index_${table}_failed_verification`]: 'btree (verification_retry_at NULLS FIRST) WHERE (verification_state = 3)',
-  [`index_${table}_needs_verification`]:
-    'btree (verification_state) WHERE ((verification_state = 0) OR (verification_state = 3))',
   [`index_${table}_reverification`]: 'btree (verified_at) WHERE (verification_state = 2)',
 })
 

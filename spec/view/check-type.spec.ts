@@ -87,7 +87,7 @@ This machine's site name matches a database record ... yes, found a primary site
 The tables of widget are in the main database ... yes, widgets, widget_states
 The column id of widgets is a bigint ... yes
 The verification columns of widget_states are as they should be ... yes, 7 of 7
-The indexes of widget_states are there and valid ... yes, 5 of 5
+The indexes of widget_states are there and valid ... yes, 4 of 4
 The length of failures in widget_states is limited ... yes, widget_verification_failure_text_limit
 The states of widget_states go with the rows of widgets ... yes, widget_states_widget_id_fkey
 Every row with a file has a state in widget_states ... yes, none is missing among the first and the last 5000 rows
@@ -187,14 +187,14 @@ describe('The tables of the primary', () => {
   const sql = (statement: string) => sites.site.databases.main.raw(statement)
 
   it('an index that is missing, and one that is half-built', async () => {
-    const missing = 'index_widget_states_needs_verification'
+    const missing = 'index_widget_states_pending_verification'
     await sql(`drop index ${missing}`)
     const found = await about('indexes')
     expect(found).toMatchObject(
       no(`missing: ${missing}`, saying(`create index concurrently ${missing} on widget_states`)),
     )
     await sql((found?.answer === 'no' && found.advice[0]) || '')
-    expect(await about('indexes')).toMatchObject({ answer: 'yes', detail: '5 of 5' })
+    expect(await about('indexes')).toMatchObject({ answer: 'yes', detail: '4 of 4' })
 
     await sql(`update pg_index set indisvalid = false where indexrelid = '${missing}'::regclass`)
     const invalid = await about('indexes')
