@@ -19,7 +19,7 @@ export interface PackTask {
 }
 
 export interface PackResult {
-  readonly response: Uint8Array
+  readonly response: Uint8Array<ArrayBuffer>
   /** What could not be read, for the log; the response says it too. */
   readonly failures: readonly { readonly id: string; readonly code: ErrorCode; readonly message: string }[]
 }

@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
 import request from 'supertest'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, SMALL_BLOB_BYTES } from '../../lib/transfer/frame.ts'
+import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { digestOfIds } from '../../lib/transfer/token.ts'
 import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
+import { until } from '../support/until.ts'
 
 let site: PrimarySite
 
@@ -70,6 +72,20 @@ describe('one blob', () => {
 })
 
 describe('many blobs', () => {
+  it('are kept in memory no longer than until they are sent', async () => {
+    const pack = vi.spyOn(TransferThreads.prototype, 'pack')
+    try {
+      const bytes = Array.from({ length: 15 }, () => randomBytes(SMALL_BLOB_BYTES))
+      const ids = await Promise.all(bytes.map((content, number) => site.addWidget(`many/kept/${number}`, content)))
+      const frames = framesOf(await fetchMany(ids))
+      expect(bytes.every((content, number) => content.equals(frames[number]?.body ?? Buffer.of()))).toBe(true)
+      const packed = await pack.mock.results[0]?.value
+      await until(async () => packed.response.buffer.detached)
+    } finally {
+      pack.mockRestore()
+    }
+  })
+
   it('come in one response in the order asked for, the large ones announced only', async () => {
     const small = await site.addWidget('many/small', 'small')
     const large = await site.addWidget('many/large', randomBytes(SMALL_BLOB_BYTES + 1))
