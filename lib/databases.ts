@@ -1,4 +1,5 @@
 import createKnex, { type Knex } from 'knex'
+import { arrayLiteral } from './array-literal.ts'
 import { type Clock, settlesWithin } from './clock.ts'
 import { ConfigurationError, GeoError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
@@ -105,7 +106,8 @@ export async function run<Result = unknown>(
   bindings: readonly unknown[] = [],
   { timeoutMs }: { timeoutMs?: number } = {},
 ): Promise<Result> {
-  const query = db.raw(sql, bindings as Knex.RawBinding[])
+  const values = bindings.map((value) => (Array.isArray(value) ? arrayLiteral(value) : value))
+  const query = db.raw(sql, values as Knex.RawBinding[])
   return (timeoutMs === undefined ? query : query.timeout(timeoutMs)) as unknown as Promise<Result>
 }
 

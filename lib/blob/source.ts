@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { arrayLiteral } from '../array-literal.ts'
 import { bounded, run } from '../databases.ts'
 import { keyOfRow, type RowKey } from './key-of-row.ts'
 import type { Replicable } from './replicable.ts'
@@ -12,7 +13,7 @@ function arrayType(replicable: Replicable): string {
 }
 
 function withIds(query: Knex.QueryBuilder, replicable: Replicable, ids: readonly string[]): Knex.QueryBuilder {
-  return query.whereRaw(`?? = any(?::${arrayType(replicable)})`, [replicable.keyColumn, [...ids]])
+  return query.whereRaw(`?? = any(?::${arrayType(replicable)})`, [replicable.keyColumn, arrayLiteral(ids)])
 }
 
 /** Those of the given records that are wanted, as a query that nothing is selected of yet. */

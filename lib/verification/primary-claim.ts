@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import { arrayLiteral } from '../array-literal.ts'
 import { decodeDigest } from '../blob/digest.ts'
 import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
@@ -39,7 +40,10 @@ export function claimVerifiedPrimary(
   ids: readonly string[],
 ): Promise<ClaimedRecord[]> {
   const { key } = stateTableOf(replicable)
-  const found = withFile(trx, replicable, SUCCEEDED).whereRaw(`?? = any(?::${replicable.keyType}[])`, [key, [...ids]])
+  const found = withFile(trx, replicable, SUCCEEDED).whereRaw(`?? = any(?::${replicable.keyType}[])`, [
+    key,
+    arrayLiteral(ids),
+  ])
   return claimFound(trx, replicable, 'succeeded', found)
 }
 
@@ -75,7 +79,9 @@ async function claimAmongAll(
     const head = await idsOf(trx, key, firstOf(trx, replicable, range, upTo).forUpdate().skipLocked())
     const available = new Set(await idsOf(trx, key, wantedAmong(trx, replicable, head, null)))
     const picked = head.filter((id) => available.has(id)).slice(0, limit - claimed.length)
-    const found = trx(table).whereRaw(`?? = any(?::${replicable.keyType}[])`, [key, picked]).orderByRaw(range.order)
+    const found = trx(table)
+      .whereRaw(`?? = any(?::${replicable.keyType}[])`, [key, arrayLiteral(picked)])
+      .orderByRaw(range.order)
     if (picked.length > 0) claimed.push(...(await claimFound(trx, replicable, from, found)))
     const without = head.filter((id) => !available.has(id))
     if (without.length > 0) await disable(trx, replicable, without)
