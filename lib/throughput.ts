@@ -36,7 +36,9 @@ export class Throughput {
   }
 
   #count(type: string, kind: ThroughputKind, bytes = 0): void {
-    this.#add(`${kind} ${type}`, { blobs: 1, bytes, lagCounts: null })
+    const tally = this.#tallyOf(`${kind} ${type}`)
+    tally.blobs += 1
+    tally.bytes += bytes
   }
 
   #countVerified(type: string, lagSeconds: number | null): void {
@@ -44,16 +46,22 @@ export class Throughput {
     if (lagSeconds === null) return
     const bound = LAG_BOUNDS_S.findIndex((bound) => lagSeconds <= bound)
     const bucket = bound === -1 ? LAG_BOUNDS_S.length : bound
-    const lagCounts = [...LAG_BOUNDS_S, Number.POSITIVE_INFINITY].map((_, position) => (position === bucket ? 1 : 0))
-    this.#add(`verified ${type}`, { blobs: 0, bytes: 0, lagCounts })
+    const tally = this.#tallyOf(`verified ${type}`)
+    tally.lagCounts ??= Array(LAG_BOUNDS_S.length + 1).fill(0)
+    tally.lagCounts[bucket] = (tally.lagCounts[bucket] ?? 0) + 1
+  }
+
+  #tallyOf(key: string): Tally {
+    const tally = this.#tallies.get(key) ?? { blobs: 0, bytes: 0, lagCounts: null }
+    this.#tallies.set(key, tally)
+    return tally
   }
 
   #add(key: string, { blobs, bytes, lagCounts }: Tally): void {
-    const tally = this.#tallies.get(key) ?? { blobs: 0, bytes: 0, lagCounts: null }
+    const tally = this.#tallyOf(key)
     tally.blobs += blobs
     tally.bytes += bytes
     if (lagCounts) tally.lagCounts = lagCounts.map((count, position) => count + (tally.lagCounts?.[position] ?? 0))
-    this.#tallies.set(key, tally)
   }
 }
 
