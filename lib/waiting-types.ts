@@ -26,13 +26,21 @@ export async function waitingTypes(
   ranges: readonly LookedAt[],
 ): Promise<Replicable[]> {
   if (replicables.length === 0) return []
-  const first = ranges.map(
-    ({ condition, order, due = 'true' }) => `(select ${due} from ?? where ${condition} order by ${order} limit 1)`,
-  )
+  const first = ranges.map(firstIsDue)
   const { rows } = await run<{ rows: { position: number }[] }>(
     db,
     replicables.map((_, position) => `select ${position} as position where ${first.join(' or ')}`).join(' union all '),
     replicables.flatMap((replicable) => ranges.map(() => tableOf(replicable))),
   )
   return rows.flatMap((row) => replicables[row.position] ?? [])
+}
+
+/** Whether anything in one range of a table is due. */
+export async function anyWaits(db: Knex, table: string, range: LookedAt): Promise<boolean> {
+  const { rows } = await run<{ rows: { waits: boolean | null }[] }>(db, `select ${firstIsDue(range)} as waits`, [table])
+  return rows[0]?.waits ?? false
+}
+
+function firstIsDue({ condition, order, due = 'true' }: LookedAt): string {
+  return `(select ${due} from ?? where ${condition} order by ${order} limit 1)`
 }

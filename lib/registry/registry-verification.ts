@@ -5,7 +5,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { checked, run } from '../databases.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from '../verification/draw-page.ts'
-import { claimInShares, HASH_WAITING } from '../verification/due-ranges.ts'
+import { claimInShares, HASH_WAITING, RETRY_WAITING } from '../verification/due-ranges.ts'
 import {
   type ClaimedRecord,
   type HashPlan,
@@ -14,7 +14,7 @@ import {
   type VerificationTracker,
 } from '../verification/tracker.ts'
 import { VERIFICATION, VERIFICATION_STATE, type VerificationState } from '../verification/verification-state.ts'
-import { waitingTypes } from '../waiting-types.ts'
+import { anyWaits, type LookedAt, waitingTypes } from '../waiting-types.ts'
 import { lockInOrder } from './lock-order.ts'
 import { SYNC_STATE } from './sync-state.ts'
 import {
@@ -31,7 +31,9 @@ import { verificationPending } from './verification-reset.ts'
 const HERE = `state = ${SYNC_STATE.synced} and removal_requested_at is null`
 /** Nothing of it would change. */
 const WAITS = `r.verification_state = ${VERIFICATION_STATE.pending} and r.verification_failure is null`
-const WAITING_HERE = HASH_WAITING.map((range) => ({ ...range, condition: `${HERE} and ${range.condition}` }))
+const here = (range: LookedAt): LookedAt => ({ ...range, condition: `${HERE} and ${range.condition}` })
+const WAITING_HERE = HASH_WAITING.map(here)
+const RETRY_WAITING_HERE = here(RETRY_WAITING)
 const VERIFIED = `${HERE} and ${VERIFICATION.step('succeeded', 'started').where}`
 
 /**
@@ -75,8 +77,11 @@ export function registryVerification(replica: Knex): VerificationTracker {
       waitingTypes(db, replicables, ({ names }) => names.registryTable, WAITING_HERE),
 
     claim: (trx: Knex.Transaction, replicable: Replicable, limit: number) =>
-      claimInShares(limit, (from, { condition, order }, upTo) =>
-        claimFound(trx, replicable, from, `${HERE} and ${condition} order by ${order} limit ?`, [upTo]),
+      claimInShares(
+        limit,
+        () => anyWaits(trx, replicable.names.registryTable, RETRY_WAITING_HERE),
+        (from, { condition, order }, upTo) =>
+          claimFound(trx, replicable, from, `${HERE} and ${condition} order by ${order} limit ?`, [upTo]),
       ),
 
     claimVerified: (trx: Knex.Transaction, replicable: Replicable, ids: readonly string[]) =>

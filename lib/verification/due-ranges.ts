@@ -20,15 +20,23 @@ export const HASH_DUE: Readonly<Record<'pending' | 'failed', readonly DueRange[]
   ],
 })
 
-/** Whether any of it waits. */
-export const HASH_WAITING: readonly LookedAt[] = [
-  ...HASH_DUE.pending,
-  { condition: RETRY, order: RETRIES, due: `verification_retry_at is null or ${RETRY_DUE}` },
-]
+/** Whether a retry is due. */
+export const RETRY_WAITING: LookedAt = Object.freeze({
+  condition: RETRY,
+  order: RETRIES,
+  due: `verification_retry_at is null or ${RETRY_DUE}`,
+})
 
-/** A batch of pending records and due retries. `claim` claims up to so many of a range, in the state that it names. */
+/** Whether any of it waits. */
+export const HASH_WAITING: readonly LookedAt[] = [...HASH_DUE.pending, RETRY_WAITING]
+
+/**
+ * A batch of pending records and due retries. `claim` claims up to so many of a range, in the state that it names; while no retry
+ * is due, which a look at the first of them says, it is not called for them.
+ */
 export async function claimInShares<Claimed>(
   limit: number,
+  retryWaits: () => Promise<boolean>,
   claim: (from: 'pending' | 'failed', range: DueRange, limit: number) => Promise<Claimed[]>,
 ): Promise<Claimed[]> {
   const claimUpTo = async (from: 'pending' | 'failed', upTo: number): Promise<Claimed[]> => {
@@ -38,11 +46,12 @@ export async function claimInShares<Claimed>(
     }
     return claimed
   }
-  const share = Math.floor(limit * RETRY_SHARE)
+  const hasRetries = await retryWaits()
+  const share = hasRetries ? Math.floor(limit * RETRY_SHARE) : 0
   const retries = await claimUpTo('failed', share)
   const pending = await claimUpTo('pending', limit - retries.length)
   const room = limit - retries.length - pending.length
   // Fewer retries than their share: there are no more of them.
-  const more = retries.length === share ? await claimUpTo('failed', room) : []
+  const more = hasRetries && retries.length === share ? await claimUpTo('failed', room) : []
   return [...pending, ...retries, ...more]
 }

@@ -6,8 +6,8 @@ import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
 import { wantedAmong } from '../blob/source.ts'
 import { run } from '../databases.ts'
-import { type DueRange, waitingTypes } from '../waiting-types.ts'
-import { claimInShares, HASH_WAITING } from './due-ranges.ts'
+import { anyWaits, type DueRange, waitingTypes } from '../waiting-types.ts'
+import { claimInShares, HASH_WAITING, RETRY_WAITING } from './due-ranges.ts'
 import type { ClaimedRecord } from './tracker.ts'
 import { VERIFICATION } from './verification-state.ts'
 
@@ -24,10 +24,13 @@ export function typesToHash(db: Knex, replicables: readonly Replicable[]): Promi
 
 export function claimPrimary(trx: Knex.Transaction, replicable: Replicable, limit: number): Promise<ClaimedRecord[]> {
   const { verificationState } = replicable
-  return claimInShares(limit, (from, range, upTo) =>
-    verificationState === 'separate'
-      ? claimFound(trx, replicable, from, firstOf(trx, replicable, range, upTo))
-      : claimAmongAll(trx, replicable, from, range, upTo),
+  return claimInShares(
+    limit,
+    () => anyWaits(trx, stateTableOf(replicable).table, RETRY_WAITING),
+    (from, range, upTo) =>
+      verificationState === 'separate'
+        ? claimFound(trx, replicable, from, firstOf(trx, replicable, range, upTo))
+        : claimAmongAll(trx, replicable, from, range, upTo),
   )
 }
 

@@ -113,6 +113,23 @@ describe.each(['widgets', 'gadgets'] as const)('No retry of %s that is due is lo
   })
 })
 
+it('While no retry is due, a claim looks for one once, and a few that are due fill a small batch', async () => {
+  const { main } = databases
+  const tracker = primaryVerification(main, async () => undefined)
+  await addRecord(main, types.widgets, 'f')
+  await addRecord(main, types.widgets, 'f', { ...FAILED, verification_retry_at: '2999-01-01' })
+  const statements: string[] = []
+  const claim = () =>
+    main.transaction((trx) => {
+      trx.on('query', ({ sql }: { sql: string }) => statements.push(sql))
+      return tracker.claim(trx, types.widgets, 5)
+    })
+  expect(await claim()).toHaveLength(1)
+  expect(statements.filter((sql) => sql.includes(`verification_state = ${V.failed}`))).toHaveLength(1)
+  const due = [await addRecord(main, types.widgets, 'f', FAILED), await addRecord(main, types.widgets, 'f', FAILED)]
+  expect((await claim()).map((record) => record.id).sort()).toEqual(due.sort())
+})
+
 it('The verification capacity of a site is split between its enabled types, over all its processes', async () => {
   const { main } = databases
   for (const type of Object.values(types)) {
