@@ -35,6 +35,11 @@ export async function recordPrimary(
   requireComplete(verdicts)
   const { table, key } = stateTableOf(replicable)
   const claims = new Map(claimed.map((record) => [record.id, record]))
+  // What is said of failures alone ends with the last of them: from there on it is null.
+  const failed = verdicts.filter((verdict) => verdict.outcome === 'failed')
+  const ordered = [...failed, ...verdicts.filter(({ outcome }) => outcome !== 'failed')]
+  // One moment, for they were claimed in one transaction. Who asks for one of them again changes its state.
+  const startedAt = new Set(claimed.map((record) => record.startedAt))
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     // A failure never clears or replaces a recorded checksum: it is what other copies are judged by.
@@ -48,21 +53,21 @@ export async function recordPrimary(
          else s.verification_retry_count end,
        verification_retry_at = case when m.state = ${V.disabled} then s.verification_retry_at
          else clock_timestamp() + m.retry_in * interval '1 second' end
-     from unnest(?::${replicable.keyType}[], ?::timestamptz[], ?::smallint[], ?::bytea[], ?::text[], ?::boolean[], ?::float8[])
-       as m(id, started_at, state, checksum, failure, still_corrupt, retry_in)
+     from unnest(?::${replicable.keyType}[], ?::smallint[], ?::bytea[], ?::text[], ?::boolean[], ?::float8[])
+       as m(id, state, checksum, failure, still_corrupt, retry_in)
      where s.?? = m.id
-       and ${checked(`s.verification_state = ${V.started} and s.verification_started_at = m.started_at`)}
+       and ${checked(`s.verification_state = ${V.started} and s.verification_started_at = any(?::timestamptz[])`)}
      returning s.??::text as id`,
     [
       table,
-      verdicts.map((verdict) => verdict.id),
-      verdicts.map((verdict) => claims.get(verdict.id)?.startedAt ?? null),
-      verdicts.map((verdict) => V[verdict.outcome]),
-      verdicts.map((verdict) => (verdict.outcome === 'succeeded' ? encodeDigest(verdict.digest) : null)),
-      verdicts.map((verdict) => (verdict.outcome === 'failed' ? failureText(verdict) : null)),
-      verdicts.map((verdict) => isStillCorrupt(claims.get(verdict.id), verdict)),
-      verdicts.map((verdict) => (verdict.outcome === 'failed' ? verdict.retryInSeconds : null)),
+      ordered.map((verdict) => verdict.id),
+      ordered.map((verdict) => V[verdict.outcome]),
+      ordered.map((verdict) => (verdict.outcome === 'succeeded' ? encodeDigest(verdict.digest) : null)),
+      failed.map(failureText),
+      failed.map((verdict) => isStillCorrupt(claims.get(verdict.id), verdict)),
+      failed.map((verdict) => verdict.retryInSeconds),
       key,
+      [...startedAt],
       key,
     ],
   )
