@@ -48,6 +48,14 @@ describe('the verification state of the primary in a table of its own', () => {
     expect(await indexesOf(databases.main, 'widget_states')).toEqual(indexesFor('widget_states'))
   })
 
+  it('leaves room on its pages for what a row is next', async () => {
+    const { options } = await databases
+      .main('pg_class')
+      .where('relname', 'widget_states')
+      .first('reloptions as options')
+    expect(options).toEqual(['fillfactor=70'])
+  })
+
   it('goes with the host’s row, and belongs to one', async () => {
     const { main } = databases
     const [widget] = await main('widgets').insert({ name: 'w' }).returning('id')
