@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from 'node:fs'
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs'
 import { setPriority } from 'node:os'
 import { isMainThread } from 'node:worker_threads'
 
@@ -31,5 +31,23 @@ export function standBackAltogether(): void {
       // It has ended meanwhile.
       if ((reason as { info?: { code?: string } }).info?.code !== 'ESRCH') throw reason
     }
+  }
+  standBackAsSession()
+}
+
+/**
+ * Linux may share the processors out among sessions before it does so among their threads (sched(7), "The autogroup feature"), and
+ * a service is a session of its own: then the nice value of a thread says nothing to the host's processes. Of a session that others
+ * belong to as well, such as that of a terminal, nothing is changed.
+ */
+function standBackAsSession(): void {
+  const session = readFileSync('/proc/self/stat', 'utf8')
+    .replace(/^.*\) /s, '')
+    .split(' ')[3]
+  if (Number(session) !== process.pid) return
+  try {
+    writeFileSync('/proc/self/autogroup', String(BACKGROUND_NICE))
+  } catch {
+    // There is no such thing here, or it may not be written: the threads stand back all the same.
   }
 }

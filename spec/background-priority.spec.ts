@@ -1,6 +1,9 @@
+import { spawn } from 'node:child_process'
+import { existsSync, readFileSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { BACKGROUND_NICE, standBack } from '../lib/background-priority.ts'
 import { TransferThreads } from '../lib/transfer/threads.ts'
@@ -47,3 +50,27 @@ describe.runIf(process.platform === 'linux')('Threads of ours let the host go fi
     }
   })
 })
+
+describe.runIf(existsSync('/proc/self/autogroup'))('A process of ours that lets all others go first', () => {
+  it('does so as a session too, where it is one of its own', async () => {
+    expect(await niceOfSession({ detached: true })).toBe(BACKGROUND_NICE)
+  })
+
+  it('leaves a session alone that others belong to', async () => {
+    const [, before] = /nice (-?\d+)/.exec(readFileSync('/proc/self/autogroup', 'utf8')) ?? []
+    expect(await niceOfSession({ detached: false })).toBe(Number(before))
+  })
+})
+
+async function niceOfSession({ detached }: { detached: boolean }): Promise<number> {
+  const module = new URL('../lib/background-priority.ts', import.meta.url).href
+  const program = `import { readFileSync } from 'node:fs'
+    const { standBackAltogether } = await import('${module}')
+    standBackAltogether()
+    console.log(readFileSync('/proc/self/autogroup', 'utf8'))`
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    detached,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  return Number(/nice (-?\d+)/.exec(await text(child.stdout))?.[1])
+}
