@@ -46,14 +46,19 @@ export function endOfPage(
   return bounded(db, async (trx) => {
     const { keyColumn } = replicable
     const rows = within(wantedRows(trx, replicable, selection), replicable, keyColumn, { after, upTo: null })
-    // Under another name than the column's, or the order would be that of the texts.
-    const last: { geo_record_id: string }[] = await rows
-      .select(trx.raw('??::text as geo_record_id', [keyColumn]))
+    const last = rows
+      .select(trx.raw('?? as key', [keyColumn]))
       .orderBy(keyColumn)
       .offset(limit - 1)
       .limit(1)
-    return last[0]?.geo_record_id ?? null
+    return textOfKey(trx, last)
   })
+}
+
+/** As text once it is found: a column that is written out is written out for all rows before it as well. */
+export async function textOfKey(trx: Knex.Transaction, row: Knex.QueryBuilder): Promise<string | null> {
+  const { rows } = await run<{ rows: { key: string }[] }>(trx, 'select key::text from (?) as found', [row])
+  return rows[0]?.key ?? null
 }
 
 export function summaryOfSource(

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { CORRUPT_PREFIX } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
+import { textOfKey } from '../blob/source-page.ts'
 import { walkBlocks } from '../block-walk.ts'
 import { bounded, run } from '../databases.ts'
 import { VERIFICATION_STATE as V } from './verification-state.ts'
@@ -119,12 +120,12 @@ async function keyAfter(
   rows: number,
 ): Promise<string | null> {
   const query = trx(table)
-    .select(trx.raw('??::text as key', [keyColumn]))
+    .select(trx.raw('?? as key', [keyColumn]))
     .orderBy(keyColumn)
     .offset(rows - 1)
+    .limit(1)
   if (after !== null) query.whereRaw(`?? > ?::${keyType}`, [keyColumn, after])
-  const row: { key: string } | undefined = await query.first()
-  return row?.key ?? null
+  return textOfKey(trx, query)
 }
 
 function oneOf({ rows }: { rows: Counted[] }, table: string): Counted {
