@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { warm } from './files.ts'
@@ -6,7 +7,7 @@ import { type Bench, type Measurement, scaled } from './measurement.ts'
 import { copyByRclone, serveByRclone } from './rclone.ts'
 import { replicate } from './replicate.ts'
 import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
-import { type BenchSites, openSites } from './sites.ts'
+import { openSites, type Prepared } from './sites.ts'
 import { xxhsum } from './xxhsum.ts'
 
 const run = promisify(execFile)
@@ -22,14 +23,17 @@ export const largeBlob: Measurement = {
     const bytes = scaled(bench, BYTES)
     const sites = await openSites(bench)
     try {
+      // Both peers are served the same file, and what has come is removed: a full disk ends every run.
+      const sent = sites.prepare('peers', 1, bytes)
+      warm(sites.primary.blobsDir, sent.keys)
       const samples = await interleaved(bench, {
         ours: () => replicate(sites, { count: 1, bytes }),
         curl: (round) =>
-          peer(bench, sites, { name: `curl-${round}`, bytes, file: '0.bin' }, (url, to) =>
+          peer(bench, sent, { name: `curl-${round}`, file: '0.bin' }, (url, to) =>
             run('curl', ['-sS', '--fail', '-o', join(to, '0.bin'), `${url}/${SENT}`]),
           ),
         rclone: (round) =>
-          peer(bench, sites, { name: `rclone-${round}`, bytes, file: SENT }, (url, to) =>
+          peer(bench, sent, { name: `rclone-${round}`, file: SENT }, (url, to) =>
             copyByRclone(url, to, { sync: false }),
           ),
       })
@@ -52,12 +56,10 @@ export const largeBlob: Measurement = {
 /** Fetches one file from rclone's server, and hashes what has come as `file`; both are timed, for ours does both. */
 async function peer(
   bench: Bench,
-  sites: BenchSites,
-  { name, bytes, file }: { name: string; bytes: number; file: string },
+  { folder }: Prepared,
+  { name, file }: { name: string; file: string },
   fetch: (url: string, to: string) => Promise<unknown>,
 ): Promise<number> {
-  const { folder, keys } = sites.prepare(name, 1, bytes)
-  warm(sites.primary.blobsDir, keys)
   const to = await bench.folders.fresh(name)
   const server = await serveByRclone(folder)
   try {
@@ -68,6 +70,7 @@ async function peer(
     })
     const sent = (await xxhsum(folder, [SENT])).get(SENT)
     if (got !== sent) throw new Error(`${name}: ${file} came as ${got}, not as ${sent}`)
+    await rm(join(to, file))
     return seconds
   } finally {
     await server.stop()

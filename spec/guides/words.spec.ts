@@ -59,7 +59,7 @@ describe.each(GUIDES)('%s', (name) => {
   })
 })
 
-describe.each(['README.md', 'docs/scale.md', ...GUIDES.map((name) => `docs/guides/${name}`)])('%s', (name) => {
+describe.each(['README.md', 'docs/performance.md', 'docs/scale.md', ...GUIDES.map((name) => `docs/guides/${name}`)])('%s', (name) => {
   const textOf = () => readFile(join(ROOT, name), 'utf8')
 
   it('leads only to what there is', async () => {

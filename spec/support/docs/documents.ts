@@ -7,6 +7,7 @@ import { eventsPage } from './events.ts'
 import { graphqlPage } from './graphql-page.ts'
 import { graphqlSchema } from './graphql-schema.ts'
 import { metricsPage } from './metrics.ts'
+import { performancePage } from './performance.ts'
 import { restRoutes } from './rest-routes.ts'
 import { statusFields } from './status-fields.ts'
 
@@ -21,6 +22,7 @@ export const DOCUMENTS: Readonly<
   'events.md': eventsPage,
   'graphql.md': graphqlPage,
   'metrics.md': metricsPage,
+  'performance.md': performancePage,
   'rest.md': restRoutes,
   'schema.graphql': graphqlSchema,
   'status.md': statusFields,

@@ -15,10 +15,8 @@ interface Line {
 
 /** What people have written of the figures, with the table of what the last run of all benchmarks has told between two marks. */
 export async function performancePage(): Promise<string> {
-  const [page, told] = await Promise.all(
-    ['performance.md', 'performance.jsonl'].map((name) => readFile(new URL(name, DOCS), 'utf8')),
-  )
-  if (page === undefined || told === undefined) throw new Error('Both were read')
+  const read = (name: string): Promise<string> => readFile(new URL(name, DOCS), 'utf8')
+  const [page, told] = [await read('performance.md'), await read('performance.jsonl')]
   const [begin, end] = [page.indexOf(BEGIN), page.indexOf(END)]
   if (begin < 0 || end < begin) throw new Error(`docs/performance.md has no "${BEGIN}" with "${END}" after it`)
   return `${page.slice(0, begin + BEGIN.length)}\n\n${figures(told)}\n\n${page.slice(end)}`
