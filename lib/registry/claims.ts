@@ -66,24 +66,32 @@ export function typesToSync(db: Knex, replicables: readonly Replicable[]): Promi
   return waitingTypes(db, replicables, ({ names }) => names.registryTable, LOOKED_AT)
 }
 
+/** How much one claim takes: so many rows, and so many bytes as far as sizes are known, but always one row. */
+export interface ClaimLimits {
+  readonly rows: number
+  readonly byteBudget: number
+}
+
 /**
- * Claims rows under a lease: state started. The classes fill the batch in the given order. At most `limits.rows` rows, and no
- * more than about `limits.byteBudget` bytes as far as sizes are known (always at least one row), so that one slot is not given
- * many large blobs. `skip locked` lets any number of processes claim at once; `materialized` keeps the planner from running
- * the locking select twice.
+ * Claims rows under a lease: state started. The classes fill the batch in the given order, within the limits, so that one slot is
+ * not given many large blobs. `skip locked` lets any number of processes claim at once; `materialized` keeps the planner from
+ * running the locking select twice.
  */
 export async function claimRows(
   trx: Knex.Transaction,
   replicable: Replicable,
   leaseId: string,
-  limits: { rows: number; byteBudget: number },
+  limits: ClaimLimits,
   order: readonly SyncClass[] = SYNC_CLASSES,
 ): Promise<ClaimedRow[]> {
   const claimed: ClaimedRow[] = []
   let { rows, byteBudget } = limits
   for (const due of order.flatMap((name) => DUE[name])) {
     if (rows <= 0 || byteBudget <= 0) break
-    const more = await claimWhere(trx, replicable, leaseId, due, { rows, byteBudget })
+    const isFirst = claimed.length === 0
+    const fitting = await rowsWithin(trx, replicable, due, { rows, byteBudget, isFirst })
+    if (fitting === 0) continue
+    const more = await claimWhere(trx, replicable, leaseId, due, { rows: fitting, byteBudget, isFirst })
     claimed.push(...more)
     rows -= more.length
     byteBudget -= more.reduce((sum, row) => sum + (row.bytes ?? 0), 0)
@@ -91,12 +99,42 @@ export async function claimRows(
   return claimed
 }
 
+/** What is left of the limits; `isFirst`: nothing has been claimed yet, so one row is, however large. */
+interface Room extends ClaimLimits {
+  readonly isFirst: boolean
+}
+
+// In the order of the range: how many rows there are up to each, and how many bytes as far as they are known.
+const UP_TO = (order: string): string =>
+  `row_number() over (order by ${order}, id) as number, sum(coalesce(bytes, 0)) over (order by ${order}, id) as total`
+const FITS = '(total <= ?::numeric or (number = 1 and ?::boolean))'
+
+/**
+ * How many rows of a range there is room for, as they lie there. Only so many are then locked: of large blobs a few, where a claim
+ * would else keep hundreds from all others that claim at that moment.
+ */
+async function rowsWithin(
+  trx: Knex.Transaction,
+  { names }: Replicable,
+  { condition, order }: DueRange,
+  { rows: most, byteBudget, isFirst }: Room,
+): Promise<number> {
+  const { rows } = await run<{ rows: { fitting: number }[] }>(
+    trx,
+    `select count(*)::int as fitting from (
+       select ${UP_TO(order)} from (select id, bytes, retry_at from ?? where ${condition} order by ${order} limit ?) as due
+     ) as sized where ${FITS}`,
+    [names.registryTable, most, byteBudget, isFirst],
+  )
+  return rows[0]?.fitting ?? 0
+}
+
 async function claimWhere(
   trx: Knex.Transaction,
   { names }: Replicable,
   leaseId: string,
   { condition, order }: DueRange,
-  limits: { rows: number; byteBudget: number },
+  { rows: most, byteBudget, isFirst }: Room,
 ): Promise<ClaimedRow[]> {
   // A pending row's verification is put to disabled: from now on "pending" there means that it was asked for while
   // the file was on its way.
@@ -105,9 +143,8 @@ async function claimWhere(
     `with due as materialized (
        select id, bytes, retry_at, ${BRAND_NEW} as brand_new from ?? where ${condition}
        order by ${order} limit ? for update skip locked
-     ), sized as (
-       select id, brand_new, sum(coalesce(bytes, 0)) over (order by ${order}, id) - coalesce(bytes, 0) as before from due
-     ), picked as (select id, brand_new from sized where before < ?)
+     ), sized as (select id, brand_new, ${UP_TO(order)} from due
+     ), picked as (select id, brand_new from sized where ${FITS})
      update ?? as r set ${SYNC.step('pending', 'started').set}, last_synced_at = clock_timestamp(), lease_id = ?,
        verification_state = case r.verification_state
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
@@ -115,7 +152,7 @@ async function claimWhere(
      returning r.??::text as "id", r.id::text as "registryId", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
        picked.brand_new as "brandNew", r.traceparent,
        extract(epoch from clock_timestamp() - r.announced_at)::float8 as "announcedSecondsAgo"`,
-    [names.registryTable, limits.rows, limits.byteBudget, names.registryTable, leaseId, names.foreignKey],
+    [names.registryTable, most, byteBudget, isFirst, names.registryTable, leaseId, names.foreignKey],
   )
   return rows.map((row) => ({ ...row, bytes: row.bytes === null ? null : Number(row.bytes) }))
 }

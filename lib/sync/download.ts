@@ -67,10 +67,11 @@ async function download(context: DownloadContext, batch: SyncBatch, findings: Fi
   const small = wanted.filter((blob) => !knownLarge.has(blob.id))
   const large = wanted.filter((blob) => knownLarge.has(blob.id))
   const foundLarge = await fetchSmall(context, batch, small, findings)
-  // Large ones are given back with their size, so that other slots share them; one is fetched here and now.
-  const [first] = [...large, ...foundLarge]
-  if (first && !findings.refusal) {
-    collect(findings, await context.fetcher.fetchOne(batch.replicable, first, batch.lease), [first])
+  // Those that were known to be large are together no more than a lease is given. Others are given back with their size, so that other
+  // slots share them; one is fetched here and now.
+  for (const blob of large.length > 0 ? large : foundLarge.slice(0, 1)) {
+    if (findings.refusal) break
+    collect(findings, await context.fetcher.fetchOne(batch.replicable, blob, batch.lease), [blob])
   }
 }
 

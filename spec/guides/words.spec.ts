@@ -59,37 +59,40 @@ describe.each(GUIDES)('%s', (name) => {
   })
 })
 
-describe.each(['README.md', 'docs/performance.md', 'docs/scale.md', ...GUIDES.map((name) => `docs/guides/${name}`)])('%s', (name) => {
-  const textOf = () => readFile(join(ROOT, name), 'utf8')
+describe.each(['README.md', 'docs/performance.md', 'docs/scale.md', ...GUIDES.map((name) => `docs/guides/${name}`)])(
+  '%s',
+  (name) => {
+    const textOf = () => readFile(join(ROOT, name), 'utf8')
 
-  it('leads only to what there is', async () => {
-    const text = await textOf()
-    for (const [, to = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
-      expect(to).not.toMatch(/^https?:/)
-      const [file = '', anchor] = to.split('#')
-      const path = file === '' ? join(ROOT, name) : join(ROOT, dirname(name), file)
-      await expect(access(path), to).resolves.toBeUndefined()
-      expect(relative(ROOT, path), 'outside the package').not.toMatch(/^\.\./)
-      if (anchor !== undefined) expect(anchors(await readFile(path, 'utf8')), to).toContain(anchor)
-    }
-    for (const [, path = ''] of text.matchAll(/`(fixtures\/[\w./-]+)`/g)) await access(join(ROOT, path))
-  })
+    it('leads only to what there is', async () => {
+      const text = await textOf()
+      for (const [, to = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+        expect(to).not.toMatch(/^https?:/)
+        const [file = '', anchor] = to.split('#')
+        const path = file === '' ? join(ROOT, name) : join(ROOT, dirname(name), file)
+        await expect(access(path), to).resolves.toBeUndefined()
+        expect(relative(ROOT, path), 'outside the package').not.toMatch(/^\.\./)
+        if (anchor !== undefined) expect(anchors(await readFile(path, 'utf8')), to).toContain(anchor)
+      }
+      for (const [, path = ''] of text.matchAll(/`(fixtures\/[\w./-]+)`/g)) await access(join(ROOT, path))
+    })
 
-  it('names only codes, commands and options that there are', async () => {
-    const text = await textOf()
-    for (const [, code] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
-      if (!VARIABLES.includes(String(code))) expect(Object.keys(ERROR_CODES)).toContain(code)
-    }
-    for (const [, line = ''] of text.matchAll(/\bnpx (geo [^`\n]*)/g)) {
-      const words = line.trim().split(/\s+/)
-      const lengths = [3, 2].filter((length) => HELP.has(words.slice(0, length).join(' ')))
-      const command = words.slice(0, lengths[0] ?? 0).join(' ')
-      expect(HELP.has(command), line).toBe(true)
-      for (const option of words.filter((word) => word.startsWith('--')))
-        expect(HELP.get(command), line).toContain(option)
-    }
-  })
-})
+    it('names only codes, commands and options that there are', async () => {
+      const text = await textOf()
+      for (const [, code] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
+        if (!VARIABLES.includes(String(code))) expect(Object.keys(ERROR_CODES)).toContain(code)
+      }
+      for (const [, line = ''] of text.matchAll(/\bnpx (geo [^`\n]*)/g)) {
+        const words = line.trim().split(/\s+/)
+        const lengths = [3, 2].filter((length) => HELP.has(words.slice(0, length).join(' ')))
+        const command = words.slice(0, lengths[0] ?? 0).join(' ')
+        expect(HELP.has(command), line).toBe(true)
+        for (const option of words.filter((word) => word.startsWith('--')))
+          expect(HELP.get(command), line).toContain(option)
+      }
+    })
+  },
+)
 
 it('Every guide is reached from another or from README.md', async () => {
   const texts = [await readFile(join(ROOT, 'README.md'), 'utf8'), ...(await Promise.all(GUIDES.map(guideText)))]

@@ -137,6 +137,27 @@ it('A claim takes no more bytes than its budget as far as sizes are known, but a
   expect(idsOf(await claim())).toEqual(['4'])
 })
 
+it('A large blob does not come with smaller ones before it', async () => {
+  const { tracking } = databases
+  await addRegistryRow(tracking, widgets, '1', { bytes: MEBIBYTE / 2 })
+  await addRegistryRow(tracking, widgets, '2', { bytes: 2 ** 40 })
+  await addRegistryRow(tracking, widgets, '3', { bytes: MEBIBYTE / 2 })
+  for (const id of ['1', '2', '3']) expect(idsOf(await claim())).toEqual([id])
+})
+
+it('A claim keeps from others no more rows than it takes', async () => {
+  const { tracking } = databases
+  for (let id = 1; id <= 6; id += 1) await addRegistryRow(tracking, widgets, String(id), { bytes: MEBIBYTE / 2 })
+  const open = await tracking.transaction()
+  try {
+    const taken = await claimRows(open, widgets, '1', { rows: 100, byteBudget: MEBIBYTE })
+    expect(idsOf(taken)).toEqual(['1', '2'])
+    expect(idsOf(await claim('2', { byteBudget: 10 * MEBIBYTE }))).toEqual(['3', '4', '5', '6'])
+  } finally {
+    await open.commit()
+  }
+})
+
 it('A claim tells the rows that nothing has ever happened to', async () => {
   const { tracking } = databases
   await addRegistryRow(tracking, widgets, '1')
