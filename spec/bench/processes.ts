@@ -1,6 +1,6 @@
 import { deliveries, recordDeliveries } from '../support/deliveries.ts'
 import { SECONDARY } from '../support/two-sites.ts'
-import { killWorkers, startWorker } from '../support/worker-processes.ts'
+import { startWorker, stopWorkers } from '../support/worker-processes.ts'
 import { cpuSecondsOfMachine } from './cpu.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
 import { replicate } from './replicate.ts'
@@ -52,7 +52,8 @@ export const processes: Measurement = {
               busy[number]?.push(share)
             }
           } finally {
-            await killWorkers(workers)
+            // In good order: the leases of one that is killed, as on following the events, live on for twenty seconds.
+            await stopWorkers(workers)
           }
         }
       }

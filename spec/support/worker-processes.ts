@@ -42,6 +42,12 @@ export async function startWorker(
   return { child, said: () => said, ended }
 }
 
+/** Ends workers in good order: what they hold is free at once for whoever is next. */
+export async function stopWorkers(workers: readonly WorkerProcess[]): Promise<void> {
+  for (const { child } of workers) child.kill('SIGTERM')
+  await Promise.all(workers.map(({ ended }) => ended))
+}
+
 /** Ends workers that a spec has left, however it went. */
 export async function killWorkers(workers: readonly WorkerProcess[]): Promise<void> {
   for (const { child } of workers) child.kill('SIGKILL')
