@@ -1,4 +1,4 @@
-export type ArrayElement = string | number | bigint | boolean | Uint8Array | null
+type ArrayElement = string | number | bigint | boolean | Uint8Array | null
 
 // What an array literal takes as it is; letters alone could spell NULL.
 const PLAIN = /^[\d+-][\w.:+-]*$/

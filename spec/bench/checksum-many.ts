@@ -3,7 +3,7 @@ import { defaultThreads } from '../../lib/resources.ts'
 import { ChecksumPool, type ChecksumTask } from '../../lib/verification/checksum.ts'
 import { warm, writeFile } from './files.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
-import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
+import { compared, interleaved, secondsOf } from './rounds.ts'
 import { xxhsum } from './xxhsum.ts'
 
 const SMALL = { count: 20_000, bytes: 10 * 1024 }
@@ -41,15 +41,8 @@ export const checksumMany: Measurement = {
         },
         xxhsum: () => secondsOf(() => xxhsum(root, names)),
       })
-      const ratio = ratioOf(samples.ours, samples.xxhsum)
       const filesPerS = Math.round(names.length / samples.ours.medianS)
-      return {
-        ratio,
-        reach: `≥ ${REACH}`,
-        measured: inWords(samples.ours, samples.xxhsum),
-        reached: ratio >= REACH,
-        figures: { filesPerS, threads: pool.threads, ...samples },
-      }
+      return compared(samples.ours, samples.xxhsum, REACH, { filesPerS, threads: pool.threads, ...samples })
     } finally {
       await pool.close()
     }

@@ -2,7 +2,7 @@ import { join } from 'node:path'
 import { ChecksumPool } from '../../lib/verification/checksum.ts'
 import { warm, writeFile } from './files.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
-import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
+import { compared, interleaved, secondsOf } from './rounds.ts'
 import { xxhsum } from './xxhsum.ts'
 
 const GIB = 1024 ** 3
@@ -30,15 +30,8 @@ export const checksumOne: Measurement = {
         },
         xxhsum: () => secondsOf(() => xxhsum(root, ['file'])),
       })
-      const ratio = ratioOf(samples.ours, samples.xxhsum)
       const gigabytesPerS = Number((bytes / samples.ours.medianS / 1e9).toFixed(2))
-      return {
-        ratio,
-        reach: `≥ ${REACH}`,
-        measured: inWords(samples.ours, samples.xxhsum),
-        reached: ratio >= REACH,
-        figures: { bytes, gigabytesPerS, ...samples },
-      }
+      return compared(samples.ours, samples.xxhsum, REACH, { bytes, gigabytesPerS, ...samples })
     } finally {
       await pool.close()
     }

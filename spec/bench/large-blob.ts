@@ -6,7 +6,7 @@ import { warm } from './files.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
 import { copyByRclone, serveByRclone } from './rclone.ts'
 import { replicate } from './replicate.ts'
-import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
+import { compared, interleaved, secondsOf } from './rounds.ts'
 import { openSites, type Prepared } from './sites.ts'
 import { xxhsum } from './xxhsum.ts'
 
@@ -38,15 +38,8 @@ export const largeBlob: Measurement = {
           ),
       })
       const faster = samples.curl.medianS < samples.rclone.medianS ? samples.curl : samples.rclone
-      const ratio = ratioOf(samples.ours, faster)
       const megabytesPerS = Math.round(bytes / samples.ours.medianS / 1e6)
-      return {
-        ratio,
-        reach: `≥ ${REACH}`,
-        measured: inWords(samples.ours, faster),
-        reached: ratio >= REACH,
-        figures: { bytes, megabytesPerS, ...samples },
-      }
+      return compared(samples.ours, faster, REACH, { bytes, megabytesPerS, ...samples })
     } finally {
       await sites.close()
     }

@@ -4,7 +4,7 @@ import { promisify } from 'node:util'
 import { warm } from './files.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
 import { replicate, requireSame } from './replicate.ts'
-import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
+import { compared, interleaved, secondsOf } from './rounds.ts'
 import { type BenchSites, openSites } from './sites.ts'
 
 const run = promisify(execFile)
@@ -28,14 +28,7 @@ export const mirrorLoop: Measurement = {
         ours: () => replicate(ours, { count, bytes: BYTES }),
         loop: (round) => mirror(bench, theirs, count, round),
       })
-      const ratio = ratioOf(samples.ours, samples.loop)
-      return {
-        ratio,
-        reach: `≥ ${REACH}`,
-        measured: inWords(samples.ours, samples.loop),
-        reached: ratio >= REACH,
-        figures: samples,
-      }
+      return compared(samples.ours, samples.loop, REACH, samples)
     } finally {
       await Promise.all([ours.close(), theirs.close()])
     }

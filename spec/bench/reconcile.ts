@@ -8,7 +8,7 @@ import { loadReconciliations } from '../../lib/registry/reconciliation-table.ts'
 import type { SpecDatabases } from '../support/databases.ts'
 import { openDatabases } from './database.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
-import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
+import { compared, interleaved, secondsOf } from './rounds.ts'
 
 const run = promisify(execFile)
 const ROWS = 1_000_000
@@ -29,15 +29,8 @@ export const reconcile: Measurement = {
         ours: () => secondsOf(() => pass(databases, widgets, rows)),
         psql: () => secondsOf(() => readBothLists(databases, rows)),
       })
-      const ratio = ratioOf(samples.ours, samples.psql)
       const idsPerS = Math.round(rows / samples.ours.medianS)
-      return {
-        ratio,
-        reach: `≥ ${REACH}`,
-        measured: inWords(samples.ours, samples.psql),
-        reached: ratio >= REACH,
-        figures: { rows, idsPerS, ...samples },
-      }
+      return compared(samples.ours, samples.psql, REACH, { rows, idsPerS, ...samples })
     } finally {
       await databases.destroy()
     }

@@ -1,4 +1,4 @@
-import type { Bench } from './measurement.ts'
+import type { Bench, Outcome } from './measurement.ts'
 
 /** Does the work once and returns how many seconds it took. Checks its result, and throws where it is not whole. */
 export type Contender = (round: number) => Promise<number>
@@ -48,7 +48,13 @@ export function ratioOf(ours: Sample, theirs: Sample): number {
   return Number((theirs.medianS / ours.medianS).toFixed(3))
 }
 
-/** The same in words: the ratio, and how long both took, with the least and the most of all rounds. */
+/** What a measurement of two sides comes to, by how many times ours is to be faster. */
+export function compared(ours: Sample, theirs: Sample, reach: number, figures: Outcome['figures']): Outcome {
+  const ratio = ratioOf(ours, theirs)
+  return { ratio, reach: `≥ ${reach}`, measured: inWords(ours, theirs), reached: ratio >= reach, figures }
+}
+
+/** The ratio in words, and how long both took, with the least and the most of all rounds. */
 export function inWords(ours: Sample, theirs: Sample): string {
   return `${ratioOf(ours, theirs)}: ${secondsInWords(ours)} against ${secondsInWords(theirs)}`
 }

@@ -5,7 +5,7 @@ import type { Knex } from 'knex'
 import { SiteClient } from '../support/site-client.ts'
 import { warm } from './files.ts'
 import { type Bench, type Measurement, scaled } from './measurement.ts'
-import { interleaved, inWords, ratioOf, secondsOf } from './rounds.ts'
+import { compared, interleaved, secondsOf } from './rounds.ts'
 import { openSites } from './sites.ts'
 
 const run = promisify(execFile)
@@ -43,15 +43,8 @@ export const verify: Measurement = {
         rcloneMd5: () => secondsOf(() => hashsum('md5', folder, count)),
       })
       const faster = samples.rclone.medianS < samples.rcloneMd5.medianS ? samples.rclone : samples.rcloneMd5
-      const ratio = ratioOf(samples.ours, faster)
       const blobsPerS = Math.round(count / samples.ours.medianS)
-      return {
-        ratio,
-        reach: `≥ ${REACH}`,
-        measured: inWords(samples.ours, faster),
-        reached: ratio >= REACH,
-        figures: { blobsPerS, ...samples },
-      }
+      return compared(samples.ours, faster, REACH, { blobsPerS, ...samples })
     } finally {
       await client.close()
       await sites.close()
