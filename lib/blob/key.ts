@@ -10,6 +10,9 @@ const LONGEST_SEGMENT_BYTES = 255
 // Most keys are of this kind. None of its segments is long, begins with a dot or holds anything that is said of below.
 const PLAIN = /^[\w-][\w.-]*(?:\/[\w-][\w.-]*)*$/
 
+// HFS+ takes a name with any of them for the one without.
+const IGNORED = /[\u200c-\u200f\u202a-\u202e\u206a-\u206f\ufeff]/g
+
 function problemOf(key: string): string | null {
   if (key.length <= LONGEST_SEGMENT_BYTES && PLAIN.test(key)) return null
   if (key === '') return 'is empty'
@@ -17,9 +20,10 @@ function problemOf(key: string): string | null {
   if (key.includes('\0')) return 'contains a NUL character'
   if (Buffer.byteLength(key) > LONGEST_KEY_BYTES) return `is longer than ${LONGEST_KEY_BYTES} bytes`
   for (const segment of key.split('/')) {
-    if (segment === '' || segment === '.' || segment === '..') return 'is not a plain relative path'
+    const seen = segment.replaceAll(IGNORED, '')
+    if (segment === '' || seen === '.' || seen === '..') return 'is not a plain relative path'
     // Some file systems do not tell upper from lower case.
-    if (segment.toLowerCase().startsWith(RESERVED_PREFIX)) return `has a segment that begins with ${RESERVED_PREFIX}`
+    if (seen.toLowerCase().startsWith(RESERVED_PREFIX)) return `has a segment that begins with ${RESERVED_PREFIX}`
     if (Buffer.byteLength(segment) > LONGEST_SEGMENT_BYTES)
       return `has a segment of over ${LONGEST_SEGMENT_BYTES} bytes`
   }

@@ -94,7 +94,9 @@ export class Arrival {
       if (folder === null) return
       this.#parts = this.#partFiles(replicableName)
       this.#path = this.#parts.pathOf(etag)
-      this.#file = this.#open(folder, this.#path, constants.O_RDWR)
+      this.#file = this.#open(folder, this.#path, constants.O_RDWR | constants.O_NONBLOCK)
+      // Its name can be reckoned, so what has it already need not be ours.
+      if (!fstatSync(this.#file).isFile()) throw new GeoError('NOT_A_FILE', `${this.#path} is not a regular file`)
       this.#parts.note(etag)
     })
   }

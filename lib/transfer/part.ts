@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { RESERVED_PREFIX } from '../blob/key.ts'
+import { GeoError } from '../errors.ts'
 import type { WantedBlob } from './blob-order.ts'
 import { removeQuietly } from './place.ts'
 
@@ -28,6 +29,10 @@ export function isUnfinished(name: string): boolean {
   return name.startsWith(PART_PREFIX) || name.startsWith(TEMPORARY_PREFIX)
 }
 
+// Their names can be reckoned by whoever knows the row, and something planted there beforehand: a link would lead outside of the
+// store, and opening a FIFO would wait for its other end.
+const UNFOLLOWED = constants.O_NOFOLLOW | constants.O_NONBLOCK
+
 // Weak ones (`W/"…"`) promise no equal bytes.
 const STRONG_ETAG = /^"[\x21\x23-\x7e]{1,256}"$/
 
@@ -53,7 +58,7 @@ export class PartFiles {
   find(): string | null {
     const etag = this.#noted()
     if (etag === null) return null
-    const stat = statSync(this.pathOf(etag), { throwIfNoEntry: false })
+    const stat = lstatSync(this.pathOf(etag), { throwIfNoEntry: false })
     return stat?.isFile() && stat.size > 0 ? etag : null
   }
 
@@ -61,18 +66,34 @@ export class PartFiles {
   note(etag: string): void {
     const before = this.#noted()
     if (before === etag) return
-    writeFileSync(this.notePath, etag)
+    this.#write(etag)
     if (before !== null) removeQuietly(this.pathOf(before))
   }
 
   #noted(): string | null {
+    let file: number | null = null
     try {
-      const etag = readFileSync(this.notePath, 'utf8')
+      file = openSync(this.notePath, constants.O_RDONLY | UNFOLLOWED)
+      if (!fstatSync(file).isFile()) return null
+      const etag = readFileSync(file, 'utf8')
       return isStrongEtag(etag) ? etag : null
     } catch (reason) {
-      // Where a file lies in place of the folder, who makes the folder says so.
-      if (['ENOENT', 'ENOTDIR'].includes((reason as NodeJS.ErrnoException).code ?? '')) return null
+      // Where a file lies in place of the folder, who makes the folder says so; where a link lies, who writes the note.
+      if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes((reason as NodeJS.ErrnoException).code ?? '')) return null
       throw reason
+    } finally {
+      if (file !== null) closeSync(file)
+    }
+  }
+
+  #write(etag: string): void {
+    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | UNFOLLOWED
+    const file = openSync(this.notePath, flags, 0o666)
+    try {
+      if (!fstatSync(file).isFile()) throw new GeoError('NOT_A_FILE', `${this.notePath} is not a regular file`)
+      writeSync(file, etag)
+    } finally {
+      closeSync(file)
     }
   }
 }
