@@ -6,6 +6,8 @@ import { readdir, readFile } from 'node:fs/promises'
  */
 export async function niceValues(pid: number): Promise<number[]> {
   const others = (await readdir(`/proc/${pid}/task`)).map(Number).filter((thread) => thread !== pid)
-  const stats = await Promise.all([pid, ...others].map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')))
+  const stats = await Promise.all(
+    [pid, ...others].map((thread) => readFile(`/proc/${pid}/task/${thread}/stat`, 'utf8')),
+  )
   return stats.map((stat) => Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[16]))
 }
