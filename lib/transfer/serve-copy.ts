@@ -36,11 +36,11 @@ async function lend(context: LendContext, request: Request, response: Response):
   await sites.ensureFresh()
   const { site, scope } = await authenticate(request, context)
   if (!site.primary) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
-  if (sites.role !== 'secondary') throw new GeoError('NOT_SECONDARY', `"${sites.siteName}" is not a secondary site`)
   const [name, asked] = [String(request.params['name']), String(request.params['id'])]
   if (!('replicable_id' in scope) || scope.replicable_name !== name || scope.replicable_id !== asked) {
     throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   }
+  if (sites.role !== 'secondary') throw new GeoError('NOT_SECONDARY', `"${sites.siteName}" is not a secondary site`)
   const replicable = replicables.get(name)
   if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `Cannot find a Geo replicator for ${name}`)
   const id = parseRecordId(replicable, asked)

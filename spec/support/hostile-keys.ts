@@ -1,7 +1,7 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
+import { Draw } from './draw.ts'
 
 /** What every file outside of the root begins with, and every file inside of it. */
 export const CANARY = 'canary: nobody may read this'
@@ -90,30 +90,6 @@ export function plant(ground: HostileGround): void {
   for (const [name, minor] of DEVICES) {
     const path = at(name)
     if (path) execFileSync('mknod', [path, 'c', '1', minor])
-  }
-}
-
-/** The same numbers for the same seed. */
-class Draw {
-  readonly #seed: number
-  #count = 0
-
-  constructor(seed: number) {
-    this.#seed = seed
-  }
-
-  below(limit: number): number {
-    this.#count += 1
-    const digest = createHash('sha256').update(`${this.#seed}/${this.#count}`).digest()
-    return digest.readUInt32BE(0) % limit
-  }
-
-  of<Value>(values: readonly Value[]): Value {
-    return values[this.below(values.length)] as Value
-  }
-
-  some(most: number, make: () => string, between = '/'): string {
-    return Array.from({ length: 1 + this.below(most) }, make).join(between)
   }
 }
 
