@@ -68,8 +68,11 @@ const forSomebody = {
   abilities: z.array(z.enum(['read_geo', 'admin_geo'])),
 }
 
+// Rails writes keys as numbers. Anything else that could be made a text, such as a list of one, is none.
+const recordId = z.union([z.string(), z.int().transform(String)])
+
 const scopeShape = z.union([
-  z.strictObject({ replicable_name: z.string(), replicable_id: z.coerce.string() }),
+  z.strictObject({ replicable_name: z.string(), replicable_id: recordId }),
   z.strictObject({ replicable_name: z.string(), replicable_ids_sha256: z.string() }),
   z.strictObject({ scope: z.literal('geo_api') }),
   z.strictObject({ graphql_sha256: z.string(), ...forSomebody }),
