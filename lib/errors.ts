@@ -98,6 +98,10 @@ export const ERROR_CODES = Object.freeze({
     'Pass the certificate of the authority that signed the other side as the option `ca`, or renew it.',
   ],
   TOO_MANY_REDIRECTS: [502, 'Let the primary redirect once at the most, straight to where the blob lies.'],
+  REDIRECT_NOT_ALLOWED: [
+    502,
+    'If blobs of that site lie at that host, name it with `geo site update NAME --redirect-host HOST`; else find out who answers there.',
+  ],
   HTTP_STATUS: [502, 'See what answers at the URL of the primary.'],
   BODY_TRUNCATED: [502, 'Nothing: the blob is fetched again by itself.'],
   BODY_TOO_LONG: [502, 'Check for a proxy that alters bodies between the sites.'],

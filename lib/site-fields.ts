@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { GeoError } from './errors.ts'
+import { parseRedirectHost } from './redirect-hosts.ts'
 
 /** What may be said of a site, and its bounds. The names of the columns are in site-table.ts. */
 
@@ -46,6 +47,14 @@ const webUrl = z
   .refine(withoutNul, 'must be an http or https URL')
   .transform((url) => (url.endsWith('/') ? url : `${url}/`))
 
+const MOST_HOSTS = 100
+const redirectHost = z.string().transform((entry, { addIssue }) => {
+  const host = parseRedirectHost(entry)
+  if (host !== null) return host
+  addIssue({ code: 'custom', message: 'must be a host, with a port where it is not the usual one' })
+  return z.NEVER
+})
+
 const LOWEST_RATE = 1024
 const GREATEST_INTEGER = 2 ** 31 - 1
 const integerFrom = (least: number) =>
@@ -70,6 +79,7 @@ const settings = {
   transferBytesPerSecond: z.int().min(LOWEST_RATE).nullable(),
   copiesReverificationIntervalDays: integerFrom(1).nullable(),
   selectiveSync: selectionShape.nullable(),
+  redirectHosts: z.array(redirectHost).max(MOST_HOSTS, `are too many (maximum is ${MOST_HOSTS})`).readonly(),
 }
 
 export const newSiteShape = z.strictObject({
@@ -89,7 +99,8 @@ export const siteChangeShape = z
 
 /**
  * What may be changed of a site while it runs; its processes follow within five seconds. Rates in bytes a second, at least
- * 1,024; null is unlimited. `selectiveSync` null: the site holds copies of all rows. With another `name` the processes of the
+ * 1,024; null is unlimited. `redirectHosts`: where it may send other sites for a blob beside its own host, such as
+ * `files.example` or `10.0.0.5:9000`. `selectiveSync` null: the site holds copies of all rows. With another `name` the processes of the
  * site have to start again with that `siteName`. Capacities for repositories and `syncObjectStorage` are kept for clients that
  * set them; nothing reads them.
  */

@@ -3,6 +3,7 @@ import type { Knex } from 'knex'
 import type { z } from 'zod'
 import type { SelectiveSync } from './blob/selective-sync.ts'
 import { GeoError } from './errors.ts'
+import { hostOf } from './redirect-hosts.ts'
 import { encryptSecret } from './secret.ts'
 import {
   InvalidSiteError,
@@ -44,6 +45,8 @@ export interface Site {
   readonly copiesReverificationIntervalDays: number | null
   /** Which rows a secondary holds copies of; null is all. */
   readonly selectiveSync: SelectiveSync | null
+  /** Beside its own, the hosts to which it may send other sites for a blob: an object storage. With a port where it is not the usual one. */
+  readonly redirectHosts: readonly string[]
   /** Since the epoch, by the clock of the primary's database. */
   readonly createdAtSeconds: number
 }
@@ -69,6 +72,7 @@ interface SiteRow {
   selective_sync_type: string | null
   selective_sync_namespace_ids: string[]
   selective_sync_shards: string[]
+  redirect_hosts: string[]
   created_at: Date
 }
 
@@ -97,8 +101,14 @@ function toSite(row: SiteRow): Site {
           shards: row.selective_sync_shards,
         })
       : null,
+    redirectHosts: Object.freeze(row.redirect_hosts),
     createdAtSeconds: row.created_at.getTime() / 1000,
   })
+}
+
+/** All hosts to which a site may send another for a blob: its own ones are among them. */
+export function redirectHostsOf({ url, internalUrl, redirectHosts }: Site): string[] {
+  return [hostOf(url), hostOf(internalUrl), ...redirectHosts]
 }
 
 /** All sites, the primary first, then by name. `forUpdate` locks them to the end of the transaction. */
@@ -127,6 +137,7 @@ function columnsOf(site: z.output<typeof siteChangeShape>): Partial<SiteRow> {
     sync_object_storage: site.syncObjectStorage,
     transfer_bytes_per_second: transferBytesPerSecond == null ? transferBytesPerSecond : String(transferBytesPerSecond),
     copies_reverification_interval: site.copiesReverificationIntervalDays,
+    redirect_hosts: site.redirectHosts && [...site.redirectHosts],
     ...(selectiveSync !== undefined && {
       selective_sync_type: selectiveSync?.type ?? null,
       selective_sync_namespace_ids: [...(selectiveSync?.namespaceIds ?? [])],

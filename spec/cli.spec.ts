@@ -51,7 +51,7 @@ describe('geo site', () => {
       stderr: '',
     })
     const config = ['--config', 'geo.config.mjs']
-    const options = ['--internal-url', 'http://10.0.0.2', '--files-max-capacity', '3']
+    const options = ['--internal-url', 'http://10.0.0.2', '--files-max-capacity', '3', '--redirect-host', 'a.example']
     expect(
       await geo('site', 'add', '--name', 'paris', '--url', 'http://paris.test', ...options, ...config),
     ).toMatchObject({
@@ -59,7 +59,12 @@ describe('geo site', () => {
       stdout: 'Added the secondary site "paris" at http://paris.test/\n',
     })
     const [paris] = await databases.main('geo_nodes').where({ name: 'paris' })
-    expect(paris).toMatchObject({ internal_url: 'http://10.0.0.2/', files_max_capacity: 3, primary: false })
+    expect(paris).toMatchObject({
+      internal_url: 'http://10.0.0.2/',
+      files_max_capacity: 3,
+      redirect_hosts: ['a.example'],
+      primary: false,
+    })
 
     const listed = await geo('site', 'list')
     expect(listed.status).toBe(0)
@@ -85,6 +90,24 @@ describe('geo site', () => {
       expect(stderr).toBe('')
       expect(await databases.main('geo_nodes').where({ name: 'paris' }).first()).toMatchObject(kept)
     }
+  })
+
+  it('names hosts to which a site may send others, and none', async () => {
+    const hosts = async () => (await databases.main('geo_nodes').where({ name: 'paris' }).first()).redirect_hosts
+    const set = (...values: string[]) =>
+      geo('site', 'update', 'paris', ...values.flatMap((value) => ['--redirect-host', value]))
+    expect((await set('files.example', '10.0.0.5:9000')).stdout).toBe('Changed the site "paris": redirectHosts\n')
+    expect(await hosts()).toEqual(['files.example', '10.0.0.5:9000'])
+    expect(await set('http://files.example')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('\nINVALID_SITE'),
+    })
+    expect(await set('none', 'a.example')).toMatchObject({
+      status: 2,
+      stderr: expect.stringContaining('\nINVALID_REQUEST'),
+    })
+    await set('none')
+    expect(await hosts()).toEqual([])
   })
 
   it('changes settings and forgets a site', async () => {

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { decryptSecret, encryptSecret } from '../lib/secret.ts'
 import { SiteDirectory } from '../lib/site.ts'
-import { deleteSite, insertSite, listSites, updateSite } from '../lib/site-table.ts'
+import { deleteSite, insertSite, listSites, redirectHostsOf, updateSite } from '../lib/site-table.ts'
 import { shiftedClock } from '../lib/testing/shifted-clock.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 
@@ -90,6 +90,7 @@ describe('the table of sites', () => {
       transferBytesPerSecond: null,
       copiesReverificationIntervalDays: null,
       selectiveSync: null,
+      redirectHosts: [],
     })
     const change = {
       enabled: false,
@@ -101,11 +102,18 @@ describe('the table of sites', () => {
       transferBytesPerSecond: 3_000_000_000,
       copiesReverificationIntervalDays: 6,
       selectiveSync: { type: 'namespaces', namespaceIds: ['1', 'a,b'], shards: [] },
+      redirectHosts: ['files.example', '10.0.0.5:9000'],
     }
     const changed = await updateSite(databases.main, 'PARIS', change)
     expect(changed).toEqual({ ...before, ...change })
     const back = await updateSite(databases.main, 'paris', { transferBytesPerSecond: null, selectiveSync: null })
     expect(back).toEqual({ ...changed, transferBytesPerSecond: null, selectiveSync: null })
+  })
+
+  it('keeps hosts in one spelling, and may send others to its own addresses besides', async () => {
+    const site = await add({ ...tokyo, internalUrl: 'http://10.0.0.9:8080', redirectHosts: [' FILES.example:9000 '] })
+    expect(site.redirectHosts).toEqual(['files.example:9000'])
+    expect(redirectHostsOf(site)).toEqual(['tokyo.test', '10.0.0.9:8080', 'files.example:9000'])
   })
 
   it('refuses to disable the primary, to change who is not there, and what cannot be', async () => {
@@ -120,6 +128,8 @@ describe('the table of sites', () => {
     expect(await code({ transferBytesPerSecond: 1023 })).toBe('INVALID_SITE')
     expect(await code({ copiesReverificationIntervalDays: 0 })).toBe('INVALID_SITE')
     expect(await code({ selectiveSync: { type: ' ' } })).toBe('INVALID_SITE')
+    expect(await code({ redirectHosts: ['https://files.example/'] })).toBe('INVALID_SITE')
+    expect(await code({ redirectHosts: Array.from({ length: 101 }, (_, host) => `h${host}`) })).toBe('INVALID_SITE')
     expect(await code({ primary: false } as object)).toBe('INVALID_SITE')
     expect((await listSites(databases.main))[0]).toMatchObject({ enabled: true, transferBytesPerSecond: null })
   })

@@ -2,7 +2,7 @@ import type { Command } from 'commander'
 import { insertSite } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
-import { explained } from './explained.ts'
+import { collect, explained } from './explained.ts'
 import { wholeNumber } from './numbers.ts'
 
 interface AddOptions {
@@ -12,6 +12,7 @@ interface AddOptions {
   primary?: true
   filesMaxCapacity?: number
   verificationMaxCapacity?: number
+  redirectHost?: string[]
 }
 
 export function siteAddCommand(cli: CommandLine): Command {
@@ -30,9 +31,11 @@ export function siteAddCommand(cli: CommandLine): Command {
     .option('--primary', 'this is the primary site')
     .option('--files-max-capacity <count>', 'open transfers at once (default: 10)', wholeNumber)
     .option('--verification-max-capacity <count>', 'checksum batches at once (default: 10)', wholeNumber)
+    .option('--redirect-host <host>', 'where it may send other sites for a blob, if elsewhere; several times', collect)
     .action(
-      cli.acting<AddOptions>(({ config, debug: _, ...site }) =>
+      cli.acting<AddOptions>(({ config, debug: _, redirectHost, ...given }) =>
         cli.withSettings({ ...(config && { config }) }, async ({ mainDb, encryptionKey }) => {
+          const site = { ...given, ...(redirectHost && { redirectHosts: redirectHost }) }
           const { name, primary, url } = await insertSite(mainDb, encryptionKey, site)
           cli.print(`Added the ${primary ? 'primary' : 'secondary'} site "${name}" at ${url}\n`)
           return EXIT.ok

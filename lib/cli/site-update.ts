@@ -19,6 +19,7 @@ interface UpdateOptions {
   selectBy?: string
   namespace?: string[]
   shard?: string[]
+  redirectHost?: string[]
 }
 
 export function siteUpdateCommand(cli: CommandLine): Command {
@@ -29,6 +30,7 @@ export function siteUpdateCommand(cli: CommandLine): Command {
     examples: [
       'site update paris --files-max-capacity 20 --bytes-per-second 5000000',
       'site update paris --select-by namespaces --namespace 7 --namespace 9',
+      'site update tokyo --redirect-host files.example --redirect-host 10.0.0.5:9000',
       'site update paris --select-by all --bytes-per-second none',
     ],
     exits: { ok: 'changed' },
@@ -45,6 +47,11 @@ export function siteUpdateCommand(cli: CommandLine): Command {
     .option('--select-by <type>', 'it holds only what is selected, as `scope` of the types reads it; `all`: everything')
     .option('--namespace <id>', 'with --select-by; may be given several times', collect)
     .option('--shard <name>', 'with --select-by; may be given several times', collect)
+    .option(
+      '--redirect-host <host>',
+      'where it may send other sites for a blob, instead of all before; several times; `none`: nowhere else',
+      collect,
+    )
     .action(
       cli.acting<UpdateOptions, [string]>((options, name) => {
         const change = changeOf(options)
@@ -77,10 +84,17 @@ function changeOf(options: UpdateOptions): SiteChange {
         : selectBy === 'all'
           ? null
           : { type: selectBy, namespaceIds: namespace, shards: shard },
+    redirectHosts: hostsOf(options.redirectHost),
   }
   const given = Object.fromEntries(Object.entries(change).filter(([, value]) => value !== undefined)) as SiteChange
   if (Object.keys(given).length === 0) throw new GeoError('INVALID_REQUEST', 'Nothing is to be changed')
   return given
+}
+
+function hostsOf(given: readonly string[] | undefined): readonly string[] | undefined {
+  if (!given?.includes('none')) return given
+  if (given.length > 1) throw new GeoError('INVALID_REQUEST', '--redirect-host none stands alone')
+  return []
 }
 
 function nullForNone<Value>(value: Value | 'none'): Value | null {

@@ -1,3 +1,4 @@
+import { hostOf, isAtHost } from '../redirect-hosts.ts'
 import type { ReceiveTask } from './blob-order.ts'
 import { type Answer, type Asked, exchange, splitUrl } from './exchange.ts'
 import type { Line } from './line.ts'
@@ -24,7 +25,7 @@ export interface BlobAnswer {
 export const START_AGAIN = 'start again'
 
 /**
- * Asks the primary for a blob, or for the rest of it, and follows one redirect.
+ * Asks the primary for a blob, or for the rest of it, and follows one redirect to a host that the settings of the site name.
  * Rejects where there is no answer at all.
  */
 export async function askForBlob(
@@ -43,6 +44,15 @@ export async function askForBlob(
   const target = redirectTarget(first, task.url)
   await readShort(first)
   if (target === null) return invalid('The redirect leads to no http or https URL')
+  const origin = splitUrl(target)?.origin ?? ''
+  // Anywhere else it would be a way for whoever answers to have this site ask what only this site can reach.
+  if (!isAtHost(origin, [hostOf(task.url), ...(task.redirectHosts ?? [])])) {
+    return {
+      kind: 'failed',
+      code: 'REDIRECT_NOT_ALLOWED',
+      message: `The redirect leads to ${JSON.stringify(origin.slice(0, 200))}, which is no host of that site`,
+    }
+  }
   // Whoever serves there must not get the token, which would open the primary; the link carries its own signature.
   const second = await ask(target)
   if (!isRedirect(second)) return read(second, goOn, true)

@@ -38,6 +38,8 @@ export interface ReceiveTask {
   /** For the first request; later ones ask for another over the line. */
   readonly authorization: string
   readonly replicableName: string
+  /** Where it may send this site beside its own host, as in geo_nodes. Default: nowhere. */
+  readonly redirectHosts?: readonly string[]
   /** The span of the transfer, told to the primary; null without one. */
   readonly traceparent?: string | null
   readonly idleTimeoutMs: number

@@ -2,7 +2,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import type { Clock } from '../clock.ts'
 import type { Lease } from '../lease.ts'
 import type { SiteDirectory } from '../site.ts'
-import type { Site } from '../site-table.ts'
+import { redirectHostsOf, type Site } from '../site-table.ts'
 import type { ReceiveResult, WantedBlob } from './blob-order.ts'
 import type { TransferThreads } from './threads.ts'
 import { signRequest } from './token.ts'
@@ -28,6 +28,7 @@ export async function fetchCopy(
   const task = {
     url: `${from.internalUrl}api/v4/geo/copies/${replicable.name}/${blob.id}`,
     replicableName: replicable.name,
+    redirectHosts: redirectHostsOf(from),
     idleTimeoutMs,
     root,
     durable,

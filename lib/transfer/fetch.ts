@@ -3,6 +3,7 @@ import type { Clock } from '../clock.ts'
 import { GeoError, messageOf } from '../errors.ts'
 import type { Lease } from '../lease.ts'
 import type { SiteDirectory } from '../site.ts'
+import { redirectHostsOf } from '../site-table.ts'
 import { traceTransfer } from '../tracing.ts'
 import type { Bandwidth } from './bandwidth.ts'
 import type { ReceiveResult, WantedBlob } from './blob-order.ts'
@@ -68,6 +69,7 @@ export class Fetcher {
     const task = {
       url: `${primary.internalUrl}api/v4/geo/retrieve/${replicable.name}${path}`,
       replicableName: replicable.name,
+      redirectHosts: redirectHostsOf(primary),
       idleTimeoutMs: this.#idleTimeoutMs,
       root,
       durable,

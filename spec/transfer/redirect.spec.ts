@@ -3,10 +3,14 @@ import type { IncomingHttpHeaders } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
+import { updateSite } from '../../lib/site-table.ts'
 import type { ReceiveResult } from '../../lib/transfer/blob-order.ts'
 import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { rangedAnswer, sendThenBreak } from '../support/ranged-answer.ts'
+import { stageSecondary } from '../support/staged-secondary.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
+import { addWantedWidget, syncOnce, widgetRow } from '../support/sync-batch.ts'
 import { transferLine } from '../support/transfer-line.ts'
 
 // Every parser of URLs would write this one anew: dots, doubled slashes, encodings that need not be, characters that need one.
@@ -32,10 +36,11 @@ beforeEach(async () => {
 })
 afterEach(() => rm(root, { recursive: true, force: true }))
 
-function receive(): Promise<ReceiveResult> {
+function receive(redirectHosts: readonly string[] = [new URL(store.url).host]): Promise<ReceiveResult> {
   const task = {
     url: primary.url,
     replicableName: 'widget',
+    redirectHosts,
     idleTimeoutMs: 2000,
     root,
     durable: false,
@@ -96,6 +101,63 @@ it('A transfer that is cut behind a redirect asks the primary again, and goes on
   expect(atPrimary).toMatchObject([{}, { range: 'bytes=90000-', authorization: 'GL-Geo x:y' }])
   const [received] = outcomes
   if (received?.outcome === 'received') expect(bytes.equals(await readFile(received.temporaryPath))).toBe(true)
+})
+
+it('A redirect to a host that is not named is not followed, nor a connection opened', async () => {
+  let connections = 0
+  store.answer((_request, response) => {
+    connections += 1
+    response.writeHead(200, { 'content-length': 3 }).end('abc')
+  })
+  const { port } = new URL(store.url)
+  const refused = { kind: 'failed', code: 'REDIRECT_NOT_ALLOWED' }
+  for (const [location, hosts] of [
+    [store.url, []],
+    [store.url, ['127.0.0.1']],
+    [store.url, [`localhost:${port}`]],
+    [`//127.0.0.1:${port}/x`, []],
+    [`http://localhost:${port}/`, [`127.0.0.1:${port}`]],
+    [`http://allowed.test\\@127.0.0.1:${port}/`, [`127.0.0.1:${port}`]],
+    [`http://allowed.test@127.0.0.1:${port}/`, [`127.0.0.1:${port}`]],
+    ['http://169.254.169.254/latest/meta-data/', [`127.0.0.1:${port}`]],
+    ['http://[::ffff:127.0.0.1]/', []],
+  ] as const) {
+    redirectTo(location)
+    const { outcomes, refusal } = await receive(hosts)
+    expect([location, outcomes, refusal]).toMatchObject([location, [], refused])
+    expect(refusal?.message).toMatch(/^The redirect leads to "http:/)
+  }
+  expect(connections).toBe(0)
+})
+
+it('The host of the site itself needs no naming, at its own port', async () => {
+  primary.answer(({ url }, response) => {
+    if (url === '/') response.writeHead(302, { location: `${primary.url}elsewhere` }).end()
+    else response.writeHead(200, { 'geo-blob-bytes': 3 }).end('abc')
+  })
+  expect((await receive([])).outcomes).toMatchObject([{ outcome: 'received' }])
+})
+
+it('Of the primary the settings in geo_nodes say where it may send a site, from one transfer to the next', async () => {
+  const staged = await stageSecondary()
+  try {
+    const { databases, site } = staged
+    store.answer((_request, response) => void response.writeHead(200, { 'content-length': 3 }).end('abc'))
+    staged.primary.answer((_request, response) => void response.writeHead(302, { location: store.url }).end())
+    const id = await addWantedWidget(databases, site, { registry: { bytes: 5_000_000 } })
+    await syncOnce(site)
+    expect(await widgetRow(databases, site, id)).toMatchObject({
+      state: SYNC_STATE.failed,
+      last_sync_failure: expect.stringContaining('which is no host of that site'),
+    })
+    await updateSite(databases.main, 'rome', { redirectHosts: [new URL(store.url).host] })
+    await site.parts.sites.refresh()
+    await databases.tracking('widget_registry').update({ state: SYNC_STATE.pending, retry_at: null })
+    await syncOnce(site)
+    expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.synced, blob_key: 'a/file' })
+  } finally {
+    await staged.close()
+  }
 })
 
 const failures: [string, () => void, object][] = [

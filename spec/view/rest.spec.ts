@@ -53,7 +53,7 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
       ...['id', 'name', 'url', 'internal_url', 'primary', 'enabled', 'current', 'files_max_capacity'],
       ...['repos_max_capacity', 'verification_max_capacity', 'container_repositories_max_capacity'],
       ...['selective_sync_type', 'selective_sync_shards', 'selective_sync_namespace_ids'],
-      ...['minimum_reverification_interval', 'sync_object_storage'],
+      ...['minimum_reverification_interval', 'redirect_hosts', 'sync_object_storage'],
       ...(noun === 'nodes' ? ['clone_protocol'] : []),
       ...['web_edit_url', 'web_geo_replication_details_url', '_links'],
     ])
@@ -150,6 +150,7 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
       verification_max_capacity: 5,
       container_repositories_max_capacity: 6,
       minimum_reverification_interval: 7,
+      redirect_hosts: 'Files.example, 10.0.0.5:9000',
       selective_sync_type: 'namespaces',
       selective_sync_namespace_ids: [1, '22', 'ab-c'],
       selective_sync_shards: ['default'],
@@ -170,6 +171,7 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
       verification_max_capacity: 5,
       container_repositories_max_capacity: 6,
       minimum_reverification_interval: 7,
+      redirect_hosts: ['files.example', '10.0.0.5:9000'],
       selective_sync_type: 'namespaces',
       selective_sync_namespace_ids: [1, 22, 'ab-c'],
       selective_sync_shards: ['default'],
@@ -202,6 +204,9 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
     })
     expect(await refused({ name: 'a', url: 'http://a', selective_sync_shards: { a: 1 } })).toEqual({
       error: 'selective_sync_shards is invalid',
+    })
+    expect(await refused({ name: 'a', url: 'http://a', redirect_hosts: ['ok', 'no host'] })).toEqual({
+      message: { redirect_hosts: ['must be a host, with a port where it is not the usual one'] },
     })
     expect(await refused({ name: '', url: 'x', minimum_reverification_interval: 0, repos_max_capacity: -1 })).toEqual({
       message: {

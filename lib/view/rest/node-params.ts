@@ -20,6 +20,9 @@ const params = {
   selective_sync_shards: list().describe('What it selects, by shard. An array, or one text with commas.'),
   selective_sync_namespace_ids: list().describe('What it selects, by namespace. An array, or one text with commas.'),
   minimum_reverification_interval: integer().describe('Days after which the primary hashes its files again.'),
+  redirect_hosts: list().describe(
+    'Where it may send other sites for a blob beside its own host. An array, or one text with commas.',
+  ),
 }
 
 export const nodeChangeParams = z.object(params).partial()
@@ -50,6 +53,7 @@ const FIELDS = {
   container_repositories_max_capacity: 'containerRepositoriesMaxCapacity',
   sync_object_storage: 'syncObjectStorage',
   minimum_reverification_interval: 'minimumReverificationIntervalDays',
+  redirect_hosts: 'redirectHosts',
 } as const satisfies Partial<Record<keyof NodeChange, keyof SiteChange>>
 
 const SELECTION_FIELDS: Readonly<Record<string, string>> = {

@@ -160,6 +160,7 @@ describe('A site', () => {
     const change = {
       ...NEW,
       internalUrl: 'http://10.0.0.9',
+      redirectHosts: 'Files.example\r\n\r\n 10.0.0.5:9000 ',
       filesMaxCapacity: '7',
       enabled: '',
       transferBytesPerSecond: '5000000',
@@ -169,12 +170,17 @@ describe('A site', () => {
     expect((await sites.send(path, change)).headers.get('location')).toBe('/admin/geo/sites?done=site-saved')
     expect((await nodes()).at(-1)).toMatchObject({
       internal_url: 'http://10.0.0.9/',
+      redirect_hosts: ['files.example', '10.0.0.5:9000'],
       files_max_capacity: 7,
       enabled: false,
       transfer_bytes_per_second: '5000000',
       selective_sync_type: 'shards',
       selective_sync_shards: ['a', 'b'],
     })
+
+    expect((await sites.see(`${path}/edit`)).text).toMatch(
+      /name="redirectHosts"[^>]*>files\.example\n10\.0\.0\.5:9000</,
+    )
 
     expect(plain((await sites.see(`${path}/remove`)).text)).toContain('Remove site oslo?')
     expect((await sites.send(`${path}/remove`, {})).status).toBe(303)
@@ -196,11 +202,12 @@ describe('A site', () => {
       filesMaxCapacity: 'many',
       verificationMaxCapacity: '-1',
       enabled: '1',
+      redirectHosts: 'files.example\nhttp://files.example',
       shards: '"><script>alert(1)</script>',
     }
     const { status, text } = await sites.send('/sites', wrong)
     expect(status).toBe(422)
-    for (const field of ['name', 'url', 'filesMaxCapacity', 'verificationMaxCapacity', 'selectBy'])
+    for (const field of ['name', 'url', 'filesMaxCapacity', 'verificationMaxCapacity', 'selectBy', 'redirectHosts'])
       expect(text).toMatch(new RegExp(`id="${field}-problem"`))
     expect(text).toContain('ftp://oslo.test')
     expect(text).toContain('many')

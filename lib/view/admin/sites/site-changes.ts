@@ -69,19 +69,20 @@ async function orForm(
 
 /** What the form says; of a field that it does not show nothing. */
 function changeOf(fields: SiteFields): SiteChange {
-  const common = {
-    name: fields.name,
-    url: fields.url,
-    internalUrl: fields.internalUrl === '' ? null : fields.internalUrl,
-    verificationMaxCapacity: numberOf(fields.verificationMaxCapacity),
-  }
-  if (fields.primary === '1')
-    return { ...common, minimumReverificationIntervalDays: numberOf(fields.minimumReverificationIntervalDays) }
   const lines = (text: string) =>
     text
       .split(/\r?\n/)
       .map((line) => line.trim())
       .filter((line) => line !== '')
+  const common = {
+    name: fields.name,
+    url: fields.url,
+    internalUrl: fields.internalUrl === '' ? null : fields.internalUrl,
+    redirectHosts: lines(fields.redirectHosts),
+    verificationMaxCapacity: numberOf(fields.verificationMaxCapacity),
+  }
+  if (fields.primary === '1')
+    return { ...common, minimumReverificationIntervalDays: numberOf(fields.minimumReverificationIntervalDays) }
   const [namespaceIds, shards] = [lines(fields.namespaceIds), lines(fields.shards)]
   const isSelective = fields.selectBy !== '' || namespaceIds.length > 0 || shards.length > 0
   return {

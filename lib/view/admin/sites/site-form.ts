@@ -12,6 +12,7 @@ const FIELD_NAMES = [
   'name',
   'url',
   'internalUrl',
+  'redirectHosts',
   'enabled',
   'primary',
   'filesMaxCapacity',
@@ -33,6 +34,7 @@ export function fieldsOfSite(site: Site): SiteFields {
     name: site.name,
     url: site.url,
     internalUrl: site.internalUrl === site.url ? '' : site.internalUrl,
+    redirectHosts: site.redirectHosts.join('\n'),
     enabled: site.enabled ? '1' : '',
     primary: site.primary ? '1' : '',
     filesMaxCapacity: String(site.filesMaxCapacity),
@@ -76,7 +78,7 @@ export function siteFormPage({ fields, site, problems }: SiteForm, { links }: Vi
     name,
     value: fields[name],
     problem: problems
-      .filter(({ field: at }) => at === name || FIELDS_OF_SELECTION[at.replace(/\.\d+$/, '')] === name)
+      .filter(({ field: at }) => shownAt(at) === name)
       .map(({ text }) => text)
       .join('; '),
   })
@@ -94,6 +96,7 @@ export function siteFormPage({ fields, site, problems }: SiteForm, { links }: Vi
 ${field({ ...of('name'), label: 'Name', required: true, maxLength: NAME_LENGTH, hint: 'What the processes of the site have as siteName. With another name they have to start again.' })}
 ${field({ ...of('url'), label: 'External URL', kind: 'url', required: true, hint: 'Where people reach the site.' })}
 ${field({ ...of('internalUrl'), label: 'Internal URL (optional)', kind: 'url', hint: 'Where the other sites reach it, if that is elsewhere.' })}
+${field({ ...of('redirectHosts'), label: 'Redirect hosts (optional)', kind: 'lines', hint: 'Where the site may send others for a file, beside its own host: an object storage. One a line, with a port where it is not the usual one.' })}
 ${isPrimary ? html`<input type="hidden" name="primary" value="1"><p class="notice">This is the primary site: it takes what people write.</p>` : secondaryFields(of, fields)}
 <fieldset><legend>Tuning settings</legend>
 ${field({ ...of('verificationMaxCapacity'), label: 'Verification concurrency limit', kind: 'number', required: true, hint: 'Checksum batches at once, over all processes of the site.' })}
@@ -109,6 +112,12 @@ const FIELDS_OF_SELECTION: Readonly<Partial<Record<string, FieldName>>> = {
   'selectiveSync.type': 'selectBy',
   'selectiveSync.namespaceIds': 'namespaceIds',
   'selectiveSync.shards': 'shards',
+}
+
+/** Of one of several lines, what is wrong stands below them all. */
+function shownAt(field: string): string {
+  const whole = field.replace(/\.\d+$/, '')
+  return FIELDS_OF_SELECTION[whole] ?? whole
 }
 
 type Of = (name: FieldName) => { name: FieldName; value: string; problem: string }
