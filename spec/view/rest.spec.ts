@@ -373,6 +373,33 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
     }
     expect((await tokyo.geo.sites.list()).map(({ name }) => name)).toEqual(['tokyo', 'paris'])
   })
+
+  it('takes no form that a page of another site has had a browser send', async () => {
+    const form = `name=evil&url=${encodeURIComponent('http://evil.test')}`
+    const post = (path: string, headers: Record<string, string>, type = 'form') =>
+      request(tokyo.url)
+        .post(path)
+        .set({ 'x-may': 'all', ...headers })
+        .type(type)
+        .send(type === 'form' ? form : {})
+    for (const headers of [
+      { 'sec-fetch-site': 'cross-site' },
+      { 'sec-fetch-site': 'same-site' },
+      { origin: 'https://evil.test' },
+      { origin: 'null' },
+    ]) {
+      expect(answers.check('post', base, await post(base, headers)).status).toBe(403)
+      const repair = `${base}/${ids.paris}/repair`
+      const bare = await request(tokyo.url)
+        .post(repair)
+        .set({ 'x-may': 'all', ...headers })
+      expect(answers.check('post', repair, bare).status).toBe(403)
+    }
+    expect((await tokyo.geo.sites.list()).map(({ name }) => name)).toEqual(['tokyo', 'paris'])
+    // Pages of the site itself may, and JSON a browser sends for another only where the host's CORS lets it.
+    expect((await post(base, { 'sec-fetch-site': 'same-origin' })).status).toBe(201)
+    expect((await post(base, { 'sec-fetch-site': 'cross-site' }, 'json')).status).toBe(400)
+  })
 })
 
 it('documents every answer that these specs have seen, and they have seen every answer but an outage', async () => {

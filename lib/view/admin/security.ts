@@ -1,5 +1,6 @@
 import type { Request, RequestHandler } from 'express'
 import { GeoError } from '../../errors.ts'
+import { isSameOrigin } from '../same-origin.ts'
 
 const POLICY = [
   "default-src 'none'",
@@ -29,26 +30,10 @@ export const secureHeaders: RequestHandler = (_request, response, next) => {
 }
 
 /**
- * Whether a change was asked for by one of our own pages. Browsers say so themselves, in headers that no page can set:
- * `Sec-Fetch-Site` on https and localhost, `Origin` with every form. Without either it was no browser of today, and is refused.
+ * Lets a change pass that one of our own pages asked for. What no browser says is refused too: forms are for people.
  * @throws GeoError `CROSS_ORIGIN`
  */
 export function requireSameOrigin(request: Request, siteUrl: string | null): void {
-  const fetchSite = request.get('sec-fetch-site')
-  if (fetchSite !== undefined) {
-    if (fetchSite === 'same-origin') return
-  } else {
-    const origin = request.get('origin')
-    if (origin !== undefined && ownOrigins(request, siteUrl).includes(origin)) return
-  }
+  if (isSameOrigin(request, siteUrl)) return
   throw new GeoError('CROSS_ORIGIN', 'This change was not asked for by a page of this site')
-}
-
-/** As the browser sees it: by its own Host header, and by the address that the site is known under. */
-function ownOrigins(request: Request, siteUrl: string | null): string[] {
-  const host = request.get('host')
-  return [
-    ...(host === undefined ? [] : [`${request.protocol}://${host}`]),
-    ...(siteUrl === null ? [] : [new URL(siteUrl).origin]),
-  ]
 }

@@ -3,6 +3,7 @@ import { GeoError } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { authenticate, type DoorContext, isSigned } from '../../transfer/token.ts'
 import type { IsAllowed } from '../authorize.ts'
+import { isSameOrigin } from '../same-origin.ts'
 import { badRequest, forbidden } from './rest-error.ts'
 import type { RestRoute } from './routes.ts'
 
@@ -16,6 +17,7 @@ export interface AdmissionContext extends DoorContext {
  */
 export async function admit(context: AdmissionContext, route: RestRoute, request: Request): Promise<Site | null> {
   if (!isSigned(request.get('authorization'))) {
+    if (isForeignForm(request, context.sites.me?.url ?? null)) throw forbidden()
     if (await context.isAllowed(request, route.ability)) return null
     throw forbidden()
   }
@@ -25,4 +27,12 @@ export async function admit(context: AdmissionContext, route: RestRoute, request
   if (!('scope' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   if (site.id !== request.params['id']) throw forbidden()
   return site
+}
+
+/**
+ * A form, or nothing at all, browsers send where a page of another site tells them to, with the cookies of whoever looks at it. They
+ * ask before they send JSON, or PUT and DELETE, and it is the host who answers that.
+ */
+function isForeignForm(request: Request, siteUrl: string | null): boolean {
+  return request.method === 'POST' && !request.is('json') && isSameOrigin(request, siteUrl) === false
 }
