@@ -59,40 +59,55 @@ describe.each(GUIDES)('%s', (name) => {
   })
 })
 
-describe.each(['README.md', 'docs/performance.md', 'docs/scale.md', ...GUIDES.map((name) => `docs/guides/${name}`)])(
-  '%s',
-  (name) => {
-    const textOf = () => readFile(join(ROOT, name), 'utf8')
+describe.each([
+  'README.md',
+  'SECURITY.md',
+  'docs/performance.md',
+  'docs/scale.md',
+  'docs/threat-model.md',
+  ...GUIDES.map((name) => `docs/guides/${name}`),
+])('%s', (name) => {
+  const textOf = () => readFile(join(ROOT, name), 'utf8')
 
-    it('leads only to what there is', async () => {
-      const text = await textOf()
-      for (const [, to = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
-        expect(to).not.toMatch(/^https?:/)
-        const [file = '', anchor] = to.split('#')
-        const path = file === '' ? join(ROOT, name) : join(ROOT, dirname(name), file)
-        await expect(access(path), to).resolves.toBeUndefined()
-        expect(relative(ROOT, path), 'outside the package').not.toMatch(/^\.\./)
-        if (anchor !== undefined) expect(anchors(await readFile(path, 'utf8')), to).toContain(anchor)
-      }
-      for (const [, path = ''] of text.matchAll(/`(fixtures\/[\w./-]+)`/g)) await access(join(ROOT, path))
-    })
+  it('leads only to what there is', async () => {
+    const text = await textOf()
+    for (const [, to = ''] of text.matchAll(/\]\(([^)]+)\)/g)) {
+      expect(to).not.toMatch(/^https?:/)
+      const [file = '', anchor] = to.split('#')
+      const path = file === '' ? join(ROOT, name) : join(ROOT, dirname(name), file)
+      await expect(access(path), to).resolves.toBeUndefined()
+      expect(relative(ROOT, path), 'outside the package').not.toMatch(/^\.\./)
+      if (anchor !== undefined) expect(anchors(await readFile(path, 'utf8')), to).toContain(anchor)
+    }
+    for (const [, path = ''] of text.matchAll(/`(fixtures\/[\w./-]+)`/g)) await access(join(ROOT, path))
+  })
 
-    it('names only codes, commands and options that there are', async () => {
-      const text = await textOf()
-      for (const [, code] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
-        if (!VARIABLES.includes(String(code))) expect(Object.keys(ERROR_CODES)).toContain(code)
-      }
-      for (const [, line = ''] of text.matchAll(/\bnpx (geo [^`\n]*)/g)) {
-        const words = line.trim().split(/\s+/)
-        const lengths = [3, 2].filter((length) => HELP.has(words.slice(0, length).join(' ')))
-        const command = words.slice(0, lengths[0] ?? 0).join(' ')
-        expect(HELP.has(command), line).toBe(true)
-        for (const option of words.filter((word) => word.startsWith('--')))
-          expect(HELP.get(command), line).toContain(option)
-      }
-    })
-  },
-)
+  it('names only codes, commands and options that there are', async () => {
+    const text = await textOf()
+    for (const [, code] of text.matchAll(/`([A-Z]+(?:_[A-Z]+)+)`/g)) {
+      if (!VARIABLES.includes(String(code))) expect(Object.keys(ERROR_CODES)).toContain(code)
+    }
+    for (const [, line = ''] of text.matchAll(/\bnpx (geo [^`\n]*)/g)) {
+      const words = line.trim().split(/\s+/)
+      const lengths = [3, 2].filter((length) => HELP.has(words.slice(0, length).join(' ')))
+      const command = words.slice(0, lengths[0] ?? 0).join(' ')
+      expect(HELP.has(command), line).toBe(true)
+      for (const option of words.filter((word) => word.startsWith('--')))
+        expect(HELP.get(command), line).toContain(option)
+    }
+  })
+})
+
+it('docs/threat-model.md names for each claim specifications that there are', async () => {
+  const text = await readFile(join(ROOT, 'docs/threat-model.md'), 'utf8')
+  const tables = text.split('\n\n').filter((block) => block.startsWith('| claim | held by |'))
+  expect(tables.length).toBeGreaterThan(4)
+  for (const row of tables.flatMap((table) => table.trim().split('\n').slice(2))) {
+    const paths = [...row.matchAll(/`(spec\/[\w./-]+\.spec\.ts)`/g)].map(([, path = '']) => path)
+    expect(paths.length, row).toBeGreaterThan(0)
+    for (const path of paths) await expect(access(join(ROOT, path)), path).resolves.toBeUndefined()
+  }
+})
 
 it('Every guide is reached from another or from README.md', async () => {
   const texts = [await readFile(join(ROOT, 'README.md'), 'utf8'), ...(await Promise.all(GUIDES.map(guideText)))]
