@@ -18,9 +18,10 @@ export interface Answer {
   readonly headers: Headers
   /**
    * Reads the body to its end. `take` gets every chunk as soon as it has come, also what came just before the connection broke;
-   * it may be reused afterwards. Rejects where the body did not end as it should, or with what `take` threw.
+   * its memory is given back afterwards, unless `keeps` says that whoever takes it keeps it. Rejects where the body did not end as it
+   * should, or with what `take` threw.
    */
-  read(take: (chunk: Buffer) => void): Promise<void>
+  read(take: (chunk: Buffer) => void, options?: { readonly keeps?: boolean }): Promise<void>
   /** Cuts the connection: the rest of the body is of no interest. */
   dump(): void
 }
@@ -79,6 +80,9 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
   readonly #failed: (reason: unknown) => void
   readonly #ended = Promise.withResolvers<void>()
   #take: ((chunk: Buffer) => void) | null = null
+  /** What was taken last. */
+  #taken: Buffer | null = null
+  #keeps = false
   #stopListening = (): void => undefined
 
   constructor(
@@ -109,8 +113,9 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
     this.#answered({
       status,
       headers,
-      read: (take) => {
+      read: (take, { keeps = false } = {}) => {
         this.#take = take
+        this.#keeps = keeps
         controller.resume()
         return this.#ended.promise
       },
@@ -120,6 +125,8 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#take?.(chunk)
+    if (!this.#keeps) this.#giveBack(this.#taken)
+    this.#taken = chunk
     const waiting = this.#line.spend(chunk.length)
     if (!waiting) return
     controller.pause()
@@ -128,6 +135,17 @@ class AnswerHandler implements Dispatcher.DispatchHandler {
       () => controller.resume(),
       () => undefined,
     )
+  }
+
+  /**
+   * Left to the collector, which sees small objects only, 64 KiB each pile up behind them: 78 MiB of a large blob. Given back is what
+   * fills its memory alone, for beside other bytes there may lie some that are still to be read; and only once the next has come,
+   * for undici looks at a chunk again where a pause was asked for.
+   */
+  #giveBack(chunk: Buffer | null): void {
+    // undici resumes with an empty buffer that is always the same.
+    if (!chunk || chunk.length === 0) return
+    if (chunk.buffer instanceof ArrayBuffer && chunk.length === chunk.buffer.byteLength) chunk.buffer.transfer(0)
   }
 
   onResponseEnd(): void {

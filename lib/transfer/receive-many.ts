@@ -43,11 +43,12 @@ async function collect(answer: Answer): Promise<{ buffer: Buffer; cause: unknown
   const chunks: Buffer[] = []
   let length = 0
   try {
-    await answer.read((chunk) => {
+    const keep = (chunk: Buffer): void => {
       chunks.push(chunk)
       length += chunk.length
       if (length > 2 * RESPONSE_BYTES) throw new RangeError('The answer is longer than this site asks for')
-    })
+    }
+    await answer.read(keep, { keeps: true })
     return { buffer: Buffer.concat(chunks), cause: null }
   } catch (cause) {
     return { buffer: Buffer.concat(chunks), cause }

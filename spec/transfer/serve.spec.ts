@@ -35,6 +35,23 @@ function framesOf(response: request.Response): Frame[] {
 }
 
 describe('one blob', () => {
+  it('is kept in memory no longer than until it is sent', async () => {
+    const bytes = randomBytes(3 * 1024 * 1024 + 1)
+    const id = await site.addWidget('one/kept', bytes)
+    const allocate = vi.spyOn(Buffer, 'allocUnsafeSlow')
+    try {
+      const response = await fetchOne(id)
+      expect(bytes.equals(response.body)).toBe(true)
+      const read = allocate.mock.calls.flatMap(([size], call) =>
+        size === 1024 * 1024 ? [allocate.mock.results[call]?.value.buffer] : [],
+      )
+      expect(read).toHaveLength(2)
+      await until(() => read.every(({ detached }) => detached))
+    } finally {
+      allocate.mockRestore()
+    }
+  })
+
   it('is answered with its bytes, its length and no more', async () => {
     const bytes = randomBytes(3_000_000)
     const response = await fetchOne(await site.addWidget('one/large', bytes))
