@@ -4,7 +4,7 @@ import type { Request, Response } from 'express'
 import { Agent, request as ask, type Dispatcher } from 'undici'
 import { GeoError, messageOf } from '../errors.ts'
 import type { Site } from '../site-table.ts'
-import { connectOptions } from '../transfer/exchange.ts'
+import { connectOptions } from '../trust.ts'
 
 /** Names the secondary that passed a request on; a second one does not pass it on again. */
 export const FORWARDED_BY_HEADER = 'geo-forwarded-by'

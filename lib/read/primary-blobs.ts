@@ -6,10 +6,11 @@ import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
 import { CHECKSUM_ETAG_HEADER } from '../transfer/checksum-etag.ts'
-import { type Answer, connectOptions } from '../transfer/exchange.ts'
+import type { Answer } from '../transfer/exchange.ts'
 import { type Refusal, readRefusal, unreachable } from '../transfer/refusal.ts'
 import { answerHead } from '../transfer/serve-one.ts'
 import { signRequest } from '../transfer/token.ts'
+import { connectOptions } from '../trust.ts'
 import { isReaderGone } from './answer-failure.ts'
 
 /** What the primary says of a blob before its bytes. */

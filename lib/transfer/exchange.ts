@@ -1,6 +1,8 @@
-import { createSecureContext, getCACertificates } from 'node:tls'
-import { workerData } from 'node:worker_threads'
-import { Agent, type Dispatcher } from 'undici'
+import { type ClientRequest, type IncomingMessage, request as requestHttp } from 'node:http'
+import { request as requestHttps } from 'node:https'
+import type { Socket } from 'node:net'
+import { urlToHttpOptions } from 'node:url'
+import { agentFor, readDirectly } from './connections.ts'
 import type { Line } from './line.ts'
 
 export interface Asked {
@@ -18,38 +20,16 @@ export interface Answer {
   readonly headers: Headers
   /**
    * Reads the body to its end. `take` gets every chunk as soon as it has come, also what came just before the connection broke;
-   * its memory is given back afterwards, unless `keeps` says that whoever takes it keeps it. Rejects where the body did not end as it
-   * should, or with what `take` threw.
+   * its memory is used for something else afterwards, unless `keeps` says that whoever takes it keeps it. Rejects where the body did
+   * not end as it should, or with what `take` threw.
    */
   read(take: (chunk: Buffer) => void, options?: { readonly keeps?: boolean }): Promise<void>
   /** Cuts the connection: the rest of the body is of no interest. */
   dump(): void
 }
 
-let agent: Agent | null = null
-function agentOf(idleTimeoutMs: number): Agent {
-  // One per thread, with connections kept alive between requests. Both timeouts count silence, not length.
-  agent ??= new Agent({
-    headersTimeout: idleTimeoutMs,
-    bodyTimeout: idleTimeoutMs,
-    keepAliveTimeout: 30_000,
-    ...connectOptions((workerData as ThreadData | null)?.ca ?? []),
-  })
-  return agent
-}
-
-/** What every transfer thread is started with. */
-export interface ThreadData {
-  readonly ca: readonly string[]
-}
-
-/** What an Agent has to know to trust the host's own authorities. */
-export function connectOptions(ca: readonly string[]): Pick<Agent.Options, 'connect'> {
-  // Beside Node's own: a redirect may lead to a public store.
-  return ca.length > 0
-    ? { connect: { secureContext: createSecureContext({ ca: [...getCACertificates(), ...ca] }) } }
-    : {}
-}
+/** A body with at least so much left is read past the parser of HTTP; its connection is not used again. */
+const DIRECT_BYTES = 8 * 1024 * 1024
 
 /** An absolute URL taken apart without a parser that would write it anew: a signature holds for these very bytes. */
 export function splitUrl(url: string): { origin: string; path: string } | null {
@@ -58,104 +38,199 @@ export function splitUrl(url: string): { origin: string; path: string } | null {
   return { origin, path: rest.startsWith('/') ? rest : `/${rest}` }
 }
 
-/** Sends a request; resolves when the head of the answer is there. Rejects where none came. */
-export function exchange(
-  asked: Asked,
-  idleTimeoutMs: number,
-  line: Pick<Line, 'signal' | 'live' | 'spend'>,
-): Promise<Answer> {
-  const { method, url, headers, body } = asked
-  const split = splitUrl(url)
-  if (!split) return Promise.reject(new TypeError('Not an absolute http or https URL'))
+type LinePart = Pick<Line, 'signal' | 'live' | 'spend'>
+
+/**
+ * Sends a request; resolves when the head of the answer is there. Rejects where none came within `idleTimeoutMs`, which is also
+ * how long a body may be silent.
+ */
+export function exchange(asked: Asked, idleTimeoutMs: number, line: LinePart): Promise<Answer> {
+  const split = splitUrl(asked.url)
+  if (!split || !URL.canParse(split.origin)) {
+    return Promise.reject(new TypeError('Not an absolute http or https URL'))
+  }
   return new Promise((resolve, reject) => {
-    const handler = new AnswerHandler(line, resolve, reject)
-    const request = { method, headers, body: body ?? null, ...split }
-    agentOf(idleTimeoutMs).dispatch(request, handler)
+    const origin = urlToHttpOptions(new URL(split.origin))
+    const { method, headers, body } = asked
+    const ask = origin.protocol === 'https:' ? requestHttps : requestHttp
+    const agent = agentFor(origin.protocol ?? '')
+    const request = ask({ ...origin, path: split.path, method, headers, agent })
+    new Exchange(request, idleTimeoutMs, line, resolve, reject)
+    request.end(body)
   })
 }
 
-class AnswerHandler implements Dispatcher.DispatchHandler {
-  readonly #line: Pick<Line, 'signal' | 'live' | 'spend'>
+/** One request and its answer. */
+class Exchange {
+  readonly #request: ClientRequest
+  readonly #idleTimeoutMs: number
+  readonly #line: LinePart
   readonly #answered: (answer: Answer) => void
   readonly #failed: (reason: unknown) => void
   readonly #ended = Promise.withResolvers<void>()
+  readonly #headTimer: NodeJS.Timeout
+  #socket: Socket | null = null
   #take: ((chunk: Buffer) => void) | null = null
-  /** What was taken last. */
-  #taken: Buffer | null = null
-  #keeps = false
-  #stopListening = (): void => undefined
+  #waits = false
+  #whole = false
+  #over = false
 
   constructor(
-    line: Pick<Line, 'signal' | 'live' | 'spend'>,
+    request: ClientRequest,
+    idleTimeoutMs: number,
+    line: LinePart,
     answered: (answer: Answer) => void,
     failed: (reason: unknown) => void,
   ) {
+    this.#request = request
+    this.#idleTimeoutMs = idleTimeoutMs
     this.#line = line
     this.#answered = answered
     this.#failed = failed
     // Whoever reads hears of it; a body that nobody reads may end as it likes.
     this.#ended.promise.catch(() => undefined)
-  }
-
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    const { signal } = this.#line
-    const cut = (): void => controller.abort(new Error('The transfer was cut from this side'))
-    // The last moment before it is sent: the process may have been stopped since it was decided to send it.
-    if (!this.#line.live) cut()
-    else signal.addEventListener('abort', cut, { once: true })
-    this.#stopListening = () => signal.removeEventListener('abort', cut)
-  }
-
-  onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: Headers): void {
-    // 1xx announce the answer proper.
-    if (status < 200) return
-    controller.pause()
-    this.#answered({
-      status,
-      headers,
-      read: (take, { keeps = false } = {}) => {
-        this.#take = take
-        this.#keeps = keeps
-        controller.resume()
-        return this.#ended.promise
-      },
-      dump: () => controller.abort(new Error('The rest of the answer is not wanted')),
+    this.#headTimer = setTimeout(() => this.#giveUp(), idleTimeoutMs)
+    line.signal.addEventListener('abort', this.#cutByLine, { once: true })
+    request.on('socket', (socket) => this.#beforeSending(socket))
+    request.on('response', (response) => this.#receive(response))
+    request.on('error', (reason) => {
+      if (!this.#whole) this.#fail(reason)
     })
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    this.#take?.(chunk)
-    if (!this.#keeps) this.#giveBack(this.#taken)
-    this.#taken = chunk
-    const waiting = this.#line.spend(chunk.length)
-    if (!waiting) return
-    controller.pause()
-    // Where it is cut the whole request is aborted, and so is whoever reads.
-    waiting.then(
-      () => controller.resume(),
+  // While we let the other side wait it cannot say anything.
+  readonly #silent = (): void => {
+    if (!this.#waits) this.#giveUp()
+  }
+
+  readonly #cutByLine = (): void => this.#cut(new Error('The transfer was cut from this side'))
+
+  /** The last moment before it is sent: the process may have been stopped since it was decided to send it. */
+  #beforeSending(socket: Socket): void {
+    this.#socket = socket
+    socket.setTimeout(this.#idleTimeoutMs)
+    socket.on('timeout', this.#silent)
+    const check = (): void => {
+      if (!this.#line.live) this.#cutByLine()
+    }
+    if (socket.connecting) socket.once('connect', check)
+    else check()
+  }
+
+  #receive(response: IncomingMessage): void {
+    clearTimeout(this.#headTimer)
+    const broken = (cause?: Error): void => {
+      if (!this.#whole) this.#fail(new Error('The connection broke', { cause }))
+    }
+    response.on('error', broken)
+    response.on('close', broken)
+    response.on('end', () => this.#end())
+    this.#answered({
+      status: response.statusCode ?? 0,
+      headers: response.headers,
+      read: (take, { keeps = false } = {}) => {
+        this.#take = take
+        this.#read(response, keeps)
+        return this.#ended.promise
+      },
+      dump: () => this.#cut(new Error('The rest of the answer is not wanted')),
+    })
+  }
+
+  #read(response: IncomingMessage, keeps: boolean): void {
+    const length = lengthOf(response)
+    if (length !== null && length >= DIRECT_BYTES && !keeps) {
+      // What the parser had already.
+      const first: Buffer = response.read() ?? Buffer.alloc(0)
+      this.#readDirectly(response.socket, length - first.length)
+      if (first.length > 0) this.#pass(first, response.socket)
+      return
+    }
+    response.on('data', (chunk: Buffer) => {
+      this.#pass(chunk, response)
+      if (!keeps) giveBack(chunk)
+    })
+  }
+
+  #readDirectly(socket: Socket, bytes: number): void {
+    let left = bytes
+    readDirectly(socket, (piece) => {
+      this.#pass(piece.subarray(0, left), socket)
+      left -= piece.length
+      if (left > 0) return
+      this.#end()
+      socket.destroy()
+    })
+  }
+
+  /** Hands on what has come; more comes once the line allows it. */
+  #pass(chunk: Buffer, source: Socket | IncomingMessage): void {
+    if (this.#over) return
+    try {
+      this.#take?.(chunk)
+    } catch (reason) {
+      this.#cut(reason)
+      return
+    }
+    const granted = this.#line.spend(chunk.length)
+    if (!granted) return
+    this.#waits = true
+    source.pause()
+    // Where it is cut the whole request is, and so is whoever reads.
+    granted.then(
+      () => {
+        this.#waits = false
+        if (this.#whole) return this.#end()
+        this.#socket?.setTimeout(this.#idleTimeoutMs)
+        source.resume()
+      },
       () => undefined,
     )
   }
 
-  /**
-   * Left to the collector, which sees small objects only, 64 KiB each pile up behind them: 78 MiB of a large blob. Given back is what
-   * fills its memory alone, for beside other bytes there may lie some that are still to be read; and only once the next has come,
-   * for undici looks at a chunk again where a pause was asked for.
-   */
-  #giveBack(chunk: Buffer | null): void {
-    // undici resumes with an empty buffer that is always the same.
-    if (!chunk || chunk.length === 0) return
-    if (chunk.buffer instanceof ArrayBuffer && chunk.length === chunk.buffer.byteLength) chunk.buffer.transfer(0)
-  }
-
-  onResponseEnd(): void {
-    this.#stopListening()
+  /** All has come. It is read once the last of it is granted, for the next request would go ahead of the limit. */
+  #end(): void {
+    this.#whole = true
+    if (this.#over || this.#waits) return
+    this.#close()
     this.#ended.resolve()
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController, reason: Error): void {
-    this.#stopListening()
+  #giveUp(): void {
+    this.#cut(new Error(`Timeout: nothing came for ${this.#idleTimeoutMs} ms`))
+  }
+
+  #cut(reason: unknown): void {
+    this.#fail(reason)
+    this.#request.destroy()
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#over) return
+    this.#close()
     this.#failed(reason)
     this.#ended.reject(reason)
   }
+
+  #close(): void {
+    this.#over = true
+    clearTimeout(this.#headTimer)
+    this.#socket?.off('timeout', this.#silent)
+    this.#line.signal.removeEventListener('abort', this.#cutByLine)
+  }
+}
+
+/**
+ * The collector sees small objects only, and lets the memory behind them pile up. Given back is what a chunk fills alone: beside other
+ * bytes there may lie some that are still to be read.
+ */
+function giveBack({ buffer, length }: Buffer): void {
+  if (buffer instanceof ArrayBuffer && length > 0 && length === buffer.byteLength) buffer.transfer(0)
+}
+
+/** How long the body is, where the head says so and the body comes as it is. */
+function lengthOf({ headers }: IncomingMessage): number | null {
+  if (headers['transfer-encoding'] !== undefined) return null
+  const length = headers['content-length']
+  return length !== undefined && /^\d{1,15}$/.test(length) ? Number(length) : null
 }
