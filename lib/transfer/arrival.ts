@@ -16,8 +16,10 @@ import { setImmediate as nextTurn } from 'node:timers/promises'
 import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
 import { type Hasher, hasherFor } from '../blob/hasher.ts'
+import type { ChecksumAlgorithm } from '../blob/replicable.ts'
 import { type ErrorCode, GeoError } from '../errors.ts'
 import type { ReceivedBlob, ReceiveOutcome, WantedBlob } from './blob-order.ts'
+import { fileVersion } from './file-version.ts'
 import { PartFiles, TEMPORARY_PREFIX } from './part.ts'
 import { DESTINATION_IS_FOLDER, removeQuietly } from './place.ts'
 
@@ -32,18 +34,33 @@ const READS_PER_TURN = 64
 export class Arrival {
   readonly #root: string
   readonly #blob: WantedBlob
+  readonly #algorithm: ChecksumAlgorithm | null
+  readonly #back: Buffer | null
   readonly #folders = new Set<string>()
   #path: string | null = null
   #parts: PartFiles | null = null
   #file: number | null = null
   #hasher: Hasher | null = null
+  #hashed = 0
   #failure: { code: ErrorCode; message: string } | null = null
   /** How many bytes have been written, from the first one on. */
   bytes = 0
 
-  constructor(root: string, blob: WantedBlob) {
+  /**
+   * `storedBy`: each piece is read again as soon as it is written, so that what is hashed is what the file holds; by this algorithm
+   * unless another is expected. Without it what comes is hashed, and whoever places the blob hashes what is stored: that is less
+   * work for a small one.
+   */
+  constructor(root: string, blob: WantedBlob, { storedBy = null as ChecksumAlgorithm | null } = {}) {
     this.#root = root
     this.#blob = blob
+    this.#algorithm = blob.expected?.algorithm ?? storedBy
+    this.#back = storedBy && Buffer.allocUnsafe(READ_BYTES)
+  }
+
+  /** Where its bytes lie until it is placed; null where nothing was begun. */
+  get path(): string | null {
+    return this.#path
   }
 
   /** Something is wrong with the disk or the place: there is no use in more bytes. */
@@ -62,7 +79,7 @@ export class Arrival {
     this.#try('Error creating temporary file', () => {
       if (folder === null) return
       this.#path = join(folder, `${TEMPORARY_PREFIX}${randomUUID()}`)
-      this.#file = this.#open(folder, this.#path, constants.O_WRONLY | constants.O_EXCL)
+      this.#file = this.#open(folder, this.#path, constants.O_RDWR | constants.O_EXCL)
       // It changes nothing of an empty file but what ext4 does when it is closed.
       if (toHandOver) ftruncateSync(this.#file, 0)
     })
@@ -106,7 +123,7 @@ export class Arrival {
    * a whole part is asked for one byte and answered with 206 like any other. Stops early once `signal` aborts.
    */
   async rereadPart(signal: AbortSignal): Promise<void> {
-    const chunk = Buffer.allocUnsafe(READ_BYTES)
+    const chunk = this.#back ?? Buffer.allocUnsafe(READ_BYTES)
     const there =
       this.#try('Error reading the part file', () => (this.#file === null ? 0 : fstatSync(this.#file).size)) ?? 0
     const upTo = Math.max(0, there - 1)
@@ -114,19 +131,23 @@ export class Arrival {
     if (this.#path !== null) this.#noteFoldersAbove(dirname(this.#path), this.#root)
     for (let reads = 1; this.bytes < upTo && !this.#failure && !signal.aborted; reads += 1) {
       this.#try('Error reading the part file', () => {
-        if (this.#file === null) return
-        const read = readSync(this.#file, chunk, 0, Math.min(chunk.length, upTo - this.bytes), this.bytes)
-        if (read === 0) throw new GeoError('STORAGE_ERROR', 'The part file became shorter')
-        this.#hasher?.update(chunk.subarray(0, read))
-        this.bytes += read
+        if (this.#file !== null) this.#hashNext(this.#file, chunk, upTo)
+        this.bytes = this.#hashed
       })
       // Other transfers of this thread go on meanwhile.
       if (reads % READS_PER_TURN === 0) await nextTurn()
     }
   }
 
+  #hashNext(file: number, chunk: Buffer, upTo: number): void {
+    const read = readSync(file, chunk, 0, Math.min(chunk.length, upTo - this.#hashed), this.#hashed)
+    if (read === 0) throw new GeoError('STORAGE_ERROR', 'The file became shorter')
+    this.#hasher?.update(chunk.subarray(0, read))
+    this.#hashed += read
+  }
+
   async #newHasher(): Promise<void> {
-    this.#hasher = this.#blob.expected && (await hasherFor(this.#blob.expected.algorithm))
+    this.#hasher = this.#algorithm && (await hasherFor(this.#algorithm))
   }
 
   #partFiles(replicableName: string): PartFiles {
@@ -176,20 +197,28 @@ export class Arrival {
   write(chunk: Uint8Array): void {
     this.#try('Error downloading file', () => {
       if (this.#file === null) return
-      this.#hasher?.update(chunk)
       // Positions are explicit, for another process may be at the same part.
       for (let written = 0; written < chunk.length; ) {
         written += writeSync(this.#file, chunk, written, chunk.length - written, this.bytes + written)
       }
+      const end = this.bytes + chunk.length
+      if (this.#back) while (this.#hashed < end) this.#hashNext(this.#file, this.#back, end)
+      else this.#hasher?.update(chunk)
     })
     this.bytes += chunk.length
   }
 
   /** Compares, syncs and closes: the blob is whole and waits for its name. */
   finish(durable: boolean): ReceiveOutcome {
+    let stored: ReceivedBlob['stored'] = null
     this.#try('Error downloading file', () => {
-      const expected = this.#blob.expected
-      if (expected && this.#hasher?.digestHex() !== expected.hex) {
+      const { expected } = this.#blob
+      const hex = this.#hasher?.digestHex()
+      if (this.#back && this.#file !== null && this.#algorithm && hex !== undefined) {
+        const version = fileVersion(fstatSync(this.#file, { bigint: true }))
+        stored = { digest: { algorithm: this.#algorithm, hex }, version }
+      }
+      if (expected && hex !== expected.hex) {
         this.#failure = { code: 'CHECKSUM_MISMATCH', message: 'Downloaded file checksum mismatch' }
       } else if (this.#file !== null && durable) fsyncSync(this.#file)
     })
@@ -203,6 +232,7 @@ export class Arrival {
       notePath: this.#parts?.notePath ?? null,
       bytes: this.bytes,
       expected: this.#blob.expected,
+      stored,
       folders: [...this.#folders],
     }
     return received

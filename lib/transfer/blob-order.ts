@@ -1,4 +1,5 @@
 import type { Digest } from '../blob/digest.ts'
+import type { ChecksumAlgorithm } from '../blob/replicable.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { LineEnds } from './line.ts'
 import type { Refusal } from './refusal.ts'
@@ -23,6 +24,8 @@ export interface ReceivedBlob {
   readonly bytes: number
   /** What the bytes hash to, where that was known beforehand. */
   readonly expected: Digest | null
+  /** What was hashed as it was stored, and of which version of the file (file-version.ts); null where that is still to be done. */
+  readonly stored: { readonly digest: Digest; readonly version: string } | null
   /** Folders whose entries changed; to be synced when the file has got its name. */
   readonly folders: readonly string[]
 }
@@ -45,6 +48,8 @@ export interface ReceiveTask {
   readonly idleTimeoutMs: number
   readonly root: string
   readonly durable: boolean
+  /** What a blob is hashed with of which no checksum is known. */
+  readonly algorithm: ChecksumAlgorithm
   readonly blobs: readonly WantedBlob[]
   readonly line: LineEnds
 }

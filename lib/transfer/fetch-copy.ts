@@ -24,7 +24,8 @@ export async function fetchCopy(
 ): Promise<ReceiveResult> {
   const me = sites.requireMe()
   const secret = sites.secretOf(me)
-  const { root, durable } = replicable.store
+  const { checksum: algorithm, store } = replicable
+  const { root, durable } = store
   const task = {
     url: `${from.internalUrl}api/v4/geo/copies/${replicable.name}/${blob.id}`,
     replicableName: replicable.name,
@@ -32,6 +33,7 @@ export async function fetchCopy(
     idleTimeoutMs,
     root,
     durable,
+    algorithm,
     blobs: [blob],
   }
   const scope = { replicable_name: replicable.name, replicable_id: blob.id }

@@ -64,7 +64,8 @@ export class Fetcher {
     if (!primary) {
       throw new GeoError('PRIMARY_UNKNOWN', 'Skipping transfer as there is no Primary node to download from')
     }
-    const { root, durable } = replicable.store
+    const { checksum: algorithm, store } = replicable
+    const { root, durable } = store
     const secret = this.#sites.secretOf(me)
     const task = {
       url: `${primary.internalUrl}api/v4/geo/retrieve/${replicable.name}${path}`,
@@ -73,6 +74,7 @@ export class Fetcher {
       idleTimeoutMs: this.#idleTimeoutMs,
       root,
       durable,
+      algorithm,
       blobs,
     }
     const authorization = () => signRequest(me, secret, scope, this.#clock)

@@ -1,7 +1,11 @@
 import type { MessagePort } from 'node:worker_threads'
 
 /** What a transfer thread asks the main thread while a transfer runs. */
-export type LineQuestion = { readonly ask: 'authorization' } | { readonly ask: 'bytes'; readonly bytes: number }
+export type LineQuestion =
+  | { readonly ask: 'authorization' }
+  | { readonly ask: 'bytes'; readonly bytes: number }
+  /** Not answered. */
+  | { readonly ask: 'sync'; readonly path: string }
 
 /** What the main thread says: answers, in the order of the questions, or that the transfer is to end. */
 export type LineMessage =
@@ -58,6 +62,11 @@ export class Line {
     return this.#ask({ ask: 'bytes', bytes: -this.#allowance }).then((answer) => {
       if (answer.say === 'bytes') this.#allowance += answer.bytes
     })
+  }
+
+  /** Has the disk begin with what was written to a file. */
+  sync(path: string): void {
+    this.#ends.port.postMessage({ ask: 'sync', path } satisfies LineQuestion)
   }
 
   /** What was granted and not used: others may. */

@@ -1,4 +1,14 @@
-import { closeSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs'
+import {
+  closeSync,
+  constants,
+  fdatasyncSync,
+  fsyncSync,
+  linkSync,
+  lstatSync,
+  openSync,
+  renameSync,
+  unlinkSync,
+} from 'node:fs'
 import { dirname } from 'node:path'
 import { confinedPath } from '../blob/confine.ts'
 import type { Digest } from '../blob/digest.ts'
@@ -7,6 +17,7 @@ import { type Hashing, loadHashing } from '../blob/hasher.ts'
 import type { ChecksumAlgorithm } from '../blob/replicable.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ReceivedBlob } from './blob-order.ts'
+import { fileVersion } from './file-version.ts'
 import { SMALL_BLOB_BYTES } from './frame.ts'
 import { readSmall } from './read-small.ts'
 
@@ -97,9 +108,13 @@ function giveFreeName(from: string, to: string): boolean {
   }
 }
 
-/** Of a small file, which lies in the page cache: larger ones are read by the checksum threads, which have the time. */
-function storedDigest(path: string, { expected, bytes }: ReceivedBlob, { algorithm, hashing }: Placing): Digest | null {
-  if (bytes > SMALL_BLOB_BYTES) return null
+/**
+ * What lies there now: a small file is in the page cache and is read at once, a larger one was hashed as it was written and is
+ * the same file still. Null where others have to read it, which have the time.
+ */
+function storedDigest(path: string, blob: ReceivedBlob, { algorithm, hashing }: Placing): Digest | null {
+  const { expected, bytes, stored } = blob
+  if (bytes > SMALL_BLOB_BYTES) return stored && versionOf(path) === stored.version ? stored.digest : null
   const by = expected?.algorithm ?? algorithm
   try {
     const { body } = readSmall(path, SMALL_BLOB_BYTES)
@@ -108,6 +123,11 @@ function storedDigest(path: string, { expected, bytes }: ReceivedBlob, { algorit
     // It has its name, and waits to be verified like any other: what is wrong with it is told then.
     return null
   }
+}
+
+function versionOf(path: string): string | null {
+  const stat = lstatSync(path, { bigint: true, throwIfNoEntry: false })
+  return stat ? fileVersion(stat) : null
 }
 
 function removeAll({ temporaryPath, notePath }: ReceivedBlob): void {
@@ -126,6 +146,16 @@ export function removeQuietly(path: string): void {
     unlinkSync(path)
   } catch (reason) {
     if ((reason as NodeJS.ErrnoException).code !== 'ENOENT') throw reason
+  }
+}
+
+/** Runs in a thread: makes durable what a file holds by now. */
+export function syncFile(path: string): void {
+  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  try {
+    fdatasyncSync(file)
+  } finally {
+    closeSync(file)
   }
 }
 

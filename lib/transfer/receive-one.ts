@@ -7,6 +7,8 @@ import { type Refusal, unreachable } from './refusal.ts'
 
 /** So many answers in a row that brought the blob no further are a failure of the blob. */
 const FRUITLESS_ANSWERS = 3
+/** How much is written before the disk is asked to begin with it. */
+const SYNC_BYTES = 64 * 1024 * 1024
 
 /** Runs in a thread: fetches one blob of any size, going on where a connection broke. */
 export async function receiveOne(task: ReceiveTask): Promise<ReceiveResult> {
@@ -35,12 +37,13 @@ class Reception {
   #etag: string | null = null
   #requests = 0
   #fruitless = 0
+  #toSync = SYNC_BYTES
 
   constructor(task: ReceiveTask, blob: WantedBlob, line: Line) {
     this.#task = task
     this.#blob = blob
     this.#line = line
-    this.#arrival = new Arrival(task.root, blob)
+    this.#arrival = new Arrival(task.root, blob, { storedBy: task.algorithm })
   }
 
   async run(): Promise<ReceiveOutcome | Refusal> {
@@ -103,7 +106,8 @@ class Reception {
   /** From the first byte on: in the part file of this version, or where it has no name in a file that is lost with a cut. */
   async #begin(etag: string | null): Promise<void> {
     this.#arrival.close()
-    this.#arrival = new Arrival(this.#task.root, this.#blob)
+    this.#arrival = new Arrival(this.#task.root, this.#blob, { storedBy: this.#task.algorithm })
+    this.#toSync = SYNC_BYTES
     this.#etag = etag
     if (etag === null) await this.#arrival.begin()
     else await this.#arrival.beginPart(this.#task.replicableName, etag)
@@ -120,6 +124,7 @@ class Reception {
         if (tooLong || !this.#line.live) throw new Error('The rest of the answer is not wanted')
         arrival.write(chunk)
         if (arrival.failed) throw new Error('What comes cannot be written')
+        this.#syncSoon()
       })
     } catch (reason) {
       broken = reason
@@ -128,6 +133,14 @@ class Reception {
     if (arrival.bytes === total && !arrival.failed) return null
     const what = broken ? messageOf(broken) : `${arrival.bytes} of the announced ${total} bytes arrived`
     return { code: 'BODY_TRUNCATED', message: `Error downloading file: ${what}` }
+  }
+
+  /** What has come goes to the disk meanwhile, in another thread: at the end there is little left to wait for. */
+  #syncSoon(): void {
+    const { bytes, path } = this.#arrival
+    if (bytes < this.#toSync || path === null || !this.#task.durable) return
+    this.#toSync = bytes + SYNC_BYTES
+    this.#line.sync(path)
   }
 
   /** A cut that brought the blob further is nobody's failure. Others are the blob's once there are too many in a row. */

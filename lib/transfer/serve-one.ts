@@ -1,4 +1,3 @@
-import type { BigIntStats } from 'node:fs'
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
@@ -7,6 +6,7 @@ import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { GeoError } from '../errors.ts'
+import { fileVersion } from './file-version.ts'
 
 // Trials: the 64 KiB that streams read by default halve the speed of a large file.
 const READ_BYTES = 1024 * 1024
@@ -135,12 +135,9 @@ export function answerHead(
   return request.method === 'HEAD' || range.end === range.start ? null : range
 }
 
-/**
- * Names the bytes of an open file: a file that was replaced has another inode, one that was written has another time. A file
- * that is written while it is sent is told by its checksum alone.
- */
-export function etagOf({ ino, size, mtimeNs }: Pick<BigIntStats, 'ino' | 'size' | 'mtimeNs'>): string {
-  return `"${[ino, size, mtimeNs].map((part) => part.toString(36)).join('-')}"`
+/** Names the bytes of an open file. */
+export function etagOf(stat: Parameters<typeof fileVersion>[0]): string {
+  return `"${fileVersion(stat)}"`
 }
 
 /** What of the file is asked for, as [start, end). Several ranges, or one of another version, are answered with the whole. */

@@ -30,10 +30,12 @@ type PiscinaWorker = Parameters<
 /** Threads that move bytes between the network and the disk. The main thread keeps rows and decisions. */
 export class TransferThreads {
   readonly #pool: Piscina
+  readonly #most: number
   #closed = false
 
   /** `ca`: certificates in PEM that are trusted beside Node's own. */
   constructor(threads: number, ca: readonly string[] = []) {
+    this.#most = threads
     const workerData: ThreadData = { ca }
     this.#pool = new Piscina({
       filename: new URL(`./transfer-thread${extname(import.meta.url)}`, import.meta.url).href,
@@ -76,7 +78,12 @@ export class TransferThreads {
     const cut = () => say({ say: 'cut' })
     if (signal.aborted) cut()
     signal.addEventListener('abort', cut, { once: true })
+    const syncing = { now: false }
     here.on('message', (question: LineQuestion) => {
+      if (question.ask === 'sync') {
+        void this.#sync(question.path, syncing)
+        return
+      }
       const answering =
         question.ask === 'authorization'
           ? main.authorization().then((authorization) => say({ say: 'authorization', authorization }))
@@ -128,6 +135,15 @@ export class TransferThreads {
   async close(): Promise<void> {
     this.#closed = true
     await this.#pool.destroy()
+  }
+
+  /** In a thread that has little else to do, if there is another one; one at a time for each transfer. */
+  async #sync(path: string, syncing: { now: boolean }): Promise<void> {
+    if (syncing.now || this.#most < 2) return
+    syncing.now = true
+    // What fails here fails again when the transfer syncs the whole file, and is told then.
+    await this.#run('syncFile', path).catch(() => undefined)
+    syncing.now = false
   }
 
   async #run<Result>(name: string, task: unknown, transferList: MessagePort[] = []): Promise<Result> {

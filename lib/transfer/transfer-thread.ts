@@ -4,7 +4,7 @@ standBack()
 
 /** What the transfer threads can do, by name. */
 export { packBlobs } from './pack.ts'
-export { discardBlobs, placeBlobs } from './place.ts'
+export { discardBlobs, placeBlobs, syncFile } from './place.ts'
 export { postJson } from './post.ts'
 export { findPresent } from './present.ts'
 export { receiveMany } from './receive-many.ts'

@@ -41,6 +41,7 @@ export async function transferWithCuts(options: {
       idleTimeoutMs: 10_000,
       root,
       durable: true,
+      algorithm: 'xxh64' as const,
       blobs: [{ id, key: 'large', expected }],
     }
     const startedAtMs = performance.now()

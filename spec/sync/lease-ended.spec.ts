@@ -87,7 +87,7 @@ describe('A process that was stopped for longer than its lease', () => {
     const threads = new TransferThreads(1)
     try {
       const blob = { outcome: 'received', id: '1', key: 'c', temporaryPath: join(root, '.geo-tmp-1') } as const
-      const received = { ...blob, notePath: null, bytes: 5, expected: null, folders: [root] }
+      const received = { ...blob, notePath: null, bytes: 5, expected: null, stored: null, folders: [root] }
       const how = { root, durable: true, names: 'free', algorithm: 'xxh64' } as const
       const place = () => threads.place({ ...how, blobs: [received], endsAt: batch.lease.endsAt })
       passUnseen(batch.lease)

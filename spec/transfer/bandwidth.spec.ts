@@ -59,6 +59,7 @@ function receive(position: number, how: 'one' | 'many' = 'one', signal?: AbortSi
     idleTimeoutMs: 5000,
     root,
     durable: false,
+    algorithm: 'xxh64' as const,
     blobs: [{ id, key: id, expected: null }],
   }
   return process.threads.receive(how, task, { ...transferLine(signal), bandwidth: process.bandwidth })

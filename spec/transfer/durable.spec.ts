@@ -69,7 +69,15 @@ async function fetchAndPlace(how: 'one' | 'many', names: 'free' | 'any', durable
   const endsAt = new BigInt64Array(new SharedArrayBuffer(8)).fill(process.hrtime.bigint() + 3_600_000_000_000n)
   const rate = new Float64Array(new SharedArrayBuffer(8))
   const blobs = [{ id: '1', key: 'a/b', expected: null }]
-  const task = { url: primary.url, replicableName: 'widget', idleTimeoutMs: 1000, root, durable, blobs }
+  const task = {
+    url: primary.url,
+    replicableName: 'widget',
+    idleTimeoutMs: 1000,
+    root,
+    durable,
+    algorithm: 'xxh64' as const,
+    blobs,
+  }
   const receive = how === 'one' ? receiveOne : receiveMany
   const { outcomes } = await receive({ ...task, authorization: 'GL-Geo x:y', line: { port, endsAt, rate } })
   main.close()

@@ -34,7 +34,15 @@ const end = (count: number): Buffer => encodeHeader({ frame: 'end', count })
 
 function receive(blobs: readonly WantedBlob[], listener: RequestListener): Promise<ReceiveResult> {
   primary.answer(listener)
-  const task = { url: primary.url, replicableName: 'widget', idleTimeoutMs: 5000, root, durable: false, blobs }
+  const task = {
+    url: primary.url,
+    replicableName: 'widget',
+    idleTimeoutMs: 5000,
+    root,
+    durable: false,
+    algorithm: 'xxh64' as const,
+    blobs,
+  }
   return threads.receive('many', task, transferLine())
 }
 

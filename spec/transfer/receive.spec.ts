@@ -45,7 +45,15 @@ function receive(
   { url = primary.url, signal = new AbortController().signal } = {},
 ): Promise<ReceiveResult> {
   if (listener) primary.answer(listener)
-  const task = { url, replicableName: 'widget', idleTimeoutMs: IDLE_TIMEOUT_MS, root, durable: true, blobs: [blob] }
+  const task = {
+    url,
+    replicableName: 'widget',
+    idleTimeoutMs: IDLE_TIMEOUT_MS,
+    root,
+    durable: true,
+    algorithm: 'xxh64' as const,
+    blobs: [blob],
+  }
   return threads.receive('one', task, transferLine(signal))
 }
 
@@ -129,6 +137,9 @@ describe('a whole blob', () => {
   it('is hashed with what is given where nothing is known of it', async () => {
     const digest = { algorithm: 'xxh64', hex: XXH64_OF_ABC } as const
     expect(await place(await receive(wanted(), whole('abc')))).toEqual([placedAs(digest)])
+    const large = randomBytes(300_000)
+    const hex = (await loadHashing()).digestHexOf('xxh64', large)
+    expect(await place(await receive(wanted(), whole(large)))).toEqual([placedAs({ algorithm: 'xxh64', hex })])
   })
 
   it('is hashed as it is stored, not as it came', async () => {
@@ -141,12 +152,20 @@ describe('a whole blob', () => {
     expect(await place(result, 'free')).toEqual([placedAs(stored)])
   })
 
-  it('is left to others to hash where it is not small', async () => {
-    const small = Buffer.alloc(256 * 1024, 'x')
-    const expected = { algorithm: 'sha256', hex: (await loadHashing()).digestHexOf('sha256', small) } as const
-    expect(await place(await receive(wanted({ expected }), whole(small)))).toEqual([placedAs(expected)])
-    const larger = Buffer.concat([small, Buffer.from('x')])
-    expect(await place(await receive(wanted(), whole(larger)))).toEqual([placedAs(null)])
+  it('is hashed with what is expected of it, whatever its size', async () => {
+    for (const bytes of [256 * 1024, 256 * 1024 + 1]) {
+      const body = Buffer.alloc(bytes, 'x')
+      const expected = { algorithm: 'sha256', hex: (await loadHashing()).digestHexOf('sha256', body) } as const
+      expect(await place(await receive(wanted({ expected }), whole(body)))).toEqual([placedAs(expected)])
+    }
+  })
+
+  it('is left to others to hash where it is not small and has changed since it was written', async () => {
+    const changed = await receive(wanted(), whole(randomBytes(700_000)))
+    const [outcome] = changed.outcomes
+    if (outcome?.outcome !== 'received') throw new Error('Nothing came')
+    await writeFile(outcome.temporaryPath, randomBytes(700_000))
+    expect(await place(changed)).toEqual([placedAs(null)])
   })
 
   it('keeps its name where an earlier process came no further than giving it', async () => {

@@ -44,6 +44,7 @@ function receive(redirectHosts: readonly string[] = [new URL(store.url).host]): 
     idleTimeoutMs: 2000,
     root,
     durable: false,
+    algorithm: 'xxh64' as const,
     blobs: [{ id: '1', key: 'b', expected: null }],
   }
   return threads.receive('one', task, transferLine())

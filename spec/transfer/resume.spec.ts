@@ -48,7 +48,15 @@ function receive({
   url = primary.url,
   blob = wanted,
 } = {}): Promise<ReceiveResult> {
-  const task = { url, replicableName: 'widget', idleTimeoutMs: 2000, root, durable: true, blobs: [blob] }
+  const task = {
+    url,
+    replicableName: 'widget',
+    idleTimeoutMs: 2000,
+    root,
+    durable: true,
+    algorithm: 'xxh64' as const,
+    blobs: [blob],
+  }
   return by.receive('one', task, line)
 }
 

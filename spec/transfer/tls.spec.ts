@@ -45,6 +45,7 @@ async function receive(
       idleTimeoutMs: 5000,
       root,
       durable: false,
+      algorithm: 'xxh64' as const,
       blobs: [{ id: '1', key: 'a', expected }],
     }
     return await threads.receive('one', task, transferLine())
