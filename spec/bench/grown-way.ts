@@ -197,7 +197,7 @@ async function receivedOf(replica: Knex, type: Replicable, rows: readonly Claime
   for (const { id, key, version } of (await loadKnownBlobs(replica, type, ids)).values()) {
     if (key === null) throw new Error(`Record ${id} has no file`)
     findings.rowVersions.set(id, version)
-    const file = { temporaryPath: '', notePath: null, bytes: 10_240, expected: null, storedVersion: null, folders: [] }
+    const file = { temporaryPath: '', notePath: null, bytes: 10_240, expected: null, stored: null, folders: [] }
     findings.received.push({ outcome: 'received', id, key, ...file })
   }
   return findings

@@ -12,13 +12,15 @@ export interface Hooks {
   readonly onCommit?: () => Promise<unknown>
   /** Before the files are compared. */
   readonly onVerified?: () => Promise<unknown>
+  /** Where the files lie on both sides, once they have been compared. */
+  readonly onSame?: (from: string, to: string) => Promise<unknown>
 }
 
 /** From the commit of so many new rows to the last one's verification, in seconds. */
 export async function replicate(
   sites: BenchSites,
   { count, bytes }: Load,
-  { onCommit, onVerified }: Hooks = {},
+  { onCommit, onVerified, onSame }: Hooks = {},
 ): Promise<number> {
   const prepared = sites.prepare(`after-${sites.published}`, count, bytes)
   warm(sites.primary.blobsDir, prepared.keys)
@@ -26,7 +28,9 @@ export async function replicate(
   await onCommit?.()
   const endedAtMs = await sites.untilAllVerified()
   await onVerified?.()
-  await requireSame(prepared.folder, prepared.folder.replace(sites.primary.blobsDir, sites.secondary.blobsDir), count)
+  const to = prepared.folder.replace(sites.primary.blobsDir, sites.secondary.blobsDir)
+  await requireSame(prepared.folder, to, count)
+  await onSame?.(prepared.folder, to)
   return (endedAtMs - beganAtMs) / 1000
 }
 

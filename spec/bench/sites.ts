@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Knex } from 'knex'
@@ -19,7 +20,7 @@ export interface Prepared {
 
 /** Two processes of widget-app on databases of their own, set as they come: what is committed is on the disk. */
 export interface BenchSites extends TwoSites {
-  /** Writes so many files below a folder of that name, a hundred to a folder. No row names them yet. */
+  /** Writes so many files below a folder of that name, a hundred to a folder, and waits until the disk has them. No row names them yet. */
   prepare(name: string, count: number, bytes: number): Prepared
   /** Inserts a row for each file, in one transaction, and tells the other site. Returns when that was committed, as epoch in ms. */
   publish(prepared: Prepared): Promise<number>
@@ -56,8 +57,11 @@ export async function openSites(bench: Bench, options: SitesOptions = {}): Promi
       ...sites,
       prepare(name, count, bytes) {
         const keys = Array.from({ length: count }, (_, number) => `${name}/${Math.floor(number / 100)}/${number}.bin`)
+        const folder = join(sites.primary.blobsDir, name)
         for (const [number, key] of keys.entries()) writeFile(join(sites.primary.blobsDir, key), bytes, number)
-        return { keys, folder: join(sites.primary.blobsDir, name) }
+        // Else the disk is still busy with them while the time runs, for us and not for peers, whose files have lain there for longer.
+        execFileSync('sync', ['-f', folder])
+        return { keys, folder }
       },
       async publish({ keys }) {
         let committedAtMs = 0
