@@ -237,7 +237,8 @@ const KINDS: Readonly<Record<string, Kind>> = {
       `${whole.slice(0, -1)}${letters(draw, 1)}`,
       whole.replaceAll('-', '+').replaceAll('_', '/').replace('GL+Geo', 'GL-Geo'),
     ])
-    return authorization(mangled === whole ? `${whole}A` : mangled)
+    // HTTP takes away what is blank at the end.
+    return authorization(mangled.trimEnd() === whole ? `${whole}A` : mangled)
   },
   doubled: (draw, door, loot) => {
     const good = genuine(door, loot.nowS)
