@@ -18,7 +18,9 @@ export function fromExpress(reason: unknown): GeoError | null {
     case 'encoding.unsupported':
       return new GeoError('INVALID_REQUEST', 'The request body is not what the route takes', { cause: reason })
     default:
-      return null
+      // Such as a body that is not compressed as it says: that has no type.
+      if ((reason as { status?: unknown } | null)?.status !== 400) return null
+      return new GeoError('INVALID_REQUEST', 'The request body cannot be read', { cause: reason })
   }
 }
 

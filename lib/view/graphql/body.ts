@@ -1,4 +1,4 @@
-import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express'
+import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express'
 import { z } from 'zod'
 
 /** What comes before GraphQL: one operation as JSON, of a bounded size, which no page of another site can send unasked. */
@@ -30,12 +30,44 @@ const onlyJson: RequestHandler = (request, response, next) => {
   else refuse(response, 415, 'INVALID_REQUEST', 'Send the operation as application/json')
 }
 
+/** graphql-yoga makes an address of it, and where that fails it answers with a stack trace. */
+const toSomeHost: RequestHandler = (request, response, next) => {
+  // As a proxy says it, where the host trusts one; as the request does.
+  const hosts = [request.hostname, request.headers.host]
+  if (hosts.every((host) => !host || URL.canParse(`http://${host}`))) next()
+  else refuse(response, 400, 'INVALID_REQUEST', 'The host of the request is none')
+}
+
 const oneOperation: RequestHandler = (request, response, next) => {
-  if (request.method === 'GET') return next()
+  if (request.method === 'GET') {
+    const wrong = notJson(request)
+    return wrong ? refuse(response, 400, 'INVALID_REQUEST', `The ${wrong} are no JSON object`) : next()
+  }
   const parsed = operationShape.safeParse(request.body)
   if (!parsed.success) return refuse(response, 400, 'INVALID_REQUEST', 'The body is no GraphQL operation')
   request.body = parsed.data
   next()
+}
+
+/** Which of the parameters that hold JSON in a GET does not; null where all do. A host may have its query parser switched off. */
+function notJson({ url, query }: Request): string | null {
+  const raw = new URLSearchParams(url.includes('?') ? url.slice(url.indexOf('?')) : '')
+  return (
+    ['variables', 'extensions'].find(
+      (name) => ![query[name], raw.get(name)].every((value) => isJsonObject(value ?? '')),
+    ) ?? null
+  )
+}
+
+function isJsonObject(value: unknown): boolean {
+  // None, as graphql-yoga has it.
+  if (value === '') return true
+  if (typeof value !== 'string') return false
+  try {
+    return z.record(z.string(), z.unknown()).nullable().safeParse(JSON.parse(value)).success
+  } catch {
+    return false
+  }
 }
 
 const whatFailed: ErrorRequestHandler = (reason: { type?: unknown }, _request, response, next) => {
@@ -47,6 +79,7 @@ const whatFailed: ErrorRequestHandler = (reason: { type?: unknown }, _request, r
 
 /** Reads the operation of a request. A host that has read the body already is taken at its word. */
 export const readOperation: readonly (RequestHandler | ErrorRequestHandler)[] = [
+  toSomeHost,
   onlyJson,
   express.json({ limit: LONGEST_BODY }),
   oneOperation,

@@ -2,6 +2,7 @@ import { type Request, type RequestHandler, type Response, Router } from 'expres
 import { type ExecutionArgs, type GraphQLError, isObjectType, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { LoggerLike } from '../../log.ts'
+import { answerErrors } from '../../transfer/answer-errors.ts'
 import { askerOf } from '../asker.ts'
 import { requireAbility } from '../authorize.ts'
 import { readOperation } from './body.ts'
@@ -47,6 +48,8 @@ export function openEndpoint(sources: GraphqlSources): OpenGraphql {
   router.all('/api/graphql', ...readOperation, serve)
   router.post('/api/v4/geo/graphql', ...readOperation, onlyFromPrimary(sources), serve)
   router.post('/api/v4/geo/node_proxy/:id/graphql', onlyReaders, ...readOperation, proxy.handler(serve))
+  // A path that is not well encoded fails before any of these.
+  router.use('/api/v4/geo', answerErrors(sources.logger))
   return {
     router,
     siteFields() {

@@ -25,6 +25,28 @@ describe('The door of GraphQL', () => {
     expect(headers['cache-control']).toBe('no-store')
   })
 
+  it('says of parameters of a GET that they are no JSON, and takes those that are', async () => {
+    const ask = (more: object) =>
+      request(at)
+        .get('')
+        .query({ query: NAME, ...more })
+        .set('x-role', 'reader')
+    for (const more of [{ variables: '08' }, { variables: '[1]' }, { extensions: '{' }, { variables: ['{}', '{}'] }]) {
+      const response = await ask(more)
+      expect(response.status).toBe(400)
+      expect(codesOf(response)).toEqual(['INVALID_REQUEST'])
+    }
+    for (const more of [{ variables: '{"a":1}' }, { variables: '', extensions: 'null' }]) {
+      expect((await ask(more)).body).toEqual({ data: { geoNode: { name: 'paris' } } })
+    }
+  })
+
+  it('refuses a request to a host that is none', async () => {
+    const response = await request(at).get('').query({ query: NAME }).set('x-role', 'reader').set('host', '??')
+    expect(response.status).toBe(400)
+    expect(codesOf(response)).toEqual(['INVALID_REQUEST'])
+  })
+
   it('takes no change by GET', async () => {
     const query = 'mutation { geoBulkRunCancel(input: { id: "1" }) { errors } }'
     const response = await request(at).get('').query({ query }).set('x-role', 'admin')
