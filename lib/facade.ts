@@ -11,7 +11,7 @@ import { type RepairRequest, type RepairResult, repair } from './repairing.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
 import type { GeoListener, GeoSignalName } from './signals.ts'
 import type { NewSite, SiteChange } from './site-fields.ts'
-import { deleteSite, insertSite, listSites, type Site, updateSite } from './site-table.ts'
+import { deleteSite, insertSite, listSites, rotateSiteKey, type Site, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
 import { forgetChecksum } from './verification/primary-state.ts'
 import type { SampleResult } from './verification/sample.ts'
@@ -130,6 +130,12 @@ export interface Geo {
      * `INVALID_SITE` for the primary while there are others, `SITE_UNKNOWN`.
      */
     remove(name: string): Promise<void>
+    /**
+     * Gives a site a new key without a pause; on the primary's database. Other sites take it as soon as their replicas have it; the
+     * site signs with it after `leadSeconds` (default 600), and the old one is good for as long again. Throws GeoError `SITE_UNKNOWN`,
+     * `INVALID_REQUEST` while the last new key takes over.
+     */
+    rotateKey(name: string, options?: { readonly leadSeconds?: number }): Promise<Site>
     list(): Promise<Site[]>
   }
 }
@@ -190,6 +196,11 @@ export function facadeOf(assembly: Assembly): Geo {
       remove: async (name: string) => {
         await deleteSite(main, name)
         await sites.refresh()
+      },
+      rotateKey: async (name: string, { leadSeconds }: { readonly leadSeconds?: number } = {}) => {
+        const rotated = await rotateSiteKey(main, settings.encryptionKey, name, leadSeconds)
+        await sites.refresh()
+        return rotated
       },
       list: () => listSites(main),
     }),

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
 import { GeoError } from './errors.ts'
 import { decryptSecret } from './secret.ts'
-import { listSites, type Site } from './site-table.ts'
+import { listSites, type Site, type SiteKey } from './site-table.ts'
 
 export type Role = 'primary' | 'secondary' | 'unknown'
 
@@ -14,7 +14,7 @@ export class SiteDirectory {
   readonly #db: Knex
   readonly #key: Buffer
   readonly #clock: Clock
-  readonly #secrets = new WeakMap<Site, string>()
+  readonly #secrets = new WeakMap<SiteKey, string>()
   #sites: readonly Site[] = []
   #loadedAtMs = Number.NEGATIVE_INFINITY
   #refreshing: Promise<void> | null = null
@@ -71,15 +71,33 @@ export class SiteDirectory {
     return this.#sites.find((site) => site.name.toLowerCase() === name.toLowerCase()) ?? null
   }
 
-  byAccessKey(accessKey: string): Site | null {
-    return this.#sites.find((site) => site.accessKey === accessKey) ?? null
+  /** Whose key it is, if it is good now. */
+  byAccessKey(accessKey: string): { readonly site: Site; readonly key: SiteKey } | null {
+    for (const site of this.#sites) {
+      const key = this.goodKeysOf(site).find((good) => good.accessKey === accessKey)
+      if (key) return { site, key }
+    }
+    return null
+  }
+
+  /** What others take a signature of a site with now. */
+  goodKeysOf(site: Site): readonly SiteKey[] {
+    const { nextKey } = site
+    if (!nextKey) return [site]
+    return this.#clock.nowMs() < nextKey.oldUntilMs ? [site, nextKey] : [nextKey]
+  }
+
+  /** What a site signs with now. */
+  signingKeyOf(site: Site): SiteKey {
+    const { nextKey } = site
+    return nextKey && this.#clock.nowMs() >= nextKey.fromMs ? nextKey : site
   }
 
   /** @throws GeoError `SECRET_UNDECRYPTABLE` */
-  secretOf(site: Site): string {
-    // Once for each site as it was read, not for each request.
-    const known = this.#secrets.get(site) ?? decryptSecret(site.secret, this.#key, site.accessKey)
-    this.#secrets.set(site, known)
+  secretOf(key: SiteKey): string {
+    // Once for each key as it was read, not for each request.
+    const known = this.#secrets.get(key) ?? decryptSecret(key.secret, this.#key, key.accessKey)
+    this.#secrets.set(key, known)
     return known
   }
 

@@ -4,6 +4,7 @@ import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { explained } from './explained.ts'
 import { siteAddCommand } from './site-add.ts'
+import { siteRotateKeyCommand } from './site-rotate-key.ts'
 import { siteUpdateCommand } from './site-update.ts'
 
 export function siteCommand(cli: CommandLine): Command {
@@ -12,6 +13,7 @@ export function siteCommand(cli: CommandLine): Command {
     .addCommand(siteAddCommand(cli))
     .addCommand(listCommand(cli))
     .addCommand(siteUpdateCommand(cli))
+    .addCommand(siteRotateKeyCommand(cli))
     .addCommand(removeCommand(cli))
 }
 

@@ -9,7 +9,7 @@ import { CHECKSUM_ETAG_HEADER } from '../transfer/checksum-etag.ts'
 import type { Answer } from '../transfer/exchange.ts'
 import { type Refusal, readRefusal, unreachable } from '../transfer/refusal.ts'
 import { answerHead } from '../transfer/serve-one.ts'
-import { signRequest } from '../transfer/token.ts'
+import { signAsMe } from '../transfer/token.ts'
 import { connectOptions } from '../trust.ts'
 import { isReaderGone } from './answer-failure.ts'
 
@@ -75,11 +75,10 @@ export class PrimaryBlobs {
     headers: Record<string, string>,
     signal: AbortSignal,
   ): Promise<Dispatcher.ResponseData> {
-    const me = this.#sites.requireMe()
     const { primary } = this.#sites
     if (!primary) throw new GeoError('PRIMARY_UNKNOWN', 'No site is marked as the primary')
     const scope = { replicable_name: replicable.name, replicable_id: id }
-    const authorization = await signRequest(me, this.#sites.secretOf(me), scope, this.#clock)
+    const authorization = await signAsMe(this.#sites, scope, this.#clock)
     try {
       return await ask(`${primary.internalUrl}api/v4/geo/retrieve/${replicable.name}/${id}`, {
         method,

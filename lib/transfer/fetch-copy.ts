@@ -5,7 +5,7 @@ import type { SiteDirectory } from '../site.ts'
 import { redirectHostsOf, type Site } from '../site-table.ts'
 import type { ReceiveResult, WantedBlob } from './blob-order.ts'
 import type { TransferThreads } from './threads.ts'
-import { signRequest } from './token.ts'
+import { signAsMe } from './token.ts'
 
 /** What the primary gets back is not held to a bandwidth: those limits are of secondaries. */
 const UNLIMITED = Object.freeze({
@@ -22,8 +22,6 @@ export async function fetchCopy(
   blob: WantedBlob,
   lease: Lease,
 ): Promise<ReceiveResult> {
-  const me = sites.requireMe()
-  const secret = sites.secretOf(me)
   const { checksum: algorithm, store } = replicable
   const { root, durable } = store
   const task = {
@@ -37,7 +35,7 @@ export async function fetchCopy(
     blobs: [blob],
   }
   const scope = { replicable_name: replicable.name, replicable_id: blob.id }
-  const authorization = () => signRequest(me, secret, scope, clock)
+  const authorization = () => signAsMe(sites, scope, clock)
   return threads.receive('one', task, { lease, bandwidth: UNLIMITED, authorization })
 }
 

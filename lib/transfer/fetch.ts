@@ -8,7 +8,7 @@ import { traceTransfer } from '../tracing.ts'
 import type { Bandwidth } from './bandwidth.ts'
 import type { ReceiveResult, WantedBlob } from './blob-order.ts'
 import type { TransferThreads } from './threads.ts'
-import { digestOfIds, signRequest, type TokenScope } from './token.ts'
+import { digestOfIds, signAsMe, type TokenScope } from './token.ts'
 
 /** Asks the primary for blobs, signed for exactly those. */
 export class Fetcher {
@@ -66,7 +66,6 @@ export class Fetcher {
     }
     const { checksum: algorithm, store } = replicable
     const { root, durable } = store
-    const secret = this.#sites.secretOf(me)
     const task = {
       url: `${primary.internalUrl}api/v4/geo/retrieve/${replicable.name}${path}`,
       replicableName: replicable.name,
@@ -77,7 +76,7 @@ export class Fetcher {
       algorithm,
       blobs,
     }
-    const authorization = () => signRequest(me, secret, scope, this.#clock)
+    const authorization = () => signAsMe(this.#sites, scope, this.#clock)
     const traceparents = blobs.flatMap(({ traceparent }) => traceparent ?? [])
     const { traceparent, end } = traceTransfer(replicable.name, traceparents, blobs.length)
     try {

@@ -4,7 +4,7 @@ import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
 import type { PostTask } from './post.ts'
 import type { TransferThreads } from './threads.ts'
-import { signRequest } from './token.ts'
+import { signAsMe } from './token.ts'
 
 /** GB.G.5 */
 const TIMEOUT_MS = 10_000
@@ -33,7 +33,7 @@ export async function tellPrimary(
   const me = sites.requireMe()
   const { primary } = sites
   if (!primary) throw new GeoError('PRIMARY_UNKNOWN', 'No site is marked as the primary')
-  const authorization = await signRequest(me, sites.secretOf(me), { scope: 'geo_api' }, clock)
+  const authorization = await signAsMe(sites, { scope: 'geo_api' }, clock)
   const sentAtMs = clock.nowMs()
   const posted = await threads.post({
     ...how,

@@ -7,7 +7,7 @@ import type { AllowedIps } from '../allowed-ips.ts'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
-import type { Site } from '../site-table.ts'
+import type { Site, SiteKey } from '../site-table.ts'
 
 /**
  * What a token is good for: exactly one blob, exactly one list of them, the site's own word about itself, or one GraphQL operation
@@ -39,18 +39,28 @@ export function digestOfIds(ids: readonly string[]): string {
 
 const keys = new WeakMap<object, { readonly secret: string; readonly key: Promise<webcrypto.CryptoKey> }>()
 
-/** Made once for a site as it was read: making a key takes as long as signing with it. */
-function keyOf(site: object, secret: string): Promise<webcrypto.CryptoKey> {
-  const known = keys.get(site)
+/** Made once for a key as it was read: making one takes as long as signing with it. */
+function keyOf(of: object, secret: string): Promise<webcrypto.CryptoKey> {
+  const known = keys.get(of)
   if (known?.secret === secret) return known.key
   const algorithm = { name: 'HMAC', hash: 'SHA-256' }
   const key = webcrypto.subtle.importKey('raw', Buffer.from(secret), algorithm, false, ['sign', 'verify'])
-  keys.set(site, { secret, key })
+  keys.set(of, { secret, key })
   return key
 }
 
-/** The Authorization header with which a site asks for what the scope names, for the next 60 s. */
-export async function signRequest(site: Site, secret: string, scope: TokenScope, clock: Clock): Promise<string> {
+/**
+ * The Authorization header with which this site asks for what the scope names, for the next 60 s.
+ * @throws GeoError `SITE_UNKNOWN`, `SECRET_UNDECRYPTABLE`
+ */
+export async function signAsMe(sites: SiteDirectory, scope: TokenScope, clock: Clock): Promise<string> {
+  // Looked up each time: in the hours that a transfer takes the key may change.
+  const key = sites.signingKeyOf(sites.requireMe())
+  return signRequest(key, sites.secretOf(key), scope, clock)
+}
+
+/** As signAsMe, with a key and its secret. */
+export async function signRequest(key: SiteKey, secret: string, scope: TokenScope, clock: Clock): Promise<string> {
   const nowS = Math.floor(clock.nowMs() / 1000)
   const token = await new SignJWT({ data: JSON.stringify(scope) })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
@@ -58,8 +68,8 @@ export async function signRequest(site: Site, secret: string, scope: TokenScope,
     .setIssuedAt(nowS)
     .setNotBefore(nowS - NOT_BEFORE_S)
     .setExpirationTime(nowS + LIFE_S)
-    .sign(await keyOf(site, secret))
-  return `${SCHEME} ${site.accessKey}:${token}`
+    .sign(await keyOf(key, secret))
+  return `${SCHEME} ${key.accessKey}:${token}`
 }
 
 const forSomebody = {
@@ -116,17 +126,18 @@ export async function authenticate(
   const header = request.get('authorization')
   const [, accessKey, token] = HEADER.exec(header ?? '') ?? []
   if (accessKey === undefined || token === undefined) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
-  const site = sites.byAccessKey(accessKey)
-  const scope = await verify(token, site ?? NOBODY, site ? sites.secretOf(site) : NOBODYS_SECRET, clock)
-  if (!site) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
+  const known = sites.byAccessKey(accessKey)
+  const scope = await verify(token, known?.key ?? NOBODY, known ? sites.secretOf(known.key) : NOBODYS_SECRET, clock)
+  if (!known) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
+  const { site } = known
   if (!site.enabled && !disabledToo) throw new GeoError('SITE_DISABLED', `The site "${site.name}" is disabled`)
   return { site, scope }
 }
 
 // The signature is compared by WebCrypto, in the same time wherever the first wrong byte is.
-async function verify(token: string, site: object, secret: string, clock: Clock): Promise<TokenScope> {
+async function verify(token: string, of: object, secret: string, clock: Clock): Promise<TokenScope> {
   try {
-    const { payload } = await jwtVerify(token, await keyOf(site, secret), {
+    const { payload } = await jwtVerify(token, await keyOf(of, secret), {
       algorithms: ['HS256'],
       clockTolerance: LEEWAY_S,
       currentDate: new Date(clock.nowMs()),

@@ -37,7 +37,7 @@ export function siteChecks({ sites }: CheckSources): Check[] {
         // A secondary needs its own; the primary those of all.
         const wanted = sites.role === 'primary' ? sites.all : sites.all.filter((site) => site === sites.me)
         if (wanted.length === 0) return skipped('The site is not known')
-        for (const site of wanted) sites.secretOf(site)
+        for (const key of wanted.flatMap((site) => sites.goodKeysOf(site))) sites.secretOf(key)
         return yes()
       },
     },

@@ -4,7 +4,7 @@ import { type ErrorCode, GeoError, isErrorCode, messageOf } from '../../errors.t
 import type { Site } from '../../site-table.ts'
 import { jsonText } from '../../transfer/json-text.ts'
 import { unreachable } from '../../transfer/refusal.ts'
-import { signRequest } from '../../transfer/token.ts'
+import { signAsMe } from '../../transfer/token.ts'
 import { connectOptions } from '../../trust.ts'
 import type { Answer, Result } from './calls.ts'
 import { DETAILS_PATH } from './details-route.ts'
@@ -37,8 +37,7 @@ export class RemoteDetails {
       const { sites, clock } = this.#sources
       const { text, sha256 } = jsonText({ call, input })
       const scope = { details_sha256: sha256, authenticating_user_id: operator, authenticating_ip: ip, abilities }
-      const me = sites.requireMe()
-      const { status, body } = await this.#post(site, text, await signRequest(me, sites.secretOf(me), scope, clock))
+      const { status, body } = await this.#post(site, text, await signAsMe(sites, scope, clock))
       if (status !== 200) throw refused(site, status, body)
       const parsed = RESULT_SHAPES[call].safeParse(jsonOf(body))
       if (parsed.success) return parsed.data as Result<typeof call>

@@ -5,7 +5,7 @@ import { ABILITIES } from '../../ability.ts'
 import { GeoError, messageOf } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { jsonText } from '../../transfer/json-text.ts'
-import { signRequest } from '../../transfer/token.ts'
+import { signAsMe } from '../../transfer/token.ts'
 import { connectOptions } from '../../trust.ts'
 import { askerOf } from '../asker.ts'
 import type { GraphqlSources } from './sources.ts'
@@ -54,11 +54,11 @@ export class NodeProxy {
     if (!site) {
       response.status(404).json({ message: '404 GeoNode Not Found' })
     } else if (site.id === me.id) here()
-    else if (me.primary) await this.#passTo(site, me, request, response)
+    else if (me.primary) await this.#passTo(site, request, response)
     else throw new GeoError('NOT_PRIMARY', 'Only the primary passes operations on')
   }
 
-  async #passTo(site: Site, me: Site, request: Request, response: Response): Promise<void> {
+  async #passTo(site: Site, request: Request, response: Response): Promise<void> {
     const { settings, isAllowed, sites, clock } = this.#sources
     const { text, sha256 } = jsonText(request.body)
     const may = await Promise.all(ABILITIES.map((ability) => isAllowed(request, ability)))
@@ -74,7 +74,7 @@ export class NodeProxy {
     const answer = await ask(`${site.internalUrl}${SECONDARY_PATH}`, {
       method: 'POST',
       headers: {
-        authorization: await signRequest(me, sites.secretOf(me), scope, clock),
+        authorization: await signAsMe(sites, scope, clock),
         'content-type': 'application/json',
         accept: request.get('accept') ?? 'application/json',
       },
