@@ -9,15 +9,35 @@ export const STATUS_PATH = '/api/v4/geo/status'
 
 const LONGEST_BODY = '256kb'
 
-const position = z.string().regex(/^\d{1,20}$/)
+/** Numbers as PostgreSQL has them; beyond those it would be its error, and not the sender's. */
+const upTo = (most: bigint) =>
+  z.string().refine((text) => /^\d{1,20}$/.test(text) && BigInt(text) <= most, `must be a number up to ${most}`)
+
 const reportShape = z.looseObject({
-  cursor_xact_id: position,
-  cursor_last_event_id: position,
-  system_identifier: z.string().min(1).max(64),
-  timeline: z.int().min(0),
+  cursor_xact_id: upTo(2n ** 64n - 1n),
+  cursor_last_event_id: upTo(2n ** 63n - 1n),
+  system_identifier: z.string().regex(/^[\x21-\x7e]{1,64}$/),
+  timeline: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1),
   /** What the site has gathered of itself since it last told; absent where there is nothing new. */
-  status: z.record(z.string(), z.unknown()).optional(),
+  status: z
+    .record(z.string(), z.unknown())
+    .refine((status) => isStorable(status), 'cannot be stored')
+    .optional(),
 })
+
+// No field of a status holds more than a list of objects.
+const MOST_DEPTH = 10
+
+/** Whether PostgreSQL takes it as jsonb: it takes no NUL and no half of a character in a text, and nothing that is nested without end. */
+function isStorable(value: unknown, depth = 0): boolean {
+  if (typeof value === 'string') return value.isWellFormed() && !value.includes('\0')
+  if (typeof value !== 'object' || value === null) return true
+  if (depth === MOST_DEPTH) return false
+  return Object.entries(value).every(([name, item]) => isStorable(name) && isStorable(item, depth + 1))
+}
 
 /** What a secondary tells of itself (GB.G.2). Numbers of events and transactions as texts. */
 export type StatusReport = z.input<typeof reportShape>

@@ -19,6 +19,11 @@ beforeAll(async () => {
 afterAll(() => tokyo.close())
 beforeEach(() => tokyo.databases.main('geo_node_statuses').delete())
 
+const NESTED = JSON.stringify({ ...REPORT, status: { widgets_count: 0 } }).replace(
+  ':0',
+  `:${'['.repeat(9000)}${']'.repeat(9000)}`,
+)
+
 const stored = () => tokyo.databases.main('geo_node_statuses').first()
 
 async function post(
@@ -66,9 +71,53 @@ describe('POST /api/v4/geo/status', () => {
     ],
     ['a report without a position', () => signed(), { ...REPORT, cursor_xact_id: 'seven' }, 400, 'INVALID_REQUEST'],
     ['something that is no report', () => signed(), '{', 400, 'INVALID_REQUEST'],
+    [
+      'a transaction that no server has',
+      () => signed(),
+      { ...REPORT, cursor_xact_id: '18446744073709551616' },
+      400,
+      'INVALID_REQUEST',
+    ],
+    [
+      'an event that no server has',
+      () => signed(),
+      { ...REPORT, cursor_last_event_id: '9223372036854775808' },
+      400,
+      'INVALID_REQUEST',
+    ],
+    ['a timeline that no server has', () => signed(), { ...REPORT, timeline: 2 ** 31 }, 400, 'INVALID_REQUEST'],
+    ['a status with a NUL', () => signed(), { ...REPORT, status: { 'a\0': '\0' } }, 400, 'INVALID_REQUEST'],
+    ['half a character', () => signed(), { ...REPORT, system_identifier: '\ud800' }, 400, 'INVALID_REQUEST'],
+    ['a NUL', () => signed(), { ...REPORT, system_identifier: '\0' }, 400, 'INVALID_REQUEST'],
+    ['a status that is nested deeply', () => signed(), NESTED, 400, 'INVALID_REQUEST'],
   ])('refuses %s', async (_, authorization, body, status, code) => {
     expect(await post(await authorization(), body)).toEqual({ status, code })
     expect(await stored()).toBeUndefined()
+  })
+
+  it('refuses one of a site that has just been removed', async () => {
+    const authorization = await signed()
+    const rows = tokyo.databases.main('geo_nodes').where({ name: 'paris' })
+    const row = await rows.clone().first()
+    // What the process knows of the sites is a moment old.
+    expect(await post(authorization, REPORT)).toEqual({ status: 201 })
+    await rows.clone().delete()
+    try {
+      expect(await post(authorization, REPORT)).toEqual({ status: 401, code: 'UNAUTHORIZED' })
+    } finally {
+      await tokyo.databases.main('geo_nodes').insert(row)
+    }
+  })
+
+  it('takes figures that none can be, and has no sample of them', async () => {
+    const status = {
+      widgets_count: 1e308,
+      widgets_synced_count: 'x',
+      gadgets_count: -1.5,
+      db_replication_lag_seconds: [],
+    }
+    expect(await post(await signed(), { ...REPORT, status })).toEqual({ status: 201 })
+    expect((await stored()).status).toEqual(status)
   })
 
   it('refuses every report on a site that is not the primary', async () => {
