@@ -128,20 +128,31 @@ export function isDatabaseFailure(reason: unknown): boolean {
 }
 
 const LONGEST_STATEMENT_MS = 30_000
+// A process that is stopped (SIGSTOP, a machine that is put to sleep) in a transaction would keep its locks until it goes on, and the
+// lock of claims keeps all others from work. Longer than any lease lives, so that whoever loses its session has nothing to say anyhow.
+const LONGEST_PAUSE_MS = 30_000
 
-/** Runs `work` in a transaction in which no statement lasts longer than 30 s: for everything that touches the host's tables. */
+/** To be sent first in a transaction, in one go: how long a statement may take, and how long it may be until the next one comes. */
+export function transactionLimits(longestStatementMs: number): string {
+  return `set local statement_timeout = ${longestStatementMs}; set local idle_in_transaction_session_timeout = ${LONGEST_PAUSE_MS}`
+}
+
+/**
+ * Runs `work` in a transaction in which no statement lasts longer than 30 s, nor a pause between two: for everything that touches the
+ * host's tables.
+ */
 export function bounded<Result>(
   db: Knex,
   work: (trx: Knex.Transaction) => Promise<Result>,
   config: Pick<Knex.TransactionConfig, 'isolationLevel'> = {},
 ): Promise<Result> {
   return db.transaction(async (trx) => {
-    await run(trx, `set local statement_timeout = ${LONGEST_STATEMENT_MS}`)
+    await run(trx, transactionLimits(LONGEST_STATEMENT_MS))
     return work(trx)
   }, config)
 }
 
-const BY_KEY = `select set_config('statement_timeout', ?, true),
+const BY_KEY = `select set_config('statement_timeout', ?, true), set_config('idle_in_transaction_session_timeout', ?, true),
   ${['seqscan', 'hashjoin', 'mergejoin'].map((way) => `set_config('enable_${way}', 'off', true)`).join(', ')}`
 
 /**
@@ -151,7 +162,7 @@ const BY_KEY = `select set_config('statement_timeout', ?, true),
  */
 export function boundedByKey<Result>(db: Knex, work: (trx: Knex.Transaction) => Promise<Result>): Promise<Result> {
   return db.transaction(async (trx) => {
-    await run(trx, BY_KEY, [`${LONGEST_STATEMENT_MS}`])
+    await run(trx, BY_KEY, [`${LONGEST_STATEMENT_MS}`, `${LONGEST_PAUSE_MS}`])
     return work(trx)
   })
 }

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import { run } from '../databases.ts'
+import { run, transactionLimits } from '../databases.ts'
 import { type KeyWalk, walkKeys, walkRange } from '../key-walk.ts'
 import { resyncWalk, reverifyWalk } from '../registry/bulk.ts'
 import { reverifyPrimaryWalk } from '../verification/bulk.ts'
@@ -36,7 +36,7 @@ export async function workPage(
 ): Promise<PageOutcome | null> {
   try {
     return await db.transaction(async (trx) => {
-      await run(trx, `set local statement_timeout = ${LONGEST_STATEMENT_MS}`)
+      await run(trx, transactionLimits(LONGEST_STATEMENT_MS))
       const row = await lockRun(trx, id)
       if (!row) return null
       const advance = await walkOn(trx, row, walkOf(role, row.action, replicable, row.filter))
