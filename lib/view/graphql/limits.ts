@@ -100,6 +100,8 @@ function rowsOf(field: FieldNode, variables: Variables): number {
 
 function sizeOf(value: ValueNode, variables: Variables): number {
   const given = value.kind === Kind.VARIABLE ? variables[value.name.value] : 'value' in value ? value.value : null
-  const size = given === null || given === undefined ? DEFAULT_PAGE_SIZE : Number(given)
+  if (given === null || given === undefined) return DEFAULT_PAGE_SIZE
+  // What is no number GraphQL refuses later; an object may not even be made one.
+  const size = typeof given === 'object' ? Number.NaN : Number(given)
   return Number.isFinite(size) ? Math.min(Math.max(size, 1), LARGEST_PAGE) : LARGEST_PAGE
 }

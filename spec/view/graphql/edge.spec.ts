@@ -41,6 +41,14 @@ describe('The door of GraphQL', () => {
     }
   })
 
+  it('says of a number that it is none, whatever it is', async () => {
+    const query = 'query ($a: Int) { geoNode { widgetRegistries(first: $a) { count } } }'
+    for (const a of [{ toString: 'x' }, [{ valueOf: 1 }], 'x', {}]) {
+      const { body } = await request(at).post('').send({ query, variables: { a } }).set('x-role', 'reader')
+      expect(body.errors?.map(({ message }: { message: string }) => message)).toEqual([expect.stringContaining('$a')])
+    }
+  })
+
   it('refuses a request to a host that is none', async () => {
     const response = await request(at).get('').query({ query: NAME }).set('x-role', 'reader').set('host', '??')
     expect(response.status).toBe(400)
