@@ -132,22 +132,26 @@ const LONGEST_STATEMENT_MS = 30_000
 // lock of claims keeps all others from work. Longer than any lease lives, so that whoever loses its session has nothing to say anyhow.
 const LONGEST_PAUSE_MS = 30_000
 
-/** To be sent first in a transaction, in one go: how long a statement may take, and how long it may be until the next one comes. */
-export function transactionLimits(longestStatementMs: number): string {
-  return `set local statement_timeout = ${longestStatementMs}; set local idle_in_transaction_session_timeout = ${LONGEST_PAUSE_MS}`
+export interface BoundedOptions extends Pick<Knex.TransactionConfig, 'isolationLevel'> {
+  /** Default: 30 s. */
+  readonly longestStatementMs?: number
 }
 
 /**
- * Runs `work` in a transaction in which no statement lasts longer than 30 s, nor a pause between two: for everything that touches the
- * host's tables.
+ * Runs `work` in a transaction in which no statement lasts longer than it may, nor a pause between two longer than 30 s: for
+ * everything that touches the host's tables.
  */
 export function bounded<Result>(
   db: Knex,
   work: (trx: Knex.Transaction) => Promise<Result>,
-  config: Pick<Knex.TransactionConfig, 'isolationLevel'> = {},
+  { longestStatementMs = LONGEST_STATEMENT_MS, ...config }: BoundedOptions = {},
 ): Promise<Result> {
   return db.transaction(async (trx) => {
-    await run(trx, transactionLimits(LONGEST_STATEMENT_MS))
+    // In one go: they are sent in each transaction.
+    await run(
+      trx,
+      `set local statement_timeout = ${longestStatementMs}; set local idle_in_transaction_session_timeout = ${LONGEST_PAUSE_MS}`,
+    )
     return work(trx)
   }, config)
 }

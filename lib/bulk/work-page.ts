@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import { run, transactionLimits } from '../databases.ts'
+import { bounded } from '../databases.ts'
 import { type KeyWalk, walkKeys, walkRange } from '../key-walk.ts'
 import { resyncWalk, reverifyWalk } from '../registry/bulk.ts'
 import { reverifyPrimaryWalk } from '../verification/bulk.ts'
@@ -35,8 +35,7 @@ export async function workPage(
   replicable: Replicable,
 ): Promise<PageOutcome | null> {
   try {
-    return await db.transaction(async (trx) => {
-      await run(trx, transactionLimits(LONGEST_STATEMENT_MS))
+    const work = async (trx: Knex.Transaction): Promise<PageOutcome | null> => {
       const row = await lockRun(trx, id)
       if (!row) return null
       const advance = await walkOn(trx, row, walkOf(role, row.action, replicable, row.filter))
@@ -44,7 +43,8 @@ export async function workPage(
       const looksAgain = row.walked && advance.leftOver.length > 0
       const ended = advance.walked && advance.leftOver.length === 0
       return { changed: row.dry_run ? 0 : advance.changed, more: !looksAgain && !ended }
-    })
+    }
+    return await bounded(db, work, { longestStatementMs: LONGEST_STATEMENT_MS })
   } catch (reason) {
     if ((reason as { code?: string }).code !== STATEMENT_TIMED_OUT) throw reason
     if (!(await shrinkPage(db, id))) throw reason
