@@ -1,10 +1,8 @@
-import { randomBytes } from 'node:crypto'
 import type { Knex } from 'knex'
 import type { z } from 'zod'
 import type { SelectiveSync } from './blob/selective-sync.ts'
 import { GeoError } from './errors.ts'
 import { hostOf } from './redirect-hosts.ts'
-import { encryptSecret } from './secret.ts'
 import {
   InvalidSiteError,
   type NewSite,
@@ -13,25 +11,12 @@ import {
   type SiteChange,
   siteChangeShape,
 } from './site-fields.ts'
+import { keysOf, newSiteKey, type SiteKeyColumns, type SiteKeys } from './site-key.ts'
 
 export type { NewSite, SiteChange } from './site-fields.ts'
 
-/** What a site signs with. The secret stays encrypted here. */
-export interface SiteKey {
-  readonly accessKey: string
-  readonly secret: { readonly ciphertext: Buffer; readonly iv: Buffer }
-}
-
-/** A key that takes over from another. Milliseconds since 1970. */
-export interface NextSiteKey extends SiteKey {
-  /** The site signs with it from then on. It is good before. */
-  readonly fromMs: number
-  /** Until then the one before is good as well. */
-  readonly oldUntilMs: number
-}
-
 /** A row of geo_nodes as the SDK uses it. Secrets stay encrypted here. */
-export interface Site extends SiteKey {
+export interface Site extends SiteKeys {
   readonly id: string
   readonly name: string
   readonly primary: boolean
@@ -40,8 +25,6 @@ export interface Site extends SiteKey {
   readonly url: string
   /** Where other sites reach it: `internal_url`, or `url` where that is empty. With a trailing slash. */
   readonly internalUrl: string
-  /** Null where the key was not changed, or long ago. */
-  readonly nextKey: NextSiteKey | null
   /** Open transfers at once, over all processes of the site. */
   readonly filesMaxCapacity: number
   /** Kept for clients of the REST API; nothing reads it. */
@@ -65,21 +48,13 @@ export interface Site extends SiteKey {
   readonly createdAtSeconds: number
 }
 
-interface SiteRow {
+export interface SiteRow extends SiteKeyColumns {
   id: string
   name: string
   primary: boolean
   enabled: boolean
   url: string
   internal_url: string | null
-  access_key: string
-  encrypted_secret_access_key: Buffer
-  encrypted_secret_access_key_iv: Buffer
-  next_access_key: string | null
-  encrypted_next_secret_access_key: Buffer | null
-  encrypted_next_secret_access_key_iv: Buffer | null
-  next_key_from: Date | null
-  old_key_until: Date | null
   files_max_capacity: number
   repos_max_capacity: number
   verification_max_capacity: number
@@ -95,7 +70,7 @@ interface SiteRow {
   created_at: Date
 }
 
-function toSite(row: SiteRow): Site {
+export function toSite(row: SiteRow): Site {
   return Object.freeze({
     id: String(row.id),
     name: row.name,
@@ -103,9 +78,7 @@ function toSite(row: SiteRow): Site {
     enabled: row.enabled,
     url: row.url,
     internalUrl: row.internal_url ?? row.url,
-    accessKey: row.access_key,
-    secret: { ciphertext: row.encrypted_secret_access_key, iv: row.encrypted_secret_access_key_iv },
-    nextKey: nextKeyOf(row),
+    ...keysOf(row),
     filesMaxCapacity: row.files_max_capacity,
     reposMaxCapacity: row.repos_max_capacity,
     verificationMaxCapacity: row.verification_max_capacity,
@@ -123,19 +96,6 @@ function toSite(row: SiteRow): Site {
       : null,
     redirectHosts: Object.freeze(row.redirect_hosts),
     createdAtSeconds: row.created_at.getTime() / 1000,
-  })
-}
-
-function nextKeyOf(row: SiteRow): NextSiteKey | null {
-  const { next_access_key, encrypted_next_secret_access_key, encrypted_next_secret_access_key_iv } = row
-  const { next_key_from, old_key_until } = row
-  if (!next_access_key || !encrypted_next_secret_access_key || !encrypted_next_secret_access_key_iv) return null
-  if (!next_key_from || !old_key_until) return null
-  return Object.freeze({
-    accessKey: next_access_key,
-    secret: { ciphertext: encrypted_next_secret_access_key, iv: encrypted_next_secret_access_key_iv },
-    fromMs: next_key_from.getTime(),
-    oldUntilMs: old_key_until.getTime(),
   })
 }
 
@@ -187,7 +147,7 @@ function columnsOf(site: z.output<typeof siteChangeShape>): Partial<SiteRow> {
 export async function insertSite(db: Knex, encryptionKey: Buffer, input: NewSite): Promise<Site> {
   const site = parseSite(newSiteShape, input)
   if (site.primary && site.enabled === false) throw disabledPrimary()
-  const { accessKey, secret } = newKey(encryptionKey)
+  const { accessKey, secret } = newSiteKey(encryptionKey)
   const [row] = await refusing(site.name, () =>
     db<SiteRow>('geo_nodes')
       .insert({
@@ -200,54 +160,6 @@ export async function insertSite(db: Knex, encryptionKey: Buffer, input: NewSite
       .returning('*'),
   )
   return toSite(row as SiteRow)
-}
-
-function newKey(encryptionKey: Buffer): SiteKey {
-  const accessKey = randomBytes(15).toString('base64url')
-  return { accessKey, secret: encryptSecret(randomBytes(30).toString('base64url'), encryptionKey, accessKey) }
-}
-
-/** More than any replica should lag behind. */
-export const SAFE_LEAD_SECONDS = 600
-const LONGEST_LEAD_SECONDS = 30 * 86_400
-
-/**
- * Gives the site with this name a new key, without a pause: other sites take it as soon as they know of it, the site signs with it
- * after `leadSeconds`, and the old one is good for as long again. In that time every process must be able to read the row that is
- * written now, from its replica. Run it against the primary's database.
- * @throws GeoError `SITE_UNKNOWN`, `INVALID_REQUEST` while the last new key takes over, or for a lead over 30 days
- */
-export async function rotateSiteKey(
-  db: Knex,
-  encryptionKey: Buffer,
-  name: string,
-  leadSeconds = SAFE_LEAD_SECONDS,
-): Promise<Site> {
-  if (!Number.isInteger(leadSeconds) || leadSeconds < 0 || leadSeconds > LONGEST_LEAD_SECONDS) {
-    throw new GeoError('INVALID_REQUEST', `The lead is a whole number of seconds from 0 to ${LONGEST_LEAD_SECONDS}`)
-  }
-  const { accessKey, secret } = newKey(encryptionKey)
-  const seconds = (times: number) => db.raw("now() + ? * interval '1 second'", [times * leadSeconds])
-  const [row] = await db('geo_nodes')
-    .whereRaw('lower(name) = lower(?)', [name])
-    .whereRaw('(old_key_until is null or old_key_until < now())')
-    .update({
-      access_key: db.raw('coalesce(next_access_key, access_key)'),
-      encrypted_secret_access_key: db.raw('coalesce(encrypted_next_secret_access_key, encrypted_secret_access_key)'),
-      encrypted_secret_access_key_iv: db.raw(
-        'coalesce(encrypted_next_secret_access_key_iv, encrypted_secret_access_key_iv)',
-      ),
-      next_access_key: accessKey,
-      encrypted_next_secret_access_key: secret.ciphertext,
-      encrypted_next_secret_access_key_iv: secret.iv,
-      next_key_from: seconds(1),
-      old_key_until: seconds(2),
-      updated_at: db.fn.now(),
-    })
-    .returning('*')
-  if (row) return toSite(row)
-  await requireSite(db, name)
-  throw new GeoError('INVALID_REQUEST', `The last new key of the site "${name}" has not taken over yet`)
 }
 
 /**
@@ -285,7 +197,8 @@ export async function deleteSite(db: Knex, name: string): Promise<void> {
   throw new InvalidSiteError([{ field: 'base', text: 'The primary site cannot be removed while there are others' }])
 }
 
-async function requireSite(db: Knex, name: string): Promise<void> {
+/** @throws GeoError `SITE_UNKNOWN` */
+export async function requireSite(db: Knex, name: string): Promise<void> {
   const exists = await db('geo_nodes').whereRaw('lower(name) = lower(?)', [name]).first('id')
   if (!exists) throw new GeoError('SITE_UNKNOWN', `No site is named "${name}" in geo_nodes`)
 }

@@ -2,7 +2,8 @@ import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
 import { GeoError } from './errors.ts'
 import { decryptSecret } from './secret.ts'
-import { listSites, type Site, type SiteKey } from './site-table.ts'
+import type { SiteKey } from './site-key.ts'
+import { listSites, type Site } from './site-table.ts'
 
 export type Role = 'primary' | 'secondary' | 'unknown'
 

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { rotateSiteKey, SAFE_LEAD_SECONDS } from '../site-table.ts'
+import { rotateSiteKey, SAFE_LEAD_SECONDS } from '../site-rotation.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { explained } from './explained.ts'

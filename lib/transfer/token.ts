@@ -7,7 +7,8 @@ import type { AllowedIps } from '../allowed-ips.ts'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
-import type { Site, SiteKey } from '../site-table.ts'
+import type { SiteKey } from '../site-key.ts'
+import type { Site } from '../site-table.ts'
 
 /**
  * What a token is good for: exactly one blob, exactly one list of them, the site's own word about itself, or one GraphQL operation
