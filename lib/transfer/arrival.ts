@@ -1,16 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  lstatSync,
-  mkdirSync,
-  openSync,
-  readSync,
-  writeSync,
-} from 'node:fs'
+import { constants, ftruncateSync, lstatSync, mkdirSync, openSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { confinedPath } from '../blob/confine.ts'
@@ -19,12 +8,11 @@ import { type Hasher, hasherFor } from '../blob/hasher.ts'
 import type { ChecksumAlgorithm } from '../blob/replicable.ts'
 import { type ErrorCode, GeoError } from '../errors.ts'
 import type { ReceivedBlob, ReceiveOutcome, WantedBlob } from './blob-order.ts'
-import { fileVersion } from './file-version.ts'
+import { HashedFile } from './hashed-file.ts'
 import { PartFiles, TEMPORARY_PREFIX } from './part.ts'
 import { DESTINATION_IS_FOLDER, removeQuietly } from './place.ts'
 
 const OPEN_ATTEMPTS = 5
-const READ_BYTES = 128 * 1024
 const READS_PER_TURN = 64
 
 /**
@@ -35,13 +23,11 @@ export class Arrival {
   readonly #root: string
   readonly #blob: WantedBlob
   readonly #algorithm: ChecksumAlgorithm | null
-  readonly #back: Buffer | null
+  readonly #readBack: boolean
   readonly #folders = new Set<string>()
   #path: string | null = null
   #parts: PartFiles | null = null
-  #file: number | null = null
-  #hasher: Hasher | null = null
-  #hashed = 0
+  #file: HashedFile | null = null
   #failure: { code: ErrorCode; message: string } | null = null
   /** How many bytes have been written, from the first one on. */
   bytes = 0
@@ -55,7 +41,7 @@ export class Arrival {
     this.#root = root
     this.#blob = blob
     this.#algorithm = blob.expected?.algorithm ?? storedBy
-    this.#back = storedBy && Buffer.allocUnsafe(READ_BYTES)
+    this.#readBack = storedBy !== null
   }
 
   /** Where its bytes lie until it is placed; null where nothing was begun. */
@@ -74,14 +60,15 @@ export class Arrival {
 
   /** Opens a new file under a random name, which does not outlive this transfer. `toHandOver`: handOver will be called. */
   async begin({ toHandOver = false } = {}): Promise<void> {
-    await this.#newHasher()
+    const hasher = await this.#newHasher()
     const folder = this.#prepare()
     this.#try('Error creating temporary file', () => {
       if (folder === null) return
       this.#path = join(folder, `${TEMPORARY_PREFIX}${randomUUID()}`)
-      this.#file = this.#open(folder, this.#path, constants.O_RDWR | constants.O_EXCL)
+      const file = this.#open(folder, this.#path, constants.O_RDWR | constants.O_EXCL)
+      this.#file = new HashedFile(file, hasher, { readBack: this.#readBack })
       // It changes nothing of an empty file but what ext4 does when it is closed.
-      if (toHandOver) ftruncateSync(this.#file, 0)
+      if (toHandOver) ftruncateSync(file, 0)
     })
   }
 
@@ -92,9 +79,7 @@ export class Arrival {
    */
   handOver(): void {
     this.#try('Error downloading file', () => {
-      if (this.#file === null || this.#path === null) return
-      this.close()
-      this.#file = openSync(this.#path, constants.O_RDONLY | constants.O_NOFOLLOW)
+      if (this.#path !== null) this.#file?.reopen(this.#path)
     })
   }
 
@@ -105,15 +90,16 @@ export class Arrival {
 
   /** Opens the part file of a version, to be written from its first byte on: what is there already is written again. */
   async beginPart(replicableName: string, etag: string): Promise<void> {
-    await this.#newHasher()
+    const hasher = await this.#newHasher()
     const folder = this.#prepare()
     this.#try('Error creating temporary file', () => {
       if (folder === null) return
       this.#parts = this.#partFiles(replicableName)
       this.#path = this.#parts.pathOf(etag)
-      this.#file = this.#open(folder, this.#path, constants.O_RDWR | constants.O_NONBLOCK)
+      const file = this.#open(folder, this.#path, constants.O_RDWR | constants.O_NONBLOCK)
+      this.#file = new HashedFile(file, hasher, { readBack: this.#readBack })
       // Its name can be reckoned, so what has it already need not be ours.
-      if (!fstatSync(this.#file).isFile()) throw new GeoError('NOT_A_FILE', `${this.#path} is not a regular file`)
+      if (!this.#file.isRegular) throw new GeoError('NOT_A_FILE', `${this.#path} is not a regular file`)
       this.#parts.note(etag)
     })
   }
@@ -123,31 +109,18 @@ export class Arrival {
    * a whole part is asked for one byte and answered with 206 like any other. Stops early once `signal` aborts.
    */
   async rereadPart(signal: AbortSignal): Promise<void> {
-    const chunk = this.#back ?? Buffer.allocUnsafe(READ_BYTES)
-    const there =
-      this.#try('Error reading the part file', () => (this.#file === null ? 0 : fstatSync(this.#file).size)) ?? 0
-    const upTo = Math.max(0, there - 1)
+    const upTo = Math.max(0, (this.#try('Error reading the part file', () => this.#file?.size) ?? 0) - 1)
     // Whoever began the part may have made the folders above it and not lived to sync them.
     if (this.#path !== null) this.#noteFoldersAbove(dirname(this.#path), this.#root)
     for (let reads = 1; this.bytes < upTo && !this.#failure && !signal.aborted; reads += 1) {
-      this.#try('Error reading the part file', () => {
-        if (this.#file !== null) this.#hashNext(this.#file, chunk, upTo)
-        this.bytes = this.#hashed
-      })
+      this.bytes = this.#try('Error reading the part file', () => this.#file?.hashNext(upTo)) ?? this.bytes
       // Other transfers of this thread go on meanwhile.
       if (reads % READS_PER_TURN === 0) await nextTurn()
     }
   }
 
-  #hashNext(file: number, chunk: Buffer, upTo: number): void {
-    const read = readSync(file, chunk, 0, Math.min(chunk.length, upTo - this.#hashed), this.#hashed)
-    if (read === 0) throw new GeoError('STORAGE_ERROR', 'The file became shorter')
-    this.#hasher?.update(chunk.subarray(0, read))
-    this.#hashed += read
-  }
-
-  async #newHasher(): Promise<void> {
-    this.#hasher = this.#algorithm && (await hasherFor(this.#algorithm))
+  async #newHasher(): Promise<Hasher | null> {
+    return this.#algorithm && (await hasherFor(this.#algorithm))
   }
 
   #partFiles(replicableName: string): PartFiles {
@@ -195,16 +168,7 @@ export class Arrival {
   }
 
   write(chunk: Uint8Array): void {
-    this.#try('Error downloading file', () => {
-      if (this.#file === null) return
-      // Positions are explicit, for another process may be at the same part.
-      for (let written = 0; written < chunk.length; ) {
-        written += writeSync(this.#file, chunk, written, chunk.length - written, this.bytes + written)
-      }
-      const end = this.bytes + chunk.length
-      if (this.#back) while (this.#hashed < end) this.#hashNext(this.#file, this.#back, end)
-      else this.#hasher?.update(chunk)
-    })
+    this.#try('Error downloading file', () => this.#file?.write(chunk, this.bytes))
     this.bytes += chunk.length
   }
 
@@ -213,14 +177,13 @@ export class Arrival {
     let stored: ReceivedBlob['stored'] = null
     this.#try('Error downloading file', () => {
       const { expected } = this.#blob
-      const hex = this.#hasher?.digestHex()
-      if (this.#back && this.#file !== null && this.#algorithm && hex !== undefined) {
-        const version = fileVersion(fstatSync(this.#file, { bigint: true }))
-        stored = { digest: { algorithm: this.#algorithm, hex }, version }
+      const hex = this.#file?.digestHex() ?? null
+      if (this.#readBack && this.#file && this.#algorithm && hex !== null) {
+        stored = { digest: { algorithm: this.#algorithm, hex }, version: this.#file.version }
       }
       if (expected && hex !== expected.hex) {
         this.#failure = { code: 'CHECKSUM_MISMATCH', message: 'Downloaded file checksum mismatch' }
-      } else if (this.#file !== null && durable) fsyncSync(this.#file)
+      } else if (durable) this.#file?.sync()
     })
     if (this.#failure) return this.abandon(this.#failure.code, this.#failure.message)
     this.close()
@@ -254,8 +217,7 @@ export class Arrival {
 
   /** Ends for now; what is there of a part stays. */
   close(): void {
-    if (this.#file === null) return
-    closeSync(this.#file)
+    this.#file?.close()
     this.#file = null
   }
 
