@@ -1,4 +1,4 @@
-import { createHash, randomInt } from 'node:crypto'
+import { createHash } from 'node:crypto'
 import { lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, utimesSync } from 'node:fs'
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -17,6 +17,7 @@ import { placeBlobs } from '../../lib/transfer/place.ts'
 import { openBlob } from '../../lib/transfer/serve-one.ts'
 import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { ChecksumPool } from '../../lib/verification/checksum.ts'
+import { seedOfRun } from '../support/draw.ts'
 import {
   CANARY,
   type HostileGround,
@@ -27,6 +28,7 @@ import {
   plant,
   plantFifo,
 } from '../support/hostile-keys.ts'
+
 import { digestOf } from '../support/verifying-site.ts'
 
 const KEYS = 10_000
@@ -218,7 +220,7 @@ async function remove(keys: readonly string[]): Promise<number> {
 }
 
 it(`${KEYS} hostile keys read, write and remove nothing outside of the root, and each failure has a code`, async () => {
-  const seed = Number(process.env['GEO_SEED'] ?? randomInt(1_000_000))
+  const seed = seedOfRun()
   const all: HostileKey[] = hostileKeys(ground, { seed, count: KEYS })
   plant(ground)
   forgetReaders()

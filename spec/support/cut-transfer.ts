@@ -6,6 +6,7 @@ import { startCuttingProxy } from './cutting-proxy.ts'
 import { createPrimarySite } from './primary-site.ts'
 import { seededNumbers, writeSeededFile } from './seeded-file.ts'
 import { transferLine } from './transfer-line.ts'
+import { transferTask } from './transfer-task.ts'
 
 const CUTS = 20
 
@@ -35,15 +36,13 @@ export async function transferWithCuts(options: {
       ...transferLine(),
       authorization: () => site.sign({ replicable_name: 'widget', replicable_id: id }),
     }
-    const task = {
+    const task = transferTask({
       url: `${proxy.url}api/v4/geo/retrieve/widget/${id}`,
-      replicableName: 'widget',
       idleTimeoutMs: 10_000,
       root,
       durable: true,
-      algorithm: 'xxh64' as const,
       blobs: [{ id, key: 'large', expected }],
-    }
+    })
     const startedAtMs = performance.now()
     const { outcomes, refusal } = await threads.receive('one', task, line)
     const [outcome] = outcomes

@@ -1,4 +1,9 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomInt } from 'node:crypto'
+
+/** `GEO_SEED`, to see a run again, or any. */
+export function seedOfRun(): number {
+  return Number(process.env['GEO_SEED'] ?? randomInt(1_000_000))
+}
 
 /** The same numbers for the same seed. */
 export class Draw {

@@ -1,10 +1,11 @@
 import { join } from 'node:path'
 import { Agent, request } from 'undici'
+import { expect } from 'vitest'
 import { insertSite } from '../../lib/site-table.ts'
 import { jsonText } from '../../lib/transfer/json-text.ts'
 import { digestOfIds } from '../../lib/transfer/token.ts'
 import { geoGraphql } from '../../lib/view/graphql/index.ts'
-import { Draw } from './draw.ts'
+import { Draw, seedOfRun } from './draw.ts'
 import { ENCRYPTION_KEY } from './fixture-rows.ts'
 import { folderContents } from './folder-contents.ts'
 import { type Door, type ForgersLoot, forge, genuine, type Signer } from './forgeries.ts'
@@ -31,6 +32,22 @@ export interface KnockTally {
   readonly byStatus: Readonly<Record<string, number>>
   /** What was answered otherwise than by a refusal: none is to be. */
   readonly accepted: readonly string[]
+}
+
+/** Each door lets in whom it is for; that the primary lends no copy is said to the primary alone. */
+const OPEN = { one: 200, many: 200, status: 201, site: 200, details: 200, graphql: 200, copies: 409 }
+
+/** So many forged requests open no door and change nothing, and whom the doors are for is let in before and after. */
+export async function knockInVain(knocks: ForgedKnocks, count: number): Promise<void> {
+  expect(await knocks.genuine()).toEqual(OPEN)
+  const before = await knocks.everything()
+  const seed = seedOfRun()
+  const { sent, byStatus, accepted } = await knocks.knock(seed, count)
+  console.log(JSON.stringify({ seed, sent, byStatus, accepted: accepted.length }))
+  expect(accepted.slice(0, 5)).toEqual([])
+  expect(sent).toBe(count)
+  expect(await knocks.everything()).toEqual(before)
+  expect(await knocks.genuine()).toEqual(OPEN)
 }
 
 export async function openForgedKnocks(): Promise<ForgedKnocks> {

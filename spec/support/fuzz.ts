@@ -4,10 +4,11 @@ import { createServer, type Server } from 'node:http'
 import { type AddressInfo, connect } from 'node:net'
 import { join } from 'node:path'
 import express from 'express'
+import { expect } from 'vitest'
 import type { Assembly } from '../../lib/assembly.ts'
 import { settle } from '../../lib/testing/settle.ts'
 import { geoGraphql } from '../../lib/view/graphql/index.ts'
-import { Draw } from './draw.ts'
+import { Draw, seedOfRun } from './draw.ts'
 import { addHostRow, addRegistryRow } from './fixture-rows.ts'
 import { fuzzedRequest } from './fuzzed-request.ts'
 import { createWatchedSites } from './watched-sites.ts'
@@ -34,6 +35,16 @@ export interface FuzzTally {
   readonly wrong: readonly string[]
   /** What the sites logged of themselves as going wrong inside. */
   readonly logged: readonly string[]
+}
+
+/** Nothing that is sent, as long as `goOn` says so, is answered as nothing is to be. Returns how often each status came. */
+export async function fuzzInVain(fuzz: Fuzz, goOn: (sent: number) => boolean): Promise<FuzzTally['byStatus']> {
+  const seed = seedOfRun()
+  const { sent, byStatus, wrong, logged } = await fuzz.run(seed, goOn)
+  console.log(JSON.stringify({ seed, sent, byStatus }))
+  expect(wrong).toEqual([])
+  expect(logged).toEqual([])
+  return byStatus
 }
 
 export async function openFuzz(): Promise<Fuzz> {

@@ -12,6 +12,7 @@ import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts
 import { rangedAnswer } from '../support/ranged-answer.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
 import { transferLine } from '../support/transfer-line.ts'
+import { transferTask } from '../support/transfer-task.ts'
 import { until } from '../support/until.ts'
 
 const RATE = 2_000_000
@@ -53,15 +54,11 @@ function receive(position: number, how: 'one' | 'many' = 'one', signal?: AbortSi
   const process = processes[position]
   if (!process) throw new Error('There are two processes')
   const id = randomUUID()
-  const task = {
+  const task = transferTask({
     url: primary.url,
-    replicableName: 'widget',
-    idleTimeoutMs: 5000,
     root,
-    durable: false,
-    algorithm: 'xxh64' as const,
     blobs: [{ id, key: id, expected: null }],
-  }
+  })
   return process.threads.receive(how, task, { ...transferLine(signal), bandwidth: process.bandwidth })
 }
 

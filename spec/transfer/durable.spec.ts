@@ -9,6 +9,7 @@ import { placeBlobs } from '../../lib/transfer/place.ts'
 import { receiveMany } from '../../lib/transfer/receive-many.ts'
 import { receiveOne } from '../../lib/transfer/receive-one.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
+import { transferTask } from '../support/transfer-task.ts'
 
 /** What is done to files here, in its order, by paths below the root; temporary names are `part`. */
 let done: string[]
@@ -69,15 +70,13 @@ async function fetchAndPlace(how: 'one' | 'many', names: 'free' | 'any', durable
   const endsAt = new BigInt64Array(new SharedArrayBuffer(8)).fill(process.hrtime.bigint() + 3_600_000_000_000n)
   const rate = new Float64Array(new SharedArrayBuffer(8))
   const blobs = [{ id: '1', key: 'a/b', expected: null }]
-  const task = {
+  const task = transferTask({
     url: primary.url,
-    replicableName: 'widget',
     idleTimeoutMs: 1000,
     root,
     durable,
-    algorithm: 'xxh64' as const,
     blobs,
-  }
+  })
   const receive = how === 'one' ? receiveOne : receiveMany
   const { outcomes } = await receive({ ...task, authorization: 'GL-Geo x:y', line: { port, endsAt, rate } })
   main.close()

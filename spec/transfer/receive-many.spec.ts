@@ -9,6 +9,7 @@ import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { folderContents } from '../support/folder-contents.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
 import { transferLine } from '../support/transfer-line.ts'
+import { transferTask } from '../support/transfer-task.ts'
 
 let threads: TransferThreads
 let primary: StagedServer
@@ -34,15 +35,11 @@ const end = (count: number): Buffer => encodeHeader({ frame: 'end', count })
 
 function receive(blobs: readonly WantedBlob[], listener: RequestListener): Promise<ReceiveResult> {
   primary.answer(listener)
-  const task = {
+  const task = transferTask({
     url: primary.url,
-    replicableName: 'widget',
-    idleTimeoutMs: 5000,
     root,
-    durable: false,
-    algorithm: 'xxh64' as const,
     blobs,
-  }
+  })
   return threads.receive('many', task, transferLine())
 }
 

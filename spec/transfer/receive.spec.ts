@@ -11,6 +11,7 @@ import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { folderContents } from '../support/folder-contents.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
 import { transferLine } from '../support/transfer-line.ts'
+import { transferTask } from '../support/transfer-task.ts'
 import { until } from '../support/until.ts'
 
 const XXH64_OF_ABC = '44bc2cf5ad770999'
@@ -45,15 +46,13 @@ function receive(
   { url = primary.url, signal = new AbortController().signal } = {},
 ): Promise<ReceiveResult> {
   if (listener) primary.answer(listener)
-  const task = {
+  const task = transferTask({
     url,
-    replicableName: 'widget',
     idleTimeoutMs: IDLE_TIMEOUT_MS,
     root,
     durable: true,
-    algorithm: 'xxh64' as const,
     blobs: [blob],
-  }
+  })
   return threads.receive('one', task, transferLine(signal))
 }
 

@@ -12,6 +12,7 @@ import { stageSecondary } from '../support/staged-secondary.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
 import { addWantedWidget, syncOnce, widgetRow } from '../support/sync-batch.ts'
 import { transferLine } from '../support/transfer-line.ts'
+import { transferTask } from '../support/transfer-task.ts'
 
 // Every parser of URLs would write this one anew: dots, doubled slashes, encodings that need not be, characters that need one.
 const SIGNED = `a/../b//c/./%7Euser%2fx?X-Sig=a%2Fb+c%20d&empty=&q={|}^[]'`
@@ -37,16 +38,13 @@ beforeEach(async () => {
 afterEach(() => rm(root, { recursive: true, force: true }))
 
 function receive(redirectHosts: readonly string[] = [new URL(store.url).host]): Promise<ReceiveResult> {
-  const task = {
+  const task = transferTask({
     url: primary.url,
-    replicableName: 'widget',
     redirectHosts,
     idleTimeoutMs: 2000,
     root,
-    durable: false,
-    algorithm: 'xxh64' as const,
     blobs: [{ id: '1', key: 'b', expected: null }],
-  }
+  })
   return threads.receive('one', task, transferLine())
 }
 

@@ -10,6 +10,7 @@ import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { rangedAnswer, sendThenBreak } from '../support/ranged-answer.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
 import { transferLine } from '../support/transfer-line.ts'
+import { transferTask } from '../support/transfer-task.ts'
 import { until } from '../support/until.ts'
 
 const BYTES = randomBytes(400_000)
@@ -48,15 +49,13 @@ function receive({
   url = primary.url,
   blob = wanted,
 } = {}): Promise<ReceiveResult> {
-  const task = {
+  const task = transferTask({
     url,
-    replicableName: 'widget',
     idleTimeoutMs: 2000,
     root,
     durable: true,
-    algorithm: 'xxh64' as const,
     blobs: [blob],
-  }
+  })
   return by.receive('one', task, line)
 }
 

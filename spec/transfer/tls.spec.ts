@@ -11,6 +11,7 @@ import type { ReceiveResult } from '../../lib/transfer/blob-order.ts'
 import { TransferThreads } from '../../lib/transfer/threads.ts'
 import { type SelfSigned, selfSigned } from '../support/self-signed.ts'
 import { transferLine } from '../support/transfer-line.ts'
+import { transferTask } from '../support/transfer-task.ts'
 
 const LARGE = randomBytes(10_000_000)
 
@@ -39,15 +40,11 @@ async function receive(
 ): Promise<ReceiveResult> {
   const threads = new TransferThreads(1, ca)
   try {
-    const task = {
+    const task = transferTask({
       url: `https://127.0.0.1:${(primary.address() as AddressInfo).port}/${path}`,
-      replicableName: 'widget',
-      idleTimeoutMs: 5000,
       root,
-      durable: false,
-      algorithm: 'xxh64' as const,
       blobs: [{ id: '1', key: 'a', expected }],
-    }
+    })
     return await threads.receive('one', task, transferLine())
   } finally {
     await threads.close()
