@@ -49,6 +49,7 @@ export interface Assembly {
   readonly retrieve: Router
   readonly status: Router
   readonly copies: Router
+  readonly epochs: Router
   readonly viewing: Viewing
   readonly router: Router
   readonly reading: Reading

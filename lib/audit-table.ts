@@ -12,6 +12,8 @@ export const AUDIT_ACTIONS = Object.freeze([
   'site.add',
   'site.update',
   'site.remove',
+  'site.read_only',
+  'site.promote',
   'registry.resync',
   'registry.reverify',
   'bulk.start',

@@ -121,7 +121,8 @@ export function isDatabaseFailure(reason: unknown): boolean {
     name === 'KnexTimeoutError' ||
     code === 'STOPPED' ||
     /^(ECONN|ENETUNREACH|EHOSTUNREACH|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT)/.test(String(code)) ||
-    /^(Connection terminated|Client has encountered a connection error|Unable to acquire a connection)/.test(
+    // Behind the statement, where Knex names it: `ROLLBACK - Connection terminated unexpectedly`.
+    /(^| - )(Connection terminated|Client has encountered a connection error|Unable to acquire a connection)/.test(
       reason.message,
     )
   )

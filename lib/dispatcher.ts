@@ -1,5 +1,5 @@
 import type { Clock } from './clock.ts'
-import { messageOf } from './errors.ts'
+import { GeoError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
 
 /** Where a dispatcher gets its work: claims are made in the database, so several processes share it. */
@@ -54,7 +54,11 @@ export class Dispatcher<Claim> {
           // The rows stay claimed until their lease ends and are then taken up again: nothing is lost but time.
           if (this.#stopping) return
           this.#logger.error(
-            { code: 'JOB_FAILING', job: this.#source.name, error: messageOf(reason) },
+            {
+              code: reason instanceof GeoError ? reason.code : 'JOB_FAILING',
+              job: this.#source.name,
+              error: messageOf(reason),
+            },
             'A batch was abandoned',
           )
           this.#pausedUntilMs = this.#clock.monotonicMs() + 1000

@@ -11,6 +11,7 @@ import { type RepairRequest, type RepairResult, repair } from './repairing.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
 import type { GeoListener, GeoSignalName } from './signals.ts'
 import type { NewSite, SiteChange } from './site-fields.ts'
+import { reencryptSites } from './site-reencryption.ts'
 import { rotateSiteKey } from './site-rotation.ts'
 import { deleteSite, insertSite, listSites, type Site, updateSite } from './site-table.ts'
 import { requestChecksum } from './verification/await-checksum.ts'
@@ -29,6 +30,8 @@ export interface Geo {
     readonly retrieve: Router
     readonly copies: Router
     readonly status: Router
+    /** `POST /api/v4/geo/epoch`: how sites tell each other of promotions. Wherever `retrieve` is mounted this has to be as well. */
+    readonly epochs: Router
     /**
      * For orchestrators and load balancers; open to everybody, for they tell nothing else.
      * - `GET /healthz` answers 200 while this process answers at all: where it does not, start it anew. Asks no database.
@@ -74,8 +77,8 @@ export interface Geo {
    */
   serve<Row>(replicable: Replicable<Row>, options?: ServeOptions<Row>): RequestHandler
   /**
-   * Middleware for all routes that write, mounted before anything that reads bodies. On the primary it lets everything pass. On
-   * a secondary it answers whatever is not GET, HEAD or OPTIONS with 409 `READ_ONLY_SITE` and the primary's URL, or passes it
+   * Middleware for all routes that write, mounted before anything that reads bodies. On the primary it lets everything pass, save
+   * while `geo read-only` is on: then it answers 503 `READ_ONLY_MODE`. On a secondary it answers whatever is not GET, HEAD or OPTIONS with 409 `READ_ONLY_SITE` and the primary's URL, or passes it
    * on to the primary. Codes: `SITE_UNKNOWN`, `PRIMARY_UNKNOWN`, `PRIMARY_UNREACHABLE`, `FORWARD_UNANSWERED`, `FORWARD_LOOP`,
    * `BODY_CONSUMED`, `DATABASE_UNAVAILABLE`.
    */
@@ -137,6 +140,11 @@ export interface Geo {
      * `INVALID_REQUEST` while the last new key takes over.
      */
     rotateKey(name: string, options?: { readonly leadSeconds?: number }): Promise<Site>
+    /**
+     * Encrypts the keys of all sites with the first `encryptionKey`, where another one of the list has; on the primary's database. Returns for
+     * how many sites that was so. The keys stay the same. Throws GeoError `SECRET_UNDECRYPTABLE`, and changes nothing then.
+     */
+    reencrypt(): Promise<number>
     list(): Promise<Site[]>
   }
 }
@@ -151,6 +159,7 @@ export function facadeOf(assembly: Assembly): Geo {
     routers: Object.freeze({
       retrieve,
       copies: assembly.copies,
+      epochs: assembly.epochs,
       status,
       health: assembly.viewing.probes,
       rest: assembly.viewing.rest,
@@ -202,6 +211,11 @@ export function facadeOf(assembly: Assembly): Geo {
         const rotated = await rotateSiteKey(main, settings.encryptionKey, name, leadSeconds)
         await sites.refresh()
         return rotated
+      },
+      reencrypt: async () => {
+        const changed = await reencryptSites(main, settings.encryptionKeys)
+        await sites.refresh()
+        return changed
       },
       list: () => listSites(main),
     }),

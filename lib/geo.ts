@@ -4,10 +4,13 @@ import type { Assembly, Dispatchers, WorkSources } from './assembly.ts'
 import { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { StoreIdentities } from './blob/store-identity.ts'
+import { WritableStores } from './blob/writable-stores.ts'
 import { BulkRuns } from './bulk/bulk-runs.ts'
 import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
 import { facadeOf, type Geo } from './facade.ts'
+import { promotionsAfter } from './failover/promotion-table.ts'
+import { tellEpoch } from './failover/tell-epoch.ts'
 import { FeatureGate } from './feature.ts'
 import { afterEnd, type TransactionLike } from './host-transaction.ts'
 import { JobLoops } from './job-loop.ts'
@@ -28,6 +31,7 @@ import { takeReport } from './take-report.ts'
 import { Throughput } from './throughput.ts'
 import { timetable } from './timetable.ts'
 import { Bandwidth } from './transfer/bandwidth.ts'
+import { epochRouter } from './transfer/epoch-word.ts'
 import { Fetcher } from './transfer/fetch.ts'
 import { reportStatus } from './transfer/report.ts'
 import { retrieveRouter } from './transfer/serve.ts'
@@ -59,22 +63,23 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   // Who am I, and what may I do?
   const { main } = databases
   const tracking = databases.tracking ?? main
-  const sites = new SiteDirectory(siteName, main, settings.encryptionKey, clock)
+  const sites = new SiteDirectory(siteName, main, settings.encryptionKeys, clock)
   const gate = new FeatureGate(settings.features, sites)
   const enabled = () => replicables.filter((replicable) => gate.replicationEnabled(replicable))
   const leases = new Leases(randomUUID(), clock)
   const stores = new StoreIdentities(clock)
+  const writableStores = new WritableStores({ clock, logger, probe: (root) => transferThreads.probe(root) })
   const loops = new JobLoops(clock, logger, () => sites.role)
   const signals = new Signals(logger)
   const throughput = new Throughput(signals)
 
   // Bytes between sites, and whether they are right.
   const fetcher = new Fetcher(sites, transferThreads, new Bandwidth(tracking, clock), settings)
-  const doors = { main, sites, replicables: byName, stores, allowedIps: settings.allowedIps, clock, logger }
-  const retrieve = retrieveRouter({ ...doors, threads: transferThreads })
+  const { allowedIps, idleTimeoutMs, ca, retrieveMargin } = settings
+  const doors = { main, sites, replicables: byName, stores, allowedIps, idleTimeoutMs, clock, logger }
+  const retrieve = retrieveRouter({ ...doors, threads: transferThreads, retrieveMargin })
 
   // People read on any site; what they write on a secondary is turned away or passed on.
-  const { idleTimeoutMs, ca } = settings
   const verificationAsked = () => loops.wake('verify')
   const router = express.Router()
   const own = () => router
@@ -90,6 +95,9 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     own,
     verificationAsked,
   })
+  // Who is the primary now, where one was promoted.
+  const telling = { sites, threads: transferThreads, clock }
+  const epochs = epochRouter({ ...doors, promotionsAfter: (epoch) => promotionsAfter(main, epoch) })
   // How far each secondary is: what all of them have read, the primary forgets.
   const status = statusRouter({
     ...doors,
@@ -106,6 +114,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
       replicable.name,
       'checksum_succeeded',
       ids.map((recordId) => ({ recordId })),
+      sites.writer,
     ),
   )
   const onSecondary = registryVerification(main)
@@ -121,6 +130,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     replicables,
     fetcher,
     threads: transferThreads,
+    writableStores,
     verificationAsked,
     capacity: () => (sites.me?.enabled ? sites.me.filesMaxCapacity : 0),
   })
@@ -154,6 +164,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     gate,
     leases,
     stores,
+    writableStores,
     loops,
     signals,
     byName,
@@ -173,7 +184,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     orphanAgeMs: settings.orphanAgeMs,
     sweepIntervalMs: settings.sweepIntervalMs,
     orphans: settings.orphans,
-    sendReport: (report) => reportStatus({ sites, threads: transferThreads, clock }, report),
+    sendReport: (report) => reportStatus(telling, report),
+    tellEpoch: () => tellEpoch(telling),
     databases,
     sites,
     replicables: byName,
@@ -206,7 +218,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   })
 
   const { probes, metrics, rest, graphql, details, admin } = viewing
-  for (const part of [probes, metrics, retrieve, status, copies, rest, graphql, details.router, admin]) router.use(part)
+  for (const part of [probes, metrics, retrieve, status, copies, epochs, rest, graphql, details.router, admin])
+    router.use(part)
 
   return Object.freeze({
     settings,
@@ -226,6 +239,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     retrieve,
     status,
     copies,
+    epochs,
     viewing,
     router,
     reading,

@@ -127,6 +127,14 @@ export class Leases {
     return rows.length > 0
   }
 
+  /**
+   * Notes which names the files of its records are about to get, in the order of the records: a process that dies between the name
+   * and the mark would leave files that nobody knows of. Null for a record without one.
+   */
+  async noteFiles(db: Knex, lease: Lease, keys: readonly (string | null)[]): Promise<void> {
+    await run(db, 'update geo_leases set file_keys = ? where id = ?', [keys, lease.id])
+  }
+
   /** Gives the lease back, inside the transaction that ends its work. */
   async release(db: Knex, lease: Lease): Promise<void> {
     await run(db, 'delete from geo_leases where id = ?', [lease.id])

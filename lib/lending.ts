@@ -1,12 +1,12 @@
 import type { Router } from 'express'
 import type { Knex } from 'knex'
 import type { StoreIdentities } from './blob/store-identity.ts'
-import { verifiedCopy } from './registry/verified-copy.ts'
+import { holdsCopy } from './registry/verified-copy.ts'
 import { copyRouter, type LendContext } from './transfer/serve-copy.ts'
 import type { ChecksumPool } from './verification/checksum.ts'
 
 export interface LendingParts
-  extends Pick<LendContext, 'main' | 'sites' | 'allowedIps' | 'replicables' | 'clock' | 'logger'> {
+  extends Pick<LendContext, 'main' | 'sites' | 'allowedIps' | 'replicables' | 'clock' | 'logger' | 'idleTimeoutMs'> {
   readonly tracking: Knex
   readonly stores: StoreIdentities
   readonly checksums: ChecksumPool
@@ -17,7 +17,7 @@ export function lendingOf({ tracking, stores, checksums, ...parts }: LendingPart
   return copyRouter({
     ...parts,
     storeProblem: (replicable) => stores.problem(replicable, tracking, parts.sites.siteName),
-    findCopy: (replicable, id, key) => verifiedCopy(tracking, replicable, id, key),
+    holdsCopy: (replicable, id, key) => holdsCopy(tracking, replicable, id, key),
     hashStored: (replicable, key, algorithm) => checksums.digestOf(replicable.store.root, key, algorithm),
   })
 }

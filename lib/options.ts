@@ -3,12 +3,13 @@ import type { Knex } from 'knex'
 import type { Registry } from 'prom-client'
 import { z } from 'zod'
 import type { Ability } from './ability.ts'
-import { AllowedIps, EVERY_IP } from './allowed-ips.ts'
+import type { AllowedIps } from './allowed-ips.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { ConfigurationError, messageOf } from './errors.ts'
+import { ConfigurationError } from './errors.ts'
 import type { FeaturesLike } from './feature.ts'
 import { type LoggerLike, stderrLogger } from './log.ts'
+import { allowedIps, certificates, encryptionKeys, knexInstance } from './option-values.ts'
 import type { GraphqlPart } from './view/graphql/sources.ts'
 
 /** What the host says of Prometheus metrics. */
@@ -37,8 +38,11 @@ export interface GeoOptions {
    * before it is ready, is as the declaration says. Default: a type is on once it is `released`.
    */
   features?: FeaturesLike
-  /** 32 bytes as hex or base64; the same on all sites. Encrypts the sites' secrets in the database (AES-256-GCM). */
-  encryptionKey: string
+  /**
+   * 32 bytes as hex or base64; the same on all sites. Encrypts the sites' secrets in the database (AES-256-GCM). While it is changed
+   * for another one, a list of up to 8: the first encrypts, any of them decrypts.
+   */
+  encryptionKey: string | readonly string[]
   /**
    * Who may see (`read_geo`) and steer (`admin_geo`), on the admin pages, over REST and GraphQL: `true` lets the request pass,
    * anything else, an exception too, is a 403. Default: nobody.
@@ -63,8 +67,16 @@ export interface GeoOptions {
   logger?: LoggerLike
   /** False in a process that only serves and publishes; the background work is done elsewhere. Default true. */
   work?: boolean
-  /** Longest silence on a transfer before it is cut, in milliseconds. Default 60,000. There is no limit on its whole length. */
+  /**
+   * Longest silence on a transfer before it is cut, in milliseconds. Default 60,000. There is no limit on its whole length. So it is
+   * for whoever takes nothing of a file that is served; and the body of a request to a door of the SDK must have come in this time.
+   */
   idleTimeoutMs?: number
+  /**
+   * How many requests for blobs a process of the primary answers a site at once beyond its `files_max_capacity`, for people who
+   * read there what it has not got yet. One more is answered 429 `TOO_MANY_TRANSFERS` with `Retry-After`. Default 100 requests.
+   */
+  retrieveMargin?: number
   /** Certificates (PEM) of authorities that are trusted beside Node's own when the primary is asked over https. Default: none. */
   ca?: string | Buffer | readonly (string | Buffer)[]
   /** A blob that has been fetched for so long without a living worker fails, in milliseconds. Default 28,800,000 (8 h). */
@@ -112,34 +124,15 @@ export type GeoSettings = Readonly<
     metrics: MetricsOptions | null
     graphql: GraphqlPart | null
     replicables: readonly Replicable[]
+    /** The one that encrypts. */
     encryptionKey: Buffer
+    /** All that decrypt; the one that encrypts is the first. */
+    encryptionKeys: readonly Buffer[]
     ca: readonly string[]
   }
 >
 
-const knexInstance = z.custom<Knex>((value) => {
-  const config = (value as Knex | undefined)?.client?.config as Knex.Config | undefined
-  return typeof value === 'function' && /^(pg|postgres|postgresql|pgnative)$/.test(String(config?.client))
-}, 'must be a Knex instance for PostgreSQL (client: pg)')
-
-const certificate = z
-  .union([z.string(), z.instanceof(Uint8Array).transform((bytes) => Buffer.from(bytes).toString('utf8'))])
-  .refine((pem) => pem.includes('-----BEGIN CERTIFICATE-----'), 'must be a certificate in PEM')
-
-const allowedIps = z
-  .union([z.string().transform((text) => text.split(',')), z.array(z.string())], 'must be addresses')
-  .default([...EVERY_IP])
-  .transform((entries, { addIssue }) => {
-    try {
-      return new AllowedIps(entries.map((entry) => entry.trim()))
-    } catch (reason) {
-      addIssue(messageOf(reason))
-      return z.NEVER
-    }
-  })
-
 const EIGHT_HOURS_MS = 8 * 60 * 60_000
-
 const DAY_MS = 24 * 3_600_000
 
 const optionsShape = z.strictObject({
@@ -153,10 +146,7 @@ const optionsShape = z.strictObject({
       'needs isEnabled()',
     )
     .optional(),
-  encryptionKey: z
-    .string()
-    .transform((text) => Buffer.from(text, /^[0-9a-f]{64}$/i.test(text) ? 'hex' : 'base64'))
-    .refine((key) => key.length === 32, 'must be 32 bytes as hex or base64'),
+  encryptionKey: encryptionKeys,
   authorize: z.custom<GeoSettings['authorize']>((value) => typeof value === 'function').default(() => () => false),
   allowedIps,
   operator: z.custom<GeoSettings['operator']>((value) => typeof value === 'function').default(() => () => null),
@@ -174,10 +164,8 @@ const optionsShape = z.strictObject({
     .default(stderrLogger),
   work: z.boolean().default(true),
   idleTimeoutMs: z.int().min(100).default(60_000),
-  ca: z
-    .union([certificate.transform((pem) => [pem]), z.array(certificate)], 'must be certificates in PEM')
-    .default([])
-    .transform((certificates): readonly string[] => Object.freeze(certificates)),
+  retrieveMargin: z.int().min(0).max(100_000).default(100),
+  ca: certificates,
   syncTimeoutMs: z.int().min(60_000).default(EIGHT_HOURS_MS),
   verificationTimeoutMs: z.int().min(60_000).default(EIGHT_HOURS_MS),
   eventRetentionMs: z
@@ -213,7 +201,8 @@ export function parseOptions(options: GeoOptions): GeoSettings {
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'options'}: ${issue.message}`)
     throw new ConfigurationError('INVALID_OPTIONS', `createGeo: ${problems.join('; ')}`)
   }
-  const { trackingDb, features, threads, metrics, graphql, ...rest } = parsed.data
+  const { trackingDb, features, threads, metrics, graphql, encryptionKey: encryptionKeys, ...rest } = parsed.data
+  const [encryptionKey = Buffer.alloc(0)] = encryptionKeys
   const seen = new Set<string>()
   for (const { name } of rest.replicables) {
     if (seen.has(name))
@@ -222,6 +211,8 @@ export function parseOptions(options: GeoOptions): GeoSettings {
   }
   return Object.freeze({
     ...rest,
+    encryptionKey,
+    encryptionKeys: Object.freeze(encryptionKeys),
     trackingDb: trackingDb ?? null,
     features: features ?? null,
     threads: threads ?? null,

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import { run } from './databases.ts'
+import { bounded, run } from './databases.ts'
 
 /** Leases as others see them: of processes that died, that stop, or that work a blob somebody asks about. */
 
@@ -9,6 +9,8 @@ export interface EndedLease {
   readonly kind: string
   readonly replicableName: string | null
   readonly recordIds: readonly string[]
+  /** The names that their files may have got, in the same order; null where none was about to get one. */
+  readonly fileKeys: readonly (string | null)[] | null
 }
 
 /** Gives back a holder's leases on periodic jobs, which have no records: another process does the jobs from now on. */
@@ -21,13 +23,14 @@ export type EndLease = (trx: Knex.Transaction, lease: EndedLease) => Promise<voi
 const LEASES_AT_ONCE = 20
 
 async function endLeases(db: Knex, condition: string, binding: string[], end: EndLease): Promise<number> {
-  return db.transaction(async (trx) => {
+  return bounded(db, async (trx) => {
     const { rows } = await run<{ rows: EndedLease[] }>(
       trx,
       // Not "in (select …)": a plan that asks it twice would lock, and end, more than the limit.
       `with ended as materialized (
          select id as lease_id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE} for update skip locked
-       ) delete from geo_leases using ended where id = lease_id returning id::text as "id", kind, replicable_name as "replicableName", record_ids as "recordIds"`,
+       ) delete from geo_leases using ended where id = lease_id returning id::text as "id", kind, replicable_name as "replicableName", record_ids as "recordIds",
+         file_keys as "fileKeys"`,
       binding,
     )
     for (const lease of rows) await end(trx, lease)

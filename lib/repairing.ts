@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Assembly } from './assembly.ts'
 import { parseRecordId, type Replicable } from './blob/replicable.ts'
 import { chosenTypes } from './chosen-types.ts'
+import { bounded } from './databases.ts'
 import { GeoError } from './errors.ts'
 import { type RepairedRecord, repairType } from './failover/repair.ts'
 import type { Lease } from './lease.ts'
@@ -54,7 +55,8 @@ export async function repair(assembly: Parts, input: RepairRequest): Promise<Rep
   }
   const { types, dryRun, onRecord } = parsed.data
   await sites.ensureFresh()
-  if (!sites.requireMe().primary) throw new GeoError('NOT_PRIMARY', `"${sites.siteName}" is not the primary site`)
+  sites.requireMe()
+  sites.requirePrimary()
   const replicables = immutableTypes(assembly, types)
   const ids = parsed.data.ids ? requireIds(replicables, parsed.data.ids) : null
   return whileRenewing(leases, databases.mainHeartbeat, settings, async () => {
@@ -83,7 +85,7 @@ export async function repair(assembly: Parts, input: RepairRequest): Promise<Rep
 /** @throws GeoError `REPAIR_RUNNING` */
 async function alone({ databases, leases, settings }: Parts): Promise<Lease> {
   const askedAtMs = settings.clock.monotonicMs()
-  const id = await databases.main.transaction((trx) => leases.acquire(trx, { kind: 'repair', capacity: 1 }))
+  const id = await bounded(databases.main, (trx) => leases.acquire(trx, { kind: 'repair', capacity: 1 }))
   if (id === null) throw new GeoError('REPAIR_RUNNING', 'Another process of this site repairs')
   return leases.keep(id, askedAtMs)
 }

@@ -17,6 +17,26 @@ export function encryptSecret(secret: string, key: Buffer, accessKey: string): E
   return { ciphertext: Buffer.concat([cipher.update(secret, 'utf8'), cipher.final(), cipher.getAuthTag()]), iv }
 }
 
+/**
+ * The secret, and which of the keys has encrypted it.
+ * @throws GeoError `SECRET_UNDECRYPTABLE` where it is none of them
+ */
+export function openSecret(
+  encrypted: EncryptedSecret,
+  keys: readonly Buffer[],
+  accessKey: string,
+): { readonly secret: string; readonly by: number } {
+  let failure: unknown
+  for (const [by, key] of keys.entries()) {
+    try {
+      return { secret: decryptSecret(encrypted, key, accessKey), by }
+    } catch (reason) {
+      failure ??= reason
+    }
+  }
+  throw failure
+}
+
 /** @throws GeoError `SECRET_UNDECRYPTABLE` where the key is another than the one that encrypted */
 export function decryptSecret({ ciphertext, iv }: EncryptedSecret, key: Buffer, accessKey: string): string {
   try {

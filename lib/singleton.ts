@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
+import { bounded } from './databases.ts'
 import type { Lease, Leases } from './lease.ts'
 
 /** The one process of a site that does a certain periodic job; it keeps the lease between runs. */
@@ -19,7 +20,7 @@ export class Singleton {
   async hold(db: Knex): Promise<Lease | null> {
     if (this.#lease && !this.#lease.signal.aborted) return this.#lease
     const askedAtMs = this.#clock.monotonicMs()
-    const id = await db.transaction((trx) => this.#leases.acquire(trx, { kind: this.#kind, capacity: 1 }))
+    const id = await bounded(db, (trx) => this.#leases.acquire(trx, { kind: this.#kind, capacity: 1 }))
     this.#lease = id === null ? null : this.#leases.keep(id, askedAtMs)
     return this.#lease
   }

@@ -6,6 +6,7 @@ import type { SiteDirectory } from './site.ts'
 import { loadOwnStatus, noteReported, noteReportFailed } from './site-status-table.ts'
 import type { Reported } from './transfer/report.ts'
 import type { StatusReport } from './transfer/status.ts'
+import { NotTaken } from './transfer/tell-primary.ts'
 
 /** What stands still is told again this often, so that the primary knows that the site lives: it calls it offline after 90 s. */
 const AGAIN_AFTER_MS = 30_000
@@ -55,7 +56,8 @@ export class SiteReport {
   async #send(report: StatusReport): Promise<void> {
     const { tracking, send } = this.#context
     const { clockSkewMs } = await send(report).catch(async (reason: unknown) => {
-      await noteReportFailed(tracking, messageOf(reason))
+      // A clock that is wrong by more than a signature may be old is told by the refusal alone.
+      await noteReportFailed(tracking, messageOf(reason), reason instanceof NotTaken ? reason.clockSkewMs : null)
       throw reason
     })
     await noteReported(tracking, clockSkewMs)

@@ -57,15 +57,16 @@ export async function noteReported(tracking: Knex, clockSkewMs: number | null): 
   )
 }
 
-/** The primary has not taken one. */
-export async function noteReportFailed(tracking: Knex, failure: string): Promise<void> {
+/** The primary has not taken one. `clockSkewMs`: null where nothing new is known of the clocks. */
+export async function noteReportFailed(tracking: Knex, failure: string, clockSkewMs: number | null): Promise<void> {
   await run(
     tracking,
-    `insert into geo_site_status as s (reports_failed, reports_failed_total, report_failing_since, report_failure)
-     values (1, 1, clock_timestamp(), ?)
+    `insert into geo_site_status as s (reports_failed, reports_failed_total, report_failing_since, report_failure, clock_skew_ms)
+     values (1, 1, clock_timestamp(), ?, ?)
      on conflict (single) do update set reports_failed = s.reports_failed + 1,
        reports_failed_total = s.reports_failed_total + 1,
-       report_failing_since = coalesce(s.report_failing_since, excluded.report_failing_since), report_failure = excluded.report_failure`,
-    [truncateFailure(failure)],
+       report_failing_since = coalesce(s.report_failing_since, excluded.report_failing_since), report_failure = excluded.report_failure,
+       clock_skew_ms = coalesce(excluded.clock_skew_ms, s.clock_skew_ms)`,
+    [truncateFailure(failure), clockSkewMs],
   )
 }

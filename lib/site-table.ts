@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { z } from 'zod'
 import type { SelectiveSync } from './blob/selective-sync.ts'
 import { GeoError } from './errors.ts'
+import { type ReadOnlyColumns, type ReadOnlyMode, readOnlyModeOf } from './read-only-mode.ts'
 import { hostOf } from './redirect-hosts.ts'
 import {
   InvalidSiteError,
@@ -44,11 +45,17 @@ export interface Site extends SiteKeys {
   readonly selectiveSync: SelectiveSync | null
   /** Beside its own, the hosts to which it may send other sites for a blob: an object storage. With a port where it is not the usual one. */
   readonly redirectHosts: readonly string[]
-  /** Since the epoch, by the clock of the primary's database. */
+  /** Since 1970, by the clock of the primary's database. */
   readonly createdAtSeconds: number
+  /** In which it became the primary by a promotion; 0 where it never did. */
+  readonly epoch: number
+  /** A later epoch that it has heard of as the primary of its own: it serves nothing any more. */
+  readonly fencedByEpoch: number | null
+  /** Of the primary: it takes no writes of the host. */
+  readonly readOnly: ReadOnlyMode | null
 }
 
-export interface SiteRow extends SiteKeyColumns {
+export interface SiteRow extends SiteKeyColumns, ReadOnlyColumns {
   id: string
   name: string
   primary: boolean
@@ -68,6 +75,9 @@ export interface SiteRow extends SiteKeyColumns {
   selective_sync_shards: string[]
   redirect_hosts: string[]
   created_at: Date
+  epoch: number
+  fenced_by_epoch: number | null
+  fenced_at: Date | null
 }
 
 export function toSite(row: SiteRow): Site {
@@ -96,6 +106,9 @@ export function toSite(row: SiteRow): Site {
       : null,
     redirectHosts: Object.freeze(row.redirect_hosts),
     createdAtSeconds: row.created_at.getTime() / 1000,
+    epoch: row.epoch,
+    fencedByEpoch: row.fenced_by_epoch,
+    readOnly: readOnlyModeOf(row),
   })
 }
 

@@ -6,7 +6,7 @@ import { ConfigurationError, GeoError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
 import type { SiteDirectory } from './site.ts'
 
-const MAIN_TABLES = [
+export const MAIN_TABLES = [
   'geo_nodes',
   'geo_events',
   'geo_leases',
@@ -18,8 +18,10 @@ const MAIN_TABLES = [
   'geo_audit_events',
   'geo_status_samples',
   'geo_switches',
+  'geo_promotions',
+  'geo_promotion_losses',
 ]
-const TRACKING_TABLES = [
+export const TRACKING_TABLES = [
   'geo_event_cursors',
   'geo_early_events',
   'geo_leases',

@@ -16,6 +16,7 @@ export interface PeriodicWork {
   reverify(): Promise<boolean>
   pruneEvents(): Promise<boolean>
   writeSwitches(): Promise<boolean>
+  tellEpoch(): Promise<boolean>
   reportPosition(signal: AbortSignal): Promise<boolean>
   followEvents(): Promise<boolean>
   reconcile(): Promise<boolean>
@@ -67,6 +68,7 @@ export function timetable(work: PeriodicWork, types: number): Job[] {
     { name: 'reverify', role: 'primary', idleMs: MINUTE_MS, run: work.reverify },
 
     { name: 'prune-events', role: 'primary', idleMs: 5 * MINUTE_MS, run: work.pruneEvents },
+    { name: 'epoch', role: 'primary', idleMs: 30 * SECOND_MS, run: work.tellEpoch },
     { name: 'switches', role: 'primary', idleMs: SITES_EVERY_MS, run: work.writeSwitches },
 
     { name: 'events', role: 'secondary', idleMs: EVENTS_EVERY_MS, run: work.followEvents },

@@ -2,6 +2,7 @@ import { Router } from 'express'
 import type { Audit } from './audit.ts'
 import type { Replicable } from './blob/replicable.ts'
 import type { StoreIdentities } from './blob/store-identity.ts'
+import type { WritableStores } from './blob/writable-stores.ts'
 import type { BulkRuns } from './bulk/bulk-runs.ts'
 import type { Databases } from './databases.ts'
 import type { FeatureGate } from './feature.ts'
@@ -34,6 +35,7 @@ export interface ViewingContext {
   readonly gate: FeatureGate
   readonly leases: Leases
   readonly stores: StoreIdentities
+  readonly writableStores: WritableStores
   readonly loops: JobLoops
   readonly signals: Signals
   readonly byName: ReadonlyMap<string, Replicable>
@@ -63,7 +65,7 @@ export interface Viewing {
 }
 
 export function openViewing(context: ViewingContext): Viewing {
-  const { settings, databases, sites, gate, leases, stores, loops, signals, transferRefusal } = context
+  const { settings, databases, sites, gate, leases, stores, writableStores, loops, signals, transferRefusal } = context
   const { main, tracking } = databases
   const { replicables, clock, logger } = settings
   const sources = {
@@ -71,6 +73,7 @@ export function openViewing(context: ViewingContext): Viewing {
     tracking,
     sites,
     stores,
+    writableStores,
     replicables,
     transferRefusal,
     jobFailures: () => loops.failures,

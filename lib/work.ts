@@ -10,6 +10,7 @@ import { followEvents } from './event/follow.ts'
 import { pruneEvents } from './event/prune.ts'
 import { writeSwitches } from './event/switch-table.ts'
 import { eventLedger } from './event/untold.ts'
+import type { ToldSite } from './failover/tell-epoch.ts'
 import type { JobLoops } from './job-loop.ts'
 import { KeyPass } from './key-pass.ts'
 import { sweepTimedOut } from './last-net.ts'
@@ -52,6 +53,7 @@ export interface WorkContext {
   readonly selection: CurrentSelection
   enabled(): readonly Replicable[]
   sendReport(report: StatusReport): Promise<Reported>
+  tellEpoch(): Promise<readonly ToldSite[]>
   /** Gathers the status of the site, if it is time. */
   gatherStatus(): Promise<void>
   readonly throughput: Pick<Throughput, 'flush'>
@@ -79,6 +81,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const reverifying = new Singleton('reverify', leases, clock)
   const sweeping = new Singleton('sweep', leases, clock)
   const gathering = new Singleton('metrics', leases, clock)
+  const tellingEpoch = new Singleton('epoch', leases, clock)
   const bulking = new Singleton('bulk', leases, clock)
   const reverifyingCopies = new Singleton('reverify-copies', leases, clock)
   const reconciliation = new Reconciliation({
@@ -113,6 +116,9 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   async function alone(job: Singleton, db: Knex, run: () => Promise<boolean>): Promise<boolean> {
     return (await job.hold(db)) ? run() : false
   }
+  /** The same for what has no more to do before its next turn. */
+  const aloneOnce = (job: Singleton, db: Knex, run: () => Promise<unknown>): Promise<boolean> =>
+    alone(job, db, () => run().then(() => false))
   const keeping = (how: Replicable['verificationState']) =>
     enabled().filter((replicable) => replicable.verificationState === how)
   const fill = async (which: keyof WorkContext['dispatchers'], job: string): Promise<boolean> => {
@@ -163,10 +169,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
     async gatherStatus() {
       if (sites.role === 'unknown') return false
-      return alone(gathering, onPrimary() ? main : tracking, async () => {
-        await context.gatherStatus()
-        return false
-      })
+      return aloneOnce(gathering, onPrimary() ? main : tracking, () => context.gatherStatus())
     },
     async flushThroughput() {
       if (sites.role !== 'unknown') await context.throughput.flush(onPrimary() ? main : tracking)
@@ -196,11 +199,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
         for (const replicable of enabled()) more = (await reverifyDue(main, replicable, days)) || more
         return more
       }),
-    pruneEvents: () =>
-      alone(pruning, main, async () => {
-        await pruneEvents(main, context.eventRetentionMs)
-        return false
-      }),
+    pruneEvents: () => aloneOnce(pruning, main, () => pruneEvents(main, context.eventRetentionMs)),
     async writeSwitches() {
       const on = enabled()
       const all = [...context.replicables.values()]
@@ -210,11 +209,14 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
       )
       return false
     },
-    reportPosition: (signal) =>
-      alone(reporting, tracking, async () => {
-        await unlessAborted(report.run(), signal)
-        return false
+    tellEpoch: () =>
+      aloneOnce(tellingEpoch, main, async () => {
+        for (const { site, problem } of await context.tellEpoch()) {
+          // That it is away is told by what it does not report. A site that is fenced answers.
+          if (problem) logger.debug({ ...problem, site }, 'A site does not hear of the epoch')
+        }
       }),
+    reportPosition: (signal) => aloneOnce(reporting, tracking, () => unlessAborted(report.run(), signal)),
     followEvents: () =>
       alone(following, tracking, async () => {
         const followed = await followEvents({

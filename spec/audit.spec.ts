@@ -53,6 +53,7 @@ describe.each(['rome', 'paris'] as const)('The audit log of %s', (name) => {
     const failures = [
       [new GeoError('BULK_RUN_ACTIVE', 'Another one'), 'BULK_RUN_ACTIVE'],
       [Object.assign(new Error('Connection terminated unexpectedly')), 'DATABASE_UNAVAILABLE'],
+      [new Error('ROLLBACK - Client has encountered a connection error and is not queryable'), 'DATABASE_UNAVAILABLE'],
       [new Error('a mistake of ours'), 'INTERNAL'],
     ] as const
     for (const [failure, outcome] of failures) {

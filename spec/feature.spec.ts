@@ -21,7 +21,7 @@ beforeEach(async () => {
 })
 
 async function gateOf(siteName: string, features: FeaturesLike | null): Promise<FeatureGate> {
-  const sites = new SiteDirectory(siteName, databases.main, ENCRYPTION_KEY, new ManualClock())
+  const sites = new SiteDirectory(siteName, databases.main, [ENCRYPTION_KEY], new ManualClock())
   await sites.refresh()
   return new FeatureGate(features, sites)
 }

@@ -189,7 +189,7 @@ describe('what a process knows of the sites', () => {
     await add(tokyo)
     await add({ name: 'Paris', url: 'https://paris.test' })
     const roles = ['TOKYO', 'paris', 'oslo'].map(async (name) => {
-      const sites = new SiteDirectory(name, databases.main, key, shiftedClock())
+      const sites = new SiteDirectory(name, databases.main, [key], shiftedClock())
       expect(sites.role).toBe('unknown')
       await sites.refresh()
       return sites.role
@@ -199,7 +199,7 @@ describe('what a process knows of the sites', () => {
 
   it('is at most five seconds old', async () => {
     const clock = shiftedClock()
-    const sites = new SiteDirectory('tokyo', databases.main, key, clock)
+    const sites = new SiteDirectory('tokyo', databases.main, [key], clock)
     await sites.ensureFresh()
     await add(tokyo)
     await sites.ensureFresh()
@@ -212,7 +212,7 @@ describe('what a process knows of the sites', () => {
 
   it('says with a code of its own that it is not registered, or has another encryption key', async () => {
     await add(tokyo)
-    const stranger = new SiteDirectory('oslo', databases.main, otherKey, shiftedClock())
+    const stranger = new SiteDirectory('oslo', databases.main, [otherKey], shiftedClock())
     await stranger.refresh()
     expect(() => stranger.requireMe()).toThrow(expect.objectContaining({ code: 'SITE_UNKNOWN' }))
     const { primary } = stranger

@@ -1,3 +1,5 @@
+import { readdir, readFile } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
 import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { bounded, boundedByKey, run } from '../lib/databases.ts'
@@ -41,4 +43,17 @@ describe.each([
     await expect(silent).rejects.toThrow()
     expect(await transaction(tracking, limitsIn)).toEqual({ statement: '30s', pause: '30s' })
   })
+})
+
+const LIB = fileURLToPath(new URL('../lib/', import.meta.url))
+// Where the limits are set, the kit for specifications of hosts, and what migrations of hosts call, in transactions that Knex begins.
+const ELSEWHERE = /^(databases\.ts|testing\/.*|registry\/table\.ts|verification\/live-table\.ts)$/
+
+it('No transaction of a running site is begun without these limits', async () => {
+  const files = (await readdir(LIB, { recursive: true })).filter(
+    (file) => file.endsWith('.ts') && !ELSEWHERE.test(file),
+  )
+  expect(files).toContain('sync/remove.ts')
+  const texts = await Promise.all(files.map(async (file) => [file, await readFile(`${LIB}${file}`, 'utf8')] as const))
+  expect(texts.filter(([, text]) => /\.transaction\(/.test(text)).map(([file]) => file)).toEqual([])
 })

@@ -117,7 +117,7 @@ describe('A line of the log', () => {
       site.logger,
       site.parts.signals,
     )
-    const lease = { id: LEASE, replicableName: 'widget', recordIds: ['1', '2'] }
+    const lease = { id: LEASE, replicableName: 'widget', recordIds: ['1', '2'], fileKeys: null }
     await tracking.transaction(async (trx) => {
       await end(trx, { ...lease, kind: SYNC_LEASE })
       await end(trx, { ...lease, kind: verificationLeaseOf(widgets) })

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { link, lstat, mkdir, open, readFile, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { GeoError } from '../errors.ts'
+import { GeoError, messageOf } from '../errors.ts'
 import type { BlobStat, BlobStore, StoreMarker } from './blob-store.ts'
 import { confinedPath } from './confine.ts'
 import { RESERVED_PREFIX } from './key.ts'
@@ -48,7 +48,9 @@ export function localDisk(options: LocalDiskOptions): BlobStore {
     },
 
     async readMarker(): Promise<StoreMarker | null> {
-      const text = await ifThere(() => readFile(markerPath, 'utf8'))
+      const text = await ifThere(() => readFile(markerPath, 'utf8')).catch((reason: unknown) => {
+        throw new GeoError('STORAGE_ERROR', `Cannot read ${markerPath}: ${messageOf(reason)}`, { cause: reason })
+      })
       return text === null ? null : parseMarker(text, markerPath)
     },
 

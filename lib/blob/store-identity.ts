@@ -13,6 +13,7 @@ const CHECK_EVERY_MS = 1000
  */
 export class StoreIdentities {
   readonly #clock: Clock
+  readonly #ids = new Map<string, string>()
   readonly #checks = new Map<string, { atMs: number; problem: Promise<GeoError | null> }>()
 
   constructor(clock: Clock) {
@@ -29,34 +30,42 @@ export class StoreIdentities {
     return this.problemNow(replicable, db, siteName)
   }
 
+  /** The id of the store that this type was last found to lie in; null where it was not looked at yet. */
+  idOf({ name }: Replicable): string | null {
+    return this.#ids.get(name) ?? null
+  }
+
   /** The same, looked up anew: before files are removed, for those of another disk could not be brought back. */
   async problemNow(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
     const { name } = replicable
     const nowMs = this.#clock.monotonicMs()
     // Kept before it has answered: of two looks side by side the slower one, which saw less, would have the last word.
-    const check = { atMs: nowMs, problem: identify(replicable, db, siteName) }
+    const check = { atMs: nowMs, problem: this.#identify(replicable, db, siteName) }
     this.#checks.set(name, check)
     check.problem.catch(() => this.#checks.get(name) === check && this.#checks.delete(name))
     return check.problem
   }
-}
 
-async function identify(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
-  const { store, name } = replicable
-  try {
-    const recorded = await recordedStore(db, name, siteName)
-    let marker = await store.readMarker()
-    if (!marker && recorded) {
-      return new GeoError('STORE_NOT_MOUNTED', `${store.root} has no .geo-store.json; ${name} used store ${recorded}`)
+  async #identify(replicable: Replicable, db: Knex, siteName: string): Promise<GeoError | null> {
+    const { store, name } = replicable
+    try {
+      const recorded = await recordedStore(db, name, siteName)
+      let marker = await store.readMarker()
+      if (!marker && recorded) {
+        return new GeoError('STORE_NOT_MOUNTED', `${store.root} has no .geo-store.json; ${name} used store ${recorded}`)
+      }
+      marker ??= await store.claimMarker({ site: siteName, store: randomUUID() })
+      if (marker.site !== siteName) {
+        return new GeoError('STORE_NOT_MOUNTED', `${store.root} belongs to the site ${JSON.stringify(marker.site)}`)
+      }
+      if (recorded ? recorded === marker.store : await recordStore(db, name, siteName, marker.store)) {
+        this.#ids.set(name, marker.store)
+        return null
+      }
+      return new GeoError('STORE_NOT_MOUNTED', `${store.root} is another store than ${name} used before`)
+    } catch (reason) {
+      if (reason instanceof GeoError) return reason
+      throw reason
     }
-    marker ??= await store.claimMarker({ site: siteName, store: randomUUID() })
-    if (marker.site !== siteName) {
-      return new GeoError('STORE_NOT_MOUNTED', `${store.root} belongs to the site ${JSON.stringify(marker.site)}`)
-    }
-    if (recorded ? recorded === marker.store : await recordStore(db, name, siteName, marker.store)) return null
-    return new GeoError('STORE_NOT_MOUNTED', `${store.root} is another store than ${name} used before`)
-  } catch (reason) {
-    if (reason instanceof GeoError) return reason
-    throw reason
   }
 }

@@ -1,6 +1,9 @@
 #!/usr/bin/env node
-import { runGeo } from './program.ts'
-import { processSurroundings } from './surroundings.ts'
+import { keepCompiled } from './compile-cache.ts'
+
+keepCompiled(process.env)
+// Only what is loaded after that is kept.
+const [{ runGeo }, { processSurroundings }] = await Promise.all([import('./program.ts'), import('./surroundings.ts')])
 
 // What a command waits with has no timer that keeps the process running.
 const alive = setInterval(() => undefined, 60_000)

@@ -3,11 +3,14 @@ import { VERSION } from '../version.ts'
 import { bulkCommand } from './bulk.ts'
 import { checkCommand } from './check.ts'
 import { CommandLine, type GlobalOptions } from './command-line.ts'
+import { demoteCommand } from './demote.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { explainCommand } from './explain.ts'
 import { failuresCommand } from './failures.ts'
 import { generateCommand } from './generate.ts'
 import { pauseCommand, resumeCommand } from './pause.ts'
+import { promoteCommand } from './promote.ts'
+import { readOnlyCommand } from './read-only.ts'
 import { repairCommand } from './repair.ts'
 import { runsCommand } from './runs.ts'
 import { siteCommand } from './site.ts'
@@ -50,6 +53,9 @@ Exit codes of all commands:
     repairCommand(cli),
     pauseCommand(cli),
     resumeCommand(cli),
+    readOnlyCommand(cli),
+    promoteCommand(cli),
+    demoteCommand(cli),
     siteCommand(cli),
     workCommand(cli),
     generateCommand(cli),

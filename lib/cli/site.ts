@@ -4,6 +4,7 @@ import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { explained } from './explained.ts'
 import { siteAddCommand } from './site-add.ts'
+import { siteReencryptCommand } from './site-reencrypt.ts'
 import { siteRotateKeyCommand } from './site-rotate-key.ts'
 import { siteUpdateCommand } from './site-update.ts'
 
@@ -14,6 +15,7 @@ export function siteCommand(cli: CommandLine): Command {
     .addCommand(listCommand(cli))
     .addCommand(siteUpdateCommand(cli))
     .addCommand(siteRotateKeyCommand(cli))
+    .addCommand(siteReencryptCommand(cli))
     .addCommand(removeCommand(cli))
 }
 

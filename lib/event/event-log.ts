@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { run } from '../databases.ts'
+import type { Writer } from '../epoch.ts'
 
 /** What can have happened to a blob on the primary. */
 export const EVENT_NAMES = Object.freeze(['created', 'updated', 'deleted', 'checksum_succeeded'] as const)
@@ -34,38 +35,44 @@ export interface NewEvent {
 }
 
 /**
- * Writes events in the caller's transaction, if the site has anyone to tell (GB.C.2): with no secondary nothing is written.
- * Fails with the transaction, never in silence.
+ * Writes events of the site's own work in the caller's transaction, if the site has anyone to tell (GB.C.2): with no secondary
+ * nothing is written. Fails with the transaction, never in silence, also where the writer is no longer the primary. Without a
+ * writer they are of whoever the database takes for the primary.
  */
 export async function insertEvents(
   trx: Pick<Knex, 'raw'>,
   replicableName: string,
   eventName: EventName,
   events: readonly NewEvent[],
+  writer: Writer | null = null,
 ): Promise<void> {
   const payloads = events.map(payloadOf)
   await run(
     trx,
     `insert into geo_events (replicable_name, event_name, payload)
-     select ?, ?, payload::jsonb from unnest(?::text[]) as e(payload)
+     select ?, ?, payload::jsonb from geo_admit_write(false, ?, ?), unnest(?::text[]) as e(payload)
      where exists (select from geo_nodes where not "primary")`,
-    [replicableName, eventName, payloads],
+    [replicableName, eventName, writer?.siteName ?? null, writer?.epoch ?? null, payloads],
   )
 }
 
 /**
- * Writes the event of one write of the host, as `insertEvents` does. Where a trigger has told of it already, that event only
- * learns what it lacks. All values are text, so that any library can bind them.
+ * Writes the event of one write of the host, as `insertEvents` does, and where the site takes writes. Where a trigger has told of
+ * it already, that event only learns what it lacks. All values are text, so that any library can bind them.
  */
 export async function insertHostEvent(
   trx: Pick<Knex, 'raw'>,
+  writer: Writer,
   replicableName: string,
   eventName: EventName,
   event: NewEvent,
 ): Promise<void> {
   await run(
     trx,
-    `with written as (select ?::text as name, ?::text as event, ?::text as record_id, ?::text::jsonb as payload),
+    `with written as materialized (
+       select ?::text as name, ?::text as event, ?::text as record_id, ?::text::jsonb as payload
+       from geo_admit_write(true, ?::text, ?::text::integer)
+     ),
      told as materialized (
        select e.id from geo_events e, written w
        where e.by_trigger and e.xact_id = pg_current_xact_id() and e.replicable_name = w.name
@@ -76,7 +83,7 @@ export async function insertHostEvent(
      )
      insert into geo_events (replicable_name, event_name, payload) select name, event, payload from written
      where exists (select from geo_nodes where not "primary") and not exists (select from told)`,
-    [replicableName, eventName, event.recordId, payloadOf(event)],
+    [replicableName, eventName, event.recordId, payloadOf(event), writer.siteName, String(writer.epoch)],
   )
 }
 

@@ -81,7 +81,7 @@ async function passPruned(context: FollowContext, cursor: StoredCursor, pruned: 
     { code: 'CURSOR_PRUNED', cursor, pruned },
     'Events were pruned before this site had read them: everything is reconciled',
   )
-  await tracking.transaction(async (trx) => {
+  await bounded(tracking, async (trx) => {
     await forgetEarly(trx, pruned)
     await saveCursor(trx, siteName, { ...cursor, ...pruned }, null)
     await askReconciliation(trx, [...replicables.keys()], 'CURSOR_PRUNED')
@@ -118,7 +118,7 @@ async function beginAnew(context: FollowContext, stored: StoredCursor | null): P
       { stored, identity },
       'The main database is on another timeline: events are read again from the beginning',
     )
-  await tracking.transaction(async (trx) => {
+  await bounded(tracking, async (trx) => {
     await forgetAllEarly(trx)
     await saveCursor(trx, siteName, fresh, null)
     // What was missed until now is told by no event that is still to be read.

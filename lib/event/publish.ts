@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { keyOfRow } from '../blob/key-of-row.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
+import { admitted } from '../epoch.ts'
 import { GeoError } from '../errors.ts'
 import type { FeatureGate } from '../feature.ts'
 import { statementsIn, type TransactionLike } from '../host-transaction.ts'
@@ -24,8 +25,9 @@ export interface PrimaryVerification {
 
 /**
  * Tells the other sites what the host does to one row. Each call belongs into the transaction of that write, which is one of
- * Knex or of any library that runs a statement in it, and throws GeoError `INVALID_RECORD_ID` for a row without its key. Where
- * the table has the event triggers, what they have told already is not told twice.
+ * Knex or of any library that runs a statement in it, and throws GeoError `INVALID_RECORD_ID` for a row without its key,
+ * `STALE_EPOCH` where another site has become the primary, `READ_ONLY_MODE` while this one takes no writes: let the transaction
+ * fail with it. Where the table has the event triggers, what they have told already is not told twice.
  */
 export interface Replicator<Row> {
   /** After the insert of a row whose file is already in the store. */
@@ -58,11 +60,13 @@ export function replicatorOf<Row>(
 
   async function publishes(): Promise<boolean> {
     await sites.ensureFresh()
+    sites.requireUnfenced()
     return sites.role === 'primary' && gate.replicationEnabled(type)
   }
 
   async function changed(change: 'created' | 'updated', row: Row, trx: TransactionLike): Promise<void> {
     await sites.ensureFresh()
+    sites.requireUnfenced()
     if (sites.role !== 'primary') return
     const recordId = recordIdOf(row)
     const statements = statementsIn(trx, main)
@@ -73,10 +77,12 @@ export function replicatorOf<Row>(
     }
     await verification.requestChecksum(statements, main, type, recordId, change)
     await tracePublish({ type: replicable.name, id: recordId, event: change }, (traceparent) =>
-      insertHostEvent(statements, replicable.name, change, {
-        recordId,
-        ...(traceparent !== null && { traceparent }),
-      }),
+      admitted(() =>
+        insertHostEvent(statements, sites.writer, replicable.name, change, {
+          recordId,
+          ...(traceparent !== null && { traceparent }),
+        }),
+      ),
     )
     wakeAfter(trx)
   }
@@ -90,7 +96,8 @@ export function replicatorOf<Row>(
       // A row whose key cannot be said may go nevertheless: sites know where their copies are.
       const { key } = keyOfRow(type, row, recordId)
       const event = { recordId, ...(key !== null && { blobPath: key }) }
-      await insertHostEvent(statementsIn(trx, main), replicable.name, 'deleted', event)
+      const statements = statementsIn(trx, main)
+      await admitted(() => insertHostEvent(statements, sites.writer, replicable.name, 'deleted', event))
     },
   })
 }

@@ -1,21 +1,16 @@
 import type { NextFunction, Request, Response } from 'express'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
-import { answerErrors } from '../transfer/answer-errors.ts'
+import { answerErrors, isCutByReader } from '../transfer/answer-errors.ts'
 
 const RETRY_AFTER_S = '5'
 // What a host sets for the file must not stay on the answer that there is none.
 const HEADERS_OF_THE_FILE = ['content-disposition', 'cache-control', 'etag', 'content-type', 'content-length']
-const READER_GONE = ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED']
 
 /** Whether an answer ended because the client went away: nobody is left to answer, and nothing is wrong. */
 export function isReaderGone(reason: unknown): boolean {
   // Requests to the primary are aborted for this reason alone.
-  return reason instanceof Error && (reason.name === 'AbortError' || READER_GONE.includes(codeOf(reason)))
-}
-
-function codeOf(reason: Error): string {
-  return String((reason as NodeJS.ErrnoException).code)
+  return isCutByReader(reason) || (reason instanceof Error && reason.name === 'AbortError')
 }
 
 /** Answers a person's request that failed, with status, code and, where it may go better later, when to ask again. */

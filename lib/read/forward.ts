@@ -4,6 +4,7 @@ import type { Request, Response } from 'express'
 import { Agent, request as ask, type Dispatcher } from 'undici'
 import { GeoError, messageOf } from '../errors.ts'
 import type { Site } from '../site-table.ts'
+import { takenInTime } from '../transfer/slow-client.ts'
 import { connectOptions } from '../trust.ts'
 
 /** Names the secondary that passed a request on; a second one does not pass it on again. */
@@ -43,9 +44,11 @@ export interface ForwardTo {
 /** Passes requests on to the primary and its answers back. Nothing is parsed or kept. */
 export class Forwarder {
   readonly #agent: Agent
+  readonly #idleTimeoutMs: number
 
   /** `idleTimeoutMs`: the longest silence within an answer. `ca`: authorities beside Node's own. */
   constructor(idleTimeoutMs: number, ca: readonly string[]) {
+    this.#idleTimeoutMs = idleTimeoutMs
     this.#agent = new Agent({ bodyTimeout: idleTimeoutMs, ...connectOptions(ca) })
   }
 
@@ -57,7 +60,8 @@ export class Forwarder {
     const answer = await this.#ask({ me, primary, firstByteTimeoutMs }, request, gone.signal)
     response.status(answer.statusCode)
     for (const [name, value] of passedOn(answer.headers)) response.setHeader(name, value)
-    await pipeline(answer.body, response)
+    // Twice the time, for it is the primary that may be silent, and that is found first.
+    await takenInTime(response, 2 * this.#idleTimeoutMs, () => pipeline(answer.body, response))
   }
 
   async close(): Promise<void> {

@@ -9,6 +9,7 @@ import { CHECKSUM_ETAG_HEADER } from '../transfer/checksum-etag.ts'
 import type { Answer } from '../transfer/exchange.ts'
 import { type Refusal, readRefusal, unreachable } from '../transfer/refusal.ts'
 import { answerHead } from '../transfer/serve-one.ts'
+import { takenInTime } from '../transfer/slow-client.ts'
 import { signAsMe } from '../transfer/token.ts'
 import { connectOptions } from '../trust.ts'
 import { isReaderGone } from './answer-failure.ts'
@@ -27,8 +28,10 @@ export class PrimaryBlobs {
   readonly #sites: SiteDirectory
   readonly #clock: Clock
   readonly #agent: Agent
+  readonly #idleTimeoutMs: number
 
   constructor(sites: SiteDirectory, clock: Clock, idleTimeoutMs: number, ca: readonly string[]) {
+    this.#idleTimeoutMs = idleTimeoutMs
     this.#sites = sites
     this.#clock = clock
     // Both count silence of the primary; a slow reader is no silence.
@@ -49,7 +52,7 @@ export class PrimaryBlobs {
     // Whoever may need no bytes, or not all, is answered by what the primary says of them first.
     const before = mayNeedLess(request) ? await this.#ask('HEAD', replicable, id, {}, gone.signal) : null
     await before?.body.dump()
-    if (before?.statusCode !== 200) return answerWhole(await get(), contentType, request, response)
+    if (before?.statusCode !== 200) return this.#answerWhole(await get(), contentType, request, response)
     const announced = announcedBy(before)
     const range = answerHead(request, response, { ...announced, contentType })
     if (!range) {
@@ -59,13 +62,47 @@ export class PrimaryBlobs {
     const { start, end, partial } = range
     const asked = partial ? { range: `bytes=${start}-${end - 1}`, 'if-range': announced.fileEtag } : {}
     const answer = await get(asked)
-    if (partial && answer.statusCode === 206) await relay(answer, response)
+    if (partial && answer.statusCode === 206) await this.#relay(answer, response)
     // The file changed in between: the range was one of other bytes.
-    else await answerWhole(answer, contentType, request, response)
+    else await this.#answerWhole(answer, contentType, request, response)
   }
 
   async close(): Promise<void> {
     await this.#agent.destroy()
+  }
+
+  async #answerWhole(
+    answer: Dispatcher.ResponseData,
+    contentType: string,
+    request: Request,
+    response: Response,
+  ): Promise<void> {
+    response.removeHeader('content-range')
+    if (answer.statusCode !== 200) {
+      const refusal = await readRefusal(asRead(answer))
+      if (refusal.retryAfterMs !== undefined)
+        response.set('retry-after', String(Math.ceil(refusal.retryAfterMs / 1000)))
+      throw errorOf(refusal)
+    }
+    const { size, etag } = announcedBy(answer)
+    response.set({ etag, 'accept-ranges': 'bytes', 'content-length': String(size) }).status(200)
+    response.setHeader('content-type', contentType)
+    if (request.method === 'HEAD') {
+      await answer.body.dump()
+      response.end()
+    } else await this.#relay(answer, response)
+  }
+
+  /** Twice the time, for it is the primary that may be silent, and that is found first. */
+  async #relay({ body }: Dispatcher.ResponseData, response: Response): Promise<void> {
+    await takenInTime(response, 2 * this.#idleTimeoutMs, async () => {
+      try {
+        await pipeline(body, response)
+      } catch (reason) {
+        if (isReaderGone(reason)) throw reason
+        throw new GeoError('BODY_TRUNCATED', 'The primary ended the transfer early', { cause: reason })
+      }
+    })
   }
 
   async #ask(
@@ -102,36 +139,6 @@ function announcedBy({ headers }: Dispatcher.ResponseData): Announced {
     throw new GeoError('INVALID_RESPONSE', 'The answer of the primary does not say what it is')
   }
   return { size: Number(size), fileEtag, etag: typeof checksumEtag === 'string' ? checksumEtag : fileEtag }
-}
-
-async function answerWhole(
-  answer: Dispatcher.ResponseData,
-  contentType: string,
-  request: Request,
-  response: Response,
-): Promise<void> {
-  response.removeHeader('content-range')
-  if (answer.statusCode !== 200) {
-    const refusal = await readRefusal(asRead(answer))
-    if (refusal.retryAfterMs !== undefined) response.set('retry-after', String(Math.ceil(refusal.retryAfterMs / 1000)))
-    throw errorOf(refusal)
-  }
-  const { size, etag } = announcedBy(answer)
-  response.set({ etag, 'accept-ranges': 'bytes', 'content-length': String(size) }).status(200)
-  response.setHeader('content-type', contentType)
-  if (request.method === 'HEAD') {
-    await answer.body.dump()
-    response.end()
-  } else await relay(answer, response)
-}
-
-async function relay({ body }: Dispatcher.ResponseData, response: Response): Promise<void> {
-  try {
-    await pipeline(body, response)
-  } catch (reason) {
-    if (isReaderGone(reason)) throw reason
-    throw new GeoError('BODY_TRUNCATED', 'The primary ended the transfer early', { cause: reason })
-  }
 }
 
 /** The same answer as the transfer room reads it. */

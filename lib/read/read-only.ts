@@ -52,7 +52,11 @@ async function judge(
   if (isOwnRoute(own(), request)) return true
   await answering(() => sites.ensureFresh())
   const me = sites.requireMe()
-  if (me.primary) return true
+  sites.requireUnfenced()
+  if (me.primary) {
+    if (me.readOnly) throw readOnlyMode(me)
+    return true
+  }
   const { primary } = sites
   if (!primary) throw new GeoError('PRIMARY_UNKNOWN', 'No site is marked as the primary')
   if (!forward) {
@@ -65,6 +69,10 @@ async function judge(
   const { firstByteTimeoutMs = FIRST_BYTE_TIMEOUT_MS } = forward === true ? {} : forward
   await forwarder.forward({ me, primary, firstByteTimeoutMs }, request, response)
   return false
+}
+
+function readOnlyMode({ name, readOnly }: Site): GeoError {
+  return new GeoError('READ_ONLY_MODE', readOnly?.message ?? `The site "${name}" takes no writes for now`)
 }
 
 // Enough for what is written by hand; whoever sends more without `Expect: 100-continue` may find the connection closed.

@@ -10,6 +10,7 @@ import type { LoggerLike } from '../log.ts'
 import type { SiteDirectory } from '../site.ts'
 import { checksumEtag } from '../transfer/checksum-etag.ts'
 import { etagOf, openBlob, sendFile } from '../transfer/serve-one.ts'
+import { takenInTime } from '../transfer/slow-client.ts'
 import { answerFailure } from './answer-failure.ts'
 import type { LocalCopies } from './local-copies.ts'
 import type { PrimaryBlobs } from './primary-blobs.ts'
@@ -28,6 +29,7 @@ export interface ReadContext {
   readonly copies: LocalCopies
   readonly primaryBlobs: PrimaryBlobs
   readonly logger: LoggerLike
+  readonly idleTimeoutMs: number
 }
 
 // What each slow reader may hold in memory, and what is read at once.
@@ -62,6 +64,7 @@ async function serve(
     return id === null ? null : loadKnownBlob(context.main, replicable, id)
   })
   context.sites.requireMe()
+  context.sites.requireUnfenced()
   if (!blob) throw new GeoError('RECORD_NOT_FOUND', `${replicable.name} not found`)
   const { key, failure } = blob
   if (blob.wanted && failure) throw keyUnknown(replicable, blob, failure)
@@ -71,10 +74,10 @@ async function serve(
   const contentType = typeOf(blob)
   if (context.sites.role === 'primary') {
     const file = await openOwn(context, replicable, blob, key)
-    return send(request, response, file, checksumEtag(replicable, blob.checksum.digest), contentType)
+    return send(context, request, response, file, checksumEtag(replicable, blob.checksum.digest), contentType)
   }
   const copy = await context.copies.open(replicable, blob.id, key)
-  if (copy) return send(request, response, copy.file, checksumEtag(replicable, copy.digest), contentType)
+  if (copy) return send(context, request, response, copy.file, checksumEtag(replicable, copy.digest), contentType)
   await context.primaryBlobs.send(replicable, blob.id, contentType, request, response)
 }
 
@@ -103,6 +106,7 @@ async function openOwn(
 }
 
 async function send(
+  { idleTimeoutMs }: ReadContext,
   request: Request,
   response: Response,
   file: FileHandle,
@@ -112,7 +116,8 @@ async function send(
   try {
     const stat = await file.stat({ bigint: true })
     const etag = checksum ?? etagOf(stat)
-    await sendFile(request, response, file, { size: Number(stat.size), etag, contentType, readBytes: READ_BYTES })
+    const sent = { size: Number(stat.size), etag, contentType, readBytes: READ_BYTES }
+    await takenInTime(response, idleTimeoutMs, () => sendFile(request, response, file, sent))
   } finally {
     await file.close()
   }

@@ -66,6 +66,14 @@ export function typesToSync(db: Knex, replicables: readonly Replicable[]): Promi
   return waitingTypes(db, replicables, ({ names }) => names.registryTable, LOOKED_AT)
 }
 
+/**
+ * How many rows a batch may have with one whose worker was lost so often in a row: whoever dies takes its whole batch along, and
+ * what is with a blob that kills its worker must not wait with it. From then on such a row is alone.
+ */
+const COMPANY = Object.freeze(['?::bigint', '25', '5'])
+export const LOSSES_IN_COMPANY = COMPANY.length
+const ALLOWED = `case ${COMPANY.map((most, losses) => `when losses <= ${losses} then ${most}`).join(' ')} else 1 end`
+
 /** How much one claim takes: so many rows, and so many bytes as far as sizes are known, but always one row. */
 export interface ClaimLimits {
   readonly rows: number
@@ -86,28 +94,37 @@ export async function claimRows(
 ): Promise<ClaimedRow[]> {
   const claimed: ClaimedRow[] = []
   let { rows, byteBudget } = limits
+  let losses = 0
   for (const due of order.flatMap((name) => DUE[name])) {
     if (rows <= 0 || byteBudget <= 0) break
-    const isFirst = claimed.length === 0
-    const fitting = await rowsWithin(trx, replicable, due, { rows, byteBudget, isFirst })
+    const room = { rows, byteBudget, claimed: claimed.length, losses }
+    const fitting = await rowsWithin(trx, replicable, due, room)
     if (fitting === 0) continue
-    const more = await claimWhere(trx, replicable, leaseId, due, { rows: fitting, byteBudget, isFirst })
-    claimed.push(...more)
+    const more = await claimWhere(trx, replicable, leaseId, due, { ...room, rows: fitting })
+    claimed.push(...more.map((row) => row.claimed))
     rows -= more.length
-    byteBudget -= more.reduce((sum, row) => sum + (row.bytes ?? 0), 0)
+    byteBudget -= more.reduce((sum, row) => sum + (row.claimed.bytes ?? 0), 0)
+    losses = more.reduce((most, row) => Math.max(most, row.losses), losses)
   }
   return claimed
 }
 
-/** What is left of the limits; `isFirst`: nothing has been claimed yet, so one row is, however large. */
+/** What is left of the limits. Where nothing has been claimed yet one row is, however large. */
 interface Room extends ClaimLimits {
-  readonly isFirst: boolean
+  /** How many rows the batch has already. */
+  readonly claimed: number
+  /** The most processes in a row that one of these has lost. */
+  readonly losses: number
 }
 
-// In the order of the range: how many rows there are up to each, and how many bytes as far as they are known.
+// In the order of the range: how many rows there are up to each, how many bytes as far as they are known, and how many processes one
+// of the batch has lost by then.
 const UP_TO = (order: string): string =>
-  `row_number() over (order by ${order}, id) as number, sum(coalesce(bytes, 0)) over (order by ${order}, id) as total`
-const FITS = '(total <= ?::numeric or (number = 1 and ?::boolean))'
+  `row_number() over (order by ${order}, id) + ?::bigint as number, sum(coalesce(bytes, 0)) over (order by ${order}, id) as total,
+   greatest(?::int, max(worker_losses) over (order by ${order}, id)) as losses`
+const FITS = `((total <= ?::numeric or number = 1) and number <= ${ALLOWED})`
+const bindingsOf = ({ claimed, losses }: Room) => [claimed, losses]
+const fitsBindingsOf = ({ rows, byteBudget, claimed }: Room) => [byteBudget, rows + claimed]
 
 /**
  * How many rows of a range there is room for, as they lie there. Only so many are then locked: of large blobs a few, where a claim
@@ -117,14 +134,15 @@ async function rowsWithin(
   trx: Knex.Transaction,
   { names }: Replicable,
   { condition, order }: DueRange,
-  { rows: most, byteBudget, isFirst }: Room,
+  room: Room,
 ): Promise<number> {
   const { rows } = await run<{ rows: { fitting: number }[] }>(
     trx,
     `select count(*)::int as fitting from (
-       select ${UP_TO(order)} from (select id, bytes, retry_at from ?? where ${condition} order by ${order} limit ?) as due
+       select ${UP_TO(order)}
+       from (select id, bytes, retry_at, worker_losses from ?? where ${condition} order by ${order} limit ?) as due
      ) as sized where ${FITS}`,
-    [names.registryTable, most, byteBudget, isFirst],
+    [...bindingsOf(room), names.registryTable, room.rows, ...fitsBindingsOf(room)],
   )
   return rows[0]?.fitting ?? 0
 }
@@ -134,14 +152,14 @@ async function claimWhere(
   { names }: Replicable,
   leaseId: string,
   { condition, order }: DueRange,
-  { rows: most, byteBudget, isFirst }: Room,
-): Promise<ClaimedRow[]> {
+  room: Room,
+): Promise<{ claimed: ClaimedRow; losses: number }[]> {
   // A pending row's verification is put to disabled: from now on "pending" there means that it was asked for while
   // the file was on its way.
-  const { rows } = await run<{ rows: (Omit<ClaimedRow, 'bytes'> & { bytes: string | null })[] }>(
+  const { rows } = await run<{ rows: (Omit<ClaimedRow, 'bytes'> & { bytes: string | null; losses: number })[] }>(
     trx,
     `with due as materialized (
-       select id, bytes, retry_at, ${BRAND_NEW} as brand_new from ?? where ${condition}
+       select id, bytes, retry_at, worker_losses, ${BRAND_NEW} as brand_new from ?? where ${condition}
        order by ${order} limit ? for update skip locked
      ), sized as (select id, brand_new, ${UP_TO(order)} from due
      ), picked as (select id, brand_new from sized where ${FITS})
@@ -150,9 +168,20 @@ async function claimWhere(
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
      from picked where r.id = picked.id
      returning r.??::text as "id", r.id::text as "registryId", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
-       picked.brand_new as "brandNew", r.traceparent,
+       picked.brand_new as "brandNew", r.traceparent, r.worker_losses as "losses",
        extract(epoch from clock_timestamp() - r.announced_at)::float8 as "announcedSecondsAgo"`,
-    [names.registryTable, most, byteBudget, isFirst, names.registryTable, leaseId, names.foreignKey],
+    [
+      names.registryTable,
+      room.rows,
+      ...bindingsOf(room),
+      ...fitsBindingsOf(room),
+      names.registryTable,
+      leaseId,
+      names.foreignKey,
+    ],
   )
-  return rows.map((row) => ({ ...row, bytes: row.bytes === null ? null : Number(row.bytes) }))
+  return rows.map(({ losses, ...row }) => ({
+    losses,
+    claimed: { ...row, bytes: row.bytes === null ? null : Number(row.bytes) },
+  }))
 }

@@ -6,6 +6,7 @@ import { checked, run } from '../databases.ts'
 import { type ErrorCode, truncateFailure } from '../errors.ts'
 import type { MovedRow } from '../transition-log.ts'
 import { VERIFICATION, VERIFICATION_STATE } from '../verification/verification-state.ts'
+import { LOSSES_IN_COMPANY } from './claims.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
 import { VERIFIED_SET } from './verification-marks.ts'
 import { verificationPending } from './verification-reset.ts'
@@ -110,14 +111,21 @@ export async function markSynced(
   return moved
 }
 
+/** A file that lies in the store under a name that the registry may not know. */
+export interface StrayFile {
+  readonly id: string
+  readonly key: string
+}
+
 /**
- * Files that got their names though their rows had been put back to pending meanwhile: where the row gets another key, no one
- * else would know of them, so they are noted for removal. One that comes to use again is kept by the removal itself.
+ * Files that got, or may have got, their names though their rows had been put back to pending meanwhile or were never marked: where the
+ * row goes or gets another key, no one else would know of them, so they are noted for removal. One that comes to use again is kept
+ * by the removal itself.
  */
 export async function noteStrayFiles(
   trx: Knex.Transaction,
   { names, keyType }: Replicable,
-  files: readonly { readonly id: string; readonly key: string }[],
+  files: readonly StrayFile[],
 ): Promise<void> {
   if (files.length === 0) return
   await run(
@@ -206,9 +214,9 @@ export async function giveBackRows(
 }
 
 /**
- * Rows of a process that died. Started ones count one failure. The first loss in a row is the process's own and the row is due
- * at once; a blob that kills its worker must not loop, so from the second on it waits `retryInSeconds`, then twice as long
- * each time, sixteen times at most. An earlier cause is kept.
+ * Rows of a process that died. Started ones count one failure and are due at once: as long as a row was lost with others, and once when
+ * it was alone (see claimRows), nothing is known against it. But a blob that kills its worker must not loop, so from then on it waits
+ * `retryInSeconds`, then twice as long each time, sixteen times at most. An earlier cause is kept.
  */
 export async function takeOverRows(
   trx: Knex.Transaction,
@@ -222,8 +230,8 @@ export async function takeOverRows(
     `update ?? as r set
        last_sync_failure = coalesce(r.last_sync_failure, 'The process that fetched this blob stopped answering'),
        error_code = coalesce(r.error_code, 'WORKER_LOST'),
-       retry_at = clock_timestamp() + case when r.worker_losses = 0 then interval '0'
-         else ? * power(2, least(r.worker_losses - 1, 4)) * interval '1 second' end,
+       retry_at = clock_timestamp() + case when r.worker_losses <= ${LOSSES_IN_COMPANY} then interval '0'
+         else ? * power(2, least(r.worker_losses - ${LOSSES_IN_COMPANY + 1}, 4)) * interval '1 second' end,
        worker_losses = least(r.worker_losses + 1, ${HIGHEST_RETRY_COUNT}),
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), ${FAILS.set}
      where r.?? = any(?::${keyType}[]) and ${checked(`${FAILS.where} and lease_id = ?`)}

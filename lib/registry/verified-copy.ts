@@ -28,3 +28,13 @@ export async function verifiedCopy(
   const [row] = rows
   return row ? { bytes: Number(row.bytes), digest: decodeDigest(row.checksum) } : null
 }
+
+/** Whether this site has stored a copy of a record under exactly this key, verified or not, that is to stay. */
+export async function holdsCopy(db: Knex, { names, keyType }: Replicable, id: string, key: string): Promise<boolean> {
+  const { rows } = await run<{ rows: unknown[] }>(
+    db,
+    `select from ?? where ?? = ?::${keyType} and blob_key = ? and removal_requested_at is null`,
+    [names.registryTable, names.foreignKey, id, key],
+  )
+  return rows.length > 0
+}

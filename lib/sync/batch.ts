@@ -1,6 +1,8 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
+import type { StoreIdentities } from '../blob/store-identity.ts'
+import type { WritableStores } from '../blob/writable-stores.ts'
 import type { Clock } from '../clock.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
@@ -18,6 +20,9 @@ export interface DownloadContext {
   readonly leases: Leases
   readonly fetcher: Fetcher
   readonly threads: TransferThreads
+  readonly stores: StoreIdentities
+  readonly writableStores: WritableStores
+  readonly siteName: string
   readonly clock: Clock
   readonly selection: CurrentSelection
   readonly logger: LoggerLike

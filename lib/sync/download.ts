@@ -19,6 +19,8 @@ export async function downloadBatch(context: DownloadContext, batch: SyncBatch):
     await download(context, batch, findings)
     await finish(context, batch, findings)
   } catch (reason) {
+    // Some may have got their names before the end of the batch failed.
+    findings.unmarked.push(...findings.received.map(({ id, key }) => ({ id, key })))
     await context.threads.discard(findings.received.splice(0))
     // Who has lost the lease, or is stopping, has nothing to say of its rows any more.
     if (batch.lease.signal.aborted) throw reason

@@ -1,5 +1,5 @@
 import type { ErrorCode } from '../errors.ts'
-import type { SizedRow } from '../registry/marks.ts'
+import type { SizedRow, StrayFile } from '../registry/marks.ts'
 import type { ReceivedBlob, ReceiveOutcome, ReceiveResult, WantedBlob } from '../transfer/blob-order.ts'
 import type { Refusal } from '../transfer/refusal.ts'
 
@@ -23,6 +23,8 @@ export interface Findings {
   readonly failed: FailedBlob[]
   readonly sized: SizedRow[]
   readonly gone: string[]
+  /** Files that may have got their names in an end of the batch that came to nothing. */
+  readonly unmarked: StrayFile[]
   /** By record, the version of the host's row that said the key. */
   readonly rowVersions: Map<string, string>
   /** Why the site should pause its transfers. */
@@ -30,7 +32,16 @@ export interface Findings {
 }
 
 export function noFindings(): Findings {
-  return { received: [], present: [], failed: [], sized: [], gone: [], rowVersions: new Map(), refusal: null }
+  return {
+    received: [],
+    present: [],
+    failed: [],
+    sized: [],
+    gone: [],
+    unmarked: [],
+    rowVersions: new Map(),
+    refusal: null,
+  }
 }
 
 /** Takes over what came of a request. A blob that was asked for and of which nothing is said has failed as well. */

@@ -1,7 +1,8 @@
 import type { Knex } from 'knex'
-import { compareDigests, type Digest } from '../blob/digest.ts'
+import { compareDigests } from '../blob/digest.ts'
 import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import { type Replicable, sharingStore } from '../blob/replicable.ts'
+import { isOfStore } from '../blob/writable-stores.ts'
 import { backoffSeconds, type Clock, MISSING_ON_PRIMARY_CAP_S } from '../clock.ts'
 import { boundedByKey, isDatabaseFailure } from '../databases.ts'
 import { lockForPlacing, lockForReplacing } from '../registry/file-lock.ts'
@@ -14,7 +15,6 @@ import {
   markVerified,
   noteSizes,
   noteStrayFiles,
-  type StoredCopy,
   type SyncedRow,
   type VerifiedRow,
 } from '../registry/marks.ts'
@@ -25,7 +25,8 @@ import type { PlaceTask } from '../transfer/place.ts'
 import { logSyncMove, logVerificationMove } from '../transition-log.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
 import { type EndedRows, tellDownloads } from './download-log.ts'
-import { type FailedBlob, type Findings, noFindings, type PresentBlob } from './findings.ts'
+import { type FailedBlob, type Findings, noFindings } from './findings.ts'
+import { noteFiles, type Outcome, type PlacedCopy, place } from './place-files.ts'
 
 /**
  * Gives the files their names and writes how each row ended. No file is removed meanwhile. The lease is locked from before the
@@ -33,6 +34,7 @@ import { type FailedBlob, type Findings, noFindings, type PresentBlob } from './
  * nothing. Names that are free come first, side by side with other batches; what is to replace a file waits for its turn alone.
  */
 export async function finish(context: DownloadContext, batch: SyncBatch, findings: Findings): Promise<void> {
+  if (findings.received.length > 0) await noteFiles(context, batch, findings)
   const occupied = await finishPart(context, batch, findings, 'free')
   if (occupied.length === 0) return
   await finishPart(
@@ -55,8 +57,9 @@ async function finishPart(
   const ended = await boundedByKey(tracking, async (trx) => {
     if (!(await leases.hold(trx, lease))) return null
     await (names === 'free' ? lockForPlacing(trx) : lockForReplacing(trx))
-    const outcome = await place(context, batch, findings, names)
-    if (!outcome) return null
+    const placed = await place(context, batch, findings, names)
+    if (!placed) return null
+    const outcome = { ...placed, failed: await ofBlobs(trx, context, batch, findings, placed.failed) }
     const marked = await mark(trx, context, batch, findings, outcome)
     if (outcome.occupied.length === 0) await leases.release(trx, lease)
     return { ...outcome, ...marked }
@@ -70,13 +73,29 @@ async function finishPart(
   return []
 }
 
+/** The failures that are the blobs' own: rows that failed for their store, or for another one in its place, are given back. */
+async function ofBlobs(
+  trx: Knex.Transaction,
+  { stores, writableStores, siteName }: DownloadContext,
+  { replicable, rows }: SyncBatch,
+  { sized }: Findings,
+  failed: readonly FailedBlob[],
+): Promise<readonly FailedBlob[]> {
+  const there = failed.filter(({ code }) => code !== 'STORE_NOT_MOUNTED')
+  if (!there.some(isOfStore)) return there
+  if (await stores.problemNow(replicable, trx, siteName)) return there.filter((failure) => !isOfStore(failure))
+  // One whose size nobody knows has come with others, and is small.
+  const sizes = new Map([...rows, ...sized].map(({ id, bytes }) => [id, bytes ?? 0]))
+  return writableStores.withoutItsOwn(replicable.store.root, there, ({ id }) => sizes.get(id) ?? 0)
+}
+
 /** Writes how each row ended, and gives back those of which nothing is known but for the occupied ones. */
 async function mark(
   trx: Knex.Transaction,
   context: DownloadContext,
   batch: SyncBatch,
   findings: Findings,
-  { synced, failed, occupied }: Outcome,
+  { synced, failed, occupied, named }: Outcome,
 ): Promise<Pick<EndedRows, 'failed' | 'marked' | 'verified'>> {
   const { logger } = context
   const { replicable, lease } = batch
@@ -92,11 +111,8 @@ async function mark(
   logSyncMove(trx, logger, replicable, { method: 'markSynced', from: 'started', to: 'synced' }, succeeded)
   logVerified(trx, logger, replicable, [...done])
   const marked = new Set(succeeded.map((row) => row.id))
-  await noteStrayFiles(
-    trx,
-    replicable,
-    synced.filter((row) => !marked.has(row.id)),
-  )
+  const strays = [...synced.filter((row) => !marked.has(row.id)), ...named, ...findings.unmarked]
+  await noteStrayFiles(trx, replicable, strays)
   const retries = withRetries(batch, failed, context.clock)
   const failedRows = await markFailed(trx, replicable, lease.id, retries)
   logSyncMove(trx, logger, replicable, { method: 'markFailed', from: 'started', to: 'failed' }, failedRows)
@@ -169,49 +185,6 @@ function logVerified(
 function received(synced: readonly PlacedCopy[], { present }: Findings): PlacedCopy[] {
   const there = new Set(present.map(({ id }) => id))
   return synced.filter(({ id }) => !there.has(id))
-}
-
-/** A file that has its name, and what it was hashed to there, if it was. */
-type PlacedCopy = StoredCopy & { readonly digest: Digest | null }
-
-interface Outcome {
-  readonly synced: readonly PlacedCopy[]
-  readonly failed: readonly FailedBlob[]
-  readonly occupied: readonly ReceivedBlob[]
-}
-
-/** Gives what has arrived its names. What is marked afterwards, besides what failed before; null where the lease has ended meanwhile. */
-async function place(
-  { threads }: DownloadContext,
-  { replicable, lease }: SyncBatch,
-  findings: Findings,
-  names: PlaceTask['names'],
-): Promise<Outcome | null> {
-  const { checksum: algorithm, store } = replicable
-  const { root, durable } = store
-  const task = { root, durable, algorithm, names, blobs: findings.received, endsAt: lease.endsAt }
-  const placed = findings.received.length > 0 ? await threads.place(task) : []
-  if (!placed) return null
-  const failed = [...findings.failed]
-  const occupied: ReceivedBlob[] = []
-  const there: (PresentBlob & { readonly digest?: Digest | null })[] = await stillPresent(replicable, findings.present)
-  findings.received.forEach((blob, position) => {
-    const ended = placed[position]
-    if (ended?.outcome === 'placed') there.push({ ...blob, digest: ended.digest })
-    else if (ended?.outcome === 'failed') failed.push({ id: blob.id, code: ended.code, message: ended.message })
-    else occupied.push(blob)
-  })
-  const synced = there.flatMap(({ id, key, bytes, digest = null }) => {
-    const rowVersion = findings.rowVersions.get(id)
-    return rowVersion === undefined ? [] : [{ id, key, bytes, digest, rowVersion }]
-  })
-  return { synced, failed, occupied }
-}
-
-/** Those of the files that lay in their places already that no removal has taken since: the others are fetched after all. */
-async function stillPresent({ store }: Replicable, present: readonly PresentBlob[]): Promise<PresentBlob[]> {
-  const found = await Promise.all(present.map(({ key }) => store.stat(key)))
-  return present.filter((_, position) => found[position])
 }
 
 function withRetries({ rows }: SyncBatch, failed: readonly FailedBlob[], clock: Clock): FailedRow[] {

@@ -6,7 +6,9 @@ import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { wantedIds } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { Clock } from '../clock.ts'
+import { bounded } from '../databases.ts'
 import type { WorkSource } from '../dispatcher.ts'
+import { GeoError } from '../errors.ts'
 import type { Lease, Leases } from '../lease.ts'
 import type { LoggerLike } from '../log.ts'
 import { lockForReplacing } from '../registry/file-lock.ts'
@@ -90,14 +92,22 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   async work({ replicable, lease, rows }: RemovalBatch): Promise<void> {
     const { tracking, leases } = this.#context
     try {
-      const removed = await tracking.transaction(async (trx) => {
+      const removed = await bounded(tracking, async (trx) => {
         if (!(await leases.hold(trx, lease))) return []
         await lockForReplacing(trx)
         const done: RemovalRow[] = []
         const going = await this.#withoutReturned(trx, replicable, rows)
         const inUse = await keysInUse(trx, sharingStore(this.#context.replicables, replicable), keysOf(going), lease.id)
-        for (const row of going) {
-          if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row)
+        try {
+          for (const row of going) {
+            if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row)
+          }
+          if (done.length > 0) await this.#requireStore(trx, replicable)
+        } catch (reason) {
+          if (!(reason instanceof GeoError) || reason.code !== 'STORE_NOT_MOUNTED') throw reason
+          // What was not found on another disk is not removed: all of it is done again once the store is back.
+          done.length = 0
+          this.#context.logger.warn({ code: reason.code, replicable: replicable.name }, reason.message)
         }
         const gone = await finishRemovals(trx, replicable, lease.id, done)
         await leases.release(trx, lease)
@@ -125,6 +135,22 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     return rows.map((row) => (returned.includes(row.id) ? { ...row, whole: false } : row))
   }
 
+  /**
+   * Before each file: a process that was stopped in the midst has lost its session meanwhile, and with it what kept others from using
+   * the same name. Where files are slow to go, the session is not silent for too long either.
+   */
+  async #requireLease(trx: Knex.Transaction, lease: Lease): Promise<void> {
+    if (await this.#context.leases.hold(trx, lease)) return
+    throw new GeoError('LEASE_LOST', `Lease ${lease.id} ended while files were removed under it`)
+  }
+
+  /** Before each file and after the last: the volume may go, or another take its place, at any time. */
+  async #requireStore(trx: Knex.Transaction, replicable: Replicable): Promise<void> {
+    const { stores, siteName } = this.#context
+    const problem = await stores.problemNow(replicable, trx, siteName)
+    if (problem) throw problem
+  }
+
   async #removeFiles(
     trx: Knex.Transaction,
     replicable: Replicable,
@@ -134,6 +160,8 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   ): Promise<boolean> {
     for (const key of keysOf([row])) {
       if (inUse.has(key)) continue
+      await this.#requireLease(trx, lease)
+      await this.#requireStore(trx, replicable)
       try {
         await replicable.store.remove(key)
       } catch (reason) {

@@ -2,7 +2,6 @@ import type { Knex } from 'knex'
 import { BatchSizes } from '../batch-sizes.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { scopeProblem } from '../blob/scope.ts'
-import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { WorkSource } from '../dispatcher.ts'
 import { isLive } from '../lease.ts'
 import { type ClaimedRow, claimRows, typesToSync } from '../registry/claims.ts'
@@ -24,8 +23,6 @@ const FIRST_PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 10_000
 
 export interface ScheduleContext extends DownloadContext {
-  readonly siteName: string
-  readonly stores: StoreIdentities
   /** The types whose flag is on now. */
   enabled(): readonly Replicable[]
   /** Open transfers at once over all processes of the site; 0 pauses. */
@@ -42,6 +39,8 @@ export class SyncWork implements WorkSource<SyncBatch> {
   #refusals = 0
   #pausedUntilMs = Number.NEGATIVE_INFINITY
   #refusal: Refusal | null = null
+  /** When the primary answered last. */
+  #answeredAtMs = Number.NEGATIVE_INFINITY
 
   constructor(context: ScheduleContext) {
     this.#context = context
@@ -65,13 +64,14 @@ export class SyncWork implements WorkSource<SyncBatch> {
   }
 
   async claim(): Promise<SyncBatch | null> {
-    const { tracking, replica, stores, siteName, clock, selection } = this.#context
+    const { tracking, replica, stores, writableStores, siteName, clock, selection } = this.#context
     if (clock.monotonicMs() < this.#pausedUntilMs) return null
     return this.#turns.take(
       this.#context.enabled(),
       (replicables) => typesToSync(tracking, replicables),
       async (replicable) => {
         if (await stores.problem(replicable, tracking, siteName)) return null
+        if (await writableStores.problem(replicable.store.root)) return null
         if (scopeProblem(replicable, replica, selection())) return null
         return this.#claimOf(replicable)
       },
@@ -113,7 +113,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
       // A transfer that was cut with its lease says nothing of the primary.
       if (isLive(batch.lease)) {
         outcome = refusal ? 'refused' : 'answered'
-        this.#settle(refusal)
+        this.#settle(refusal, batch.startedAtMs)
       }
     } finally {
       leases.forget(batch.lease)
@@ -125,9 +125,10 @@ export class SyncWork implements WorkSource<SyncBatch> {
   }
 
   /** After a refusal the site waits: as long as the primary said, or longer each time. The first answer ends it. */
-  #settle(refusal: Refusal | null): void {
+  #settle(refusal: Refusal | null, startedAtMs: number): void {
     const { clock, logger, signals } = this.#context
     if (!refusal) {
+      this.#answeredAtMs = clock.monotonicMs()
       if (this.#refusal) {
         const { code } = this.#refusal
         logger.info({ code }, 'The primary answers again: transfers go on')
@@ -137,6 +138,8 @@ export class SyncWork implements WorkSource<SyncBatch> {
       this.#refusals = 0
       return
     }
+    // A request that was lost with an outage ends long after others are answered again: what it says is past.
+    if (refusal.code === 'PRIMARY_UNREACHABLE' && startedAtMs < this.#answeredAtMs) return
     const backoffMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#refusals, LONGEST_PAUSE_MS)
     const untilMs = clock.monotonicMs() + (refusal.retryAfterMs ?? backoffMs)
     // Several transfers end with the same news; it counts once.

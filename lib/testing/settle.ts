@@ -33,6 +33,7 @@ const FIRST = [
   'verification-timeouts',
   'reverify',
   'reverify-copies',
+  'epoch',
   'prune-events',
 ]
 // These say exactly whether they found work; others may say no and yet have made some for these.

@@ -24,21 +24,36 @@ export function fromExpress(reason: unknown): GeoError | null {
   }
 }
 
-/** Answers errors with their status and code, and logs each once. What is not ours to tell is told to the log alone. */
-export function answerErrors(logger: LoggerLike): ErrorRequestHandler {
+const READER_GONE = ['ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED']
+
+/** Whether an answer ended because whoever read it went away. */
+export function isCutByReader(reason: unknown): boolean {
+  return reason instanceof Error && READER_GONE.includes((reason as NodeJS.ErrnoException).code ?? '')
+}
+
+/**
+ * Answers errors with their status and code, and logs each once. What is not ours to tell is told to the log alone. `told`: what else
+ * is answered to an error.
+ */
+export function answerErrors(
+  logger: LoggerLike,
+  told: (error: GeoError) => Readonly<Record<string, unknown>> = () => ({}),
+): ErrorRequestHandler {
   return (reason: unknown, request, response, _next) => {
     const known = reason instanceof GeoError ? reason : fromExpress(reason)
     const error = known ?? new GeoError('INTERNAL', 'Internal error', { cause: reason })
     const fields = { code: error.code, status: error.status, path: request.path, from: request.ip }
-    if (known && error.status < 500) logger.warn(fields, error.message)
-    else if (!response.headersSent) logger.error({ ...fields, cause: messageOf(error.cause ?? '') }, error.message)
-    else logger.warn({ ...fields, cause: messageOf(error.cause ?? '') }, 'The other side ended a transfer')
+    if (response.headersSent && isCutByReader(reason)) {
+      // Nothing is wrong here, and the other side knows why.
+      logger.info({ path: request.path, from: request.ip }, 'The other side ended a transfer')
+    } else if (known && error.status < 500) logger.warn(fields, error.message)
+    else logger.error({ ...fields, cause: messageOf(error.cause ?? '') }, error.message)
     if (response.headersSent) {
       // The length was announced: cutting the connection is the only way to say that it will not be kept.
       response.destroy()
       return
     }
     const missing = error.code === 'FILE_NOT_FOUND' && { geo_code: 'FILE_NOT_FOUND' }
-    response.status(error.status).json({ ...missing, message: error.message, code: error.code })
+    response.status(error.status).json({ ...missing, ...told(error), message: error.message, code: error.code })
   }
 }

@@ -1,5 +1,6 @@
 import { hostOf, isAtHost } from '../redirect-hosts.ts'
 import type { ReceiveTask } from './blob-order.ts'
+import { changedKey, saidKey } from './changed-key.ts'
 import { type Answer, type Asked, exchange, splitUrl } from './exchange.ts'
 import type { Line } from './line.ts'
 import { isStrongEtag } from './part.ts'
@@ -40,7 +41,12 @@ export async function askForBlob(
     return exchange(asked, task.idleTimeoutMs, line)
   }
   const first = await ask(task.url, { authorization, ...(task.traceparent && { traceparent: task.traceparent }) })
-  if (!isRedirect(first)) return read(first, goOn, false)
+  if (!isRedirect(first)) {
+    const changed = changedKey(task.blobs[0]?.key ?? '', saidKey(first.headers))
+    if (!changed) return read(first, goOn, false)
+    first.dump()
+    return { kind: 'failed', ...changed }
+  }
   const target = redirectTarget(first, task.url)
   await readShort(first)
   if (target === null) return invalid('The redirect leads to no http or https URL')

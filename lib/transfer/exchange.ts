@@ -44,20 +44,32 @@ type LinePart = Pick<Line, 'signal' | 'live' | 'spend'>
  * Sends a request; resolves when the head of the answer is there. Rejects where none came within `idleTimeoutMs`, which is also
  * how long a body may be silent.
  */
-export function exchange(asked: Asked, idleTimeoutMs: number, line: LinePart): Promise<Answer> {
+export async function exchange(asked: Asked, idleTimeoutMs: number, line: LinePart): Promise<Answer> {
   const split = splitUrl(asked.url)
-  if (!split || !URL.canParse(split.origin)) {
-    return Promise.reject(new TypeError('Not an absolute http or https URL'))
-  }
-  return new Promise((resolve, reject) => {
-    const origin = urlToHttpOptions(new URL(split.origin))
-    const { method, headers, body } = asked
-    const ask = origin.protocol === 'https:' ? requestHttps : requestHttp
-    const agent = agentFor(origin.protocol ?? '')
+  if (!split || !URL.canParse(split.origin)) throw new TypeError('Not an absolute http or https URL')
+  const origin = urlToHttpOptions(new URL(split.origin))
+  const { method, headers, body } = asked
+  const ask = origin.protocol === 'https:' ? requestHttps : requestHttp
+  const agent = agentFor(origin.protocol ?? '')
+  for (;;) {
     const request = ask({ ...origin, path: split.path, method, headers, agent })
-    new Exchange(request, idleTimeoutMs, line, resolve, reject)
-    request.end(body)
-  })
+    try {
+      return await new Promise((resolve, reject) => {
+        new Exchange(request, idleTimeoutMs, line, resolve, reject)
+        request.end(body)
+      })
+    } catch (reason) {
+      if (!wasClosedMeanwhile(request, reason)) throw reason
+    }
+  }
+}
+
+/**
+ * Whoever is at the other end may close a connection on which nothing is asked at any time, also while a request is on its way. All that
+ * we send may be sent twice. A new connection is never one that was used before, so this ends.
+ */
+function wasClosedMeanwhile({ reusedSocket }: ClientRequest, reason: unknown): boolean {
+  return reusedSocket && ['ECONNRESET', 'EPIPE'].includes((reason as NodeJS.ErrnoException | null)?.code ?? '')
 }
 
 /** One request and its answer. */

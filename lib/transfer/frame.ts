@@ -6,7 +6,8 @@ import { type ErrorCode, isErrorCode } from '../errors.ts'
  * bytes of the blob where the header says `blob`. The last frame says `end` and how many came before it.
  */
 export type FrameHeader =
-  | { readonly frame: 'blob'; readonly id: string; readonly bytes: number }
+  /** `key`: the file that the bytes are of, as the primary's row says; a primary of before does not tell. */
+  | { readonly frame: 'blob'; readonly id: string; readonly bytes: number; readonly key?: string | undefined }
   /** Too large to be sent with others: ask for it by itself. */
   | { readonly frame: 'large'; readonly id: string; readonly bytes: number }
   /** The response is full: ask again. */
@@ -35,27 +36,32 @@ export interface Frame {
   readonly body: Uint8Array
 }
 
-/** The whole frames in a response, and whether it ended as it should; null for bytes that are no frames. */
-export function decodeFrames(response: Buffer): { frames: Frame[]; complete: boolean } | null {
+/** `early`: frames are missing, or part of one. `late`: more follows than the primary ever sends. */
+export type FramesEnding = 'complete' | 'early' | 'late'
+
+/** The whole frames in a response, and how it ended; null for bytes that are no frames. */
+export function decodeFrames(response: Buffer): { frames: Frame[]; ending: FramesEnding } | null {
   const frames: Frame[] = []
   for (let offset = 0; offset + 4 <= response.length; ) {
     const bodyAt = offset + 4 + response.readUInt32BE(offset)
     if (bodyAt > response.length) break
     const header = parseHeader(response.toString('utf8', offset + 4, bodyAt))
     if (!header) return null
-    if (header.frame === 'end')
-      return { frames, complete: header.count === frames.length && bodyAt === response.length }
+    if (header.frame === 'end') {
+      if (bodyAt < response.length) return { frames, ending: 'late' }
+      return { frames, ending: header.count === frames.length ? 'complete' : 'early' }
+    }
     const bytes = header.frame === 'blob' ? header.bytes : 0
     if (bodyAt + bytes > response.length) break
     frames.push({ header, body: response.subarray(bodyAt, bodyAt + bytes) })
     offset = bodyAt + bytes
   }
-  return { frames, complete: false }
+  return { frames, ending: 'early' }
 }
 
 const size = z.int().min(0)
 const headerShape: z.ZodType<FrameHeader> = z.discriminatedUnion('frame', [
-  z.object({ frame: z.literal('blob'), id: z.string(), bytes: size }),
+  z.object({ frame: z.literal('blob'), id: z.string(), bytes: size, key: z.string().optional() }),
   z.object({ frame: z.literal('large'), id: z.string(), bytes: size }),
   z.object({ frame: z.literal('later'), id: z.string(), bytes: size }),
   z.object({

@@ -33,7 +33,7 @@ export function packBlobs({ items, framesBefore }: PackTask): PackResult {
     try {
       const found = readSmall(confinedPath(root, key), RESPONSE_BYTES - total)
       if (found.body) {
-        parts.push(encodeHeader({ frame: 'blob', id, bytes: found.body.length }), found.body)
+        parts.push(encodeHeader({ frame: 'blob', id, bytes: found.body.length, key }), found.body)
         total += found.body.length
       } else {
         parts.push(encodeHeader({ frame: found.bytes > SMALL_BLOB_BYTES ? 'large' : 'later', id, bytes: found.bytes }))

@@ -12,7 +12,7 @@ import {
 import { dirname } from 'node:path'
 import { confinedPath } from '../blob/confine.ts'
 import type { Digest } from '../blob/digest.ts'
-import { failureOf } from '../blob/disk-failure.ts'
+import { type DiskFailure, failureOf } from '../blob/disk-failure.ts'
 import { type Hashing, loadHashing } from '../blob/hasher.ts'
 import type { ChecksumAlgorithm } from '../blob/replicable.ts'
 import type { ErrorCode } from '../errors.ts'
@@ -20,6 +20,7 @@ import type { ReceivedBlob } from './blob-order.ts'
 import { fileVersion } from './file-version.ts'
 import { SMALL_BLOB_BYTES } from './frame.ts'
 import { readSmall } from './read-small.ts'
+import { Volume } from './volume.ts'
 
 export const DESTINATION_IS_FOLDER = 'Skipping transfer as destination exist and is a directory'
 
@@ -34,6 +35,8 @@ export interface PlaceTask {
   readonly names: 'free' | 'any'
   /** What a small file is hashed with once it has its name, unless what it is judged by is of another. */
   readonly algorithm: ChecksumAlgorithm
+  /** The store that they are to lie in; not looked at where it is not given. */
+  readonly storeId?: string | undefined
   /** Until when their lease lives, as `process.hrtime.bigint()` counts; shared. Without it they are nobody else's. */
   readonly endsAt?: BigInt64Array
 }
@@ -43,22 +46,57 @@ export type Placed =
   | { readonly outcome: 'placed'; readonly digest: Digest | null }
   /** Something has the name, or the file system cannot tell: the file waits under its temporary name. */
   | { readonly outcome: 'occupied' }
-  | { readonly outcome: 'failed'; readonly code: ErrorCode; readonly message: string }
+  /** `named`: it may have its name all the same. */
+  | { readonly outcome: 'failed'; readonly code: ErrorCode; readonly message: string; readonly named: boolean }
 
 /**
  * Runs in a thread: gives received blobs their names, then syncs each folder once. In the order of the blobs. Null where the
  * lease ended before the last of them had its name: the whole process may have been stopped for a while, and the database may
  * have given up the lock that it holds.
  */
-export async function placeBlobs({ durable, blobs, endsAt, ...how }: PlaceTask): Promise<Placed[] | null> {
+export async function placeBlobs({ durable, blobs, endsAt, storeId, ...how }: PlaceTask): Promise<Placed[] | null> {
+  const volume = storeId === undefined ? null : new Volume(how.root, storeId)
   const placing: Placing = { ...how, folders: new Set(), hashing: await loadHashing() }
   const placed: Placed[] = []
   for (const blob of blobs) {
     if (endsAt && process.hrtime.bigint() >= Atomics.load(endsAt, 0)) return null
-    placed.push(placeBlob(placing, blob))
+    placed.push(volume?.isAway ? elsewhere(blob) : placeBlob(placing, blob))
   }
-  if (durable) for (const folder of placing.folders) syncFolder(folder)
-  return placed
+  const ended = durable ? syncPlaced(placing, blobs, placed) : placed
+  // Some of the names may have been given on whatever lies there now.
+  return volume?.isAway ? blobs.map((blob, position) => elsewhere(blob, ended[position])) : ended
+}
+
+function elsewhere(blob: ReceivedBlob, ended?: Placed): Placed {
+  discardBlobs([blob.temporaryPath])
+  const named = ended?.outcome === 'placed' || (ended?.outcome === 'failed' && ended.named)
+  return { outcome: 'failed', code: 'STORE_NOT_MOUNTED', message: 'The volume of the store has gone meanwhile', named }
+}
+
+/** A blob whose name may not outlast a power cut has failed, whole as it is. */
+function syncPlaced({ folders }: Placing, blobs: readonly ReceivedBlob[], placed: readonly Placed[]): Placed[] {
+  const failures = new Map<string, DiskFailure>()
+  for (const folder of folders) {
+    try {
+      syncFolder(folder)
+    } catch (reason) {
+      failures.set(folder, failureOf(reason, folder))
+    }
+  }
+  return placed.map((ended, position) => {
+    const folder = ended.outcome === 'placed' && blobs[position]?.folders.find((one) => failures.has(one))
+    const failure = folder ? failures.get(folder) : undefined
+    return failure ? failedPlacing(failure, true) : ended
+  })
+}
+
+function failedPlacing({ code, message }: DiskFailure, named: boolean): Placed {
+  return {
+    outcome: 'failed',
+    named,
+    code: code === 'FILE_MISSING' ? 'STORAGE_ERROR' : code,
+    message: `Error moving the file into place: ${message}`,
+  }
 }
 
 interface Placing extends Pick<PlaceTask, 'root' | 'names' | 'algorithm'> {
@@ -69,6 +107,7 @@ interface Placing extends Pick<PlaceTask, 'root' | 'names' | 'algorithm'> {
 
 function placeBlob(placing: Placing, blob: ReceivedBlob): Placed {
   const { root, names, folders } = placing
+  let named = false
   try {
     const path = confinedPath(root, blob.key)
     if (names === 'free') {
@@ -76,23 +115,19 @@ function placeBlob(placing: Placing, blob: ReceivedBlob): Placed {
     } else {
       if (lstatSync(path, { throwIfNoEntry: false })?.isDirectory()) {
         removeAll(blob)
-        return { outcome: 'failed', code: 'NOT_A_FILE', message: DESTINATION_IS_FOLDER }
+        return { outcome: 'failed', code: 'NOT_A_FILE', message: DESTINATION_IS_FOLDER, named }
       }
       renameSync(blob.temporaryPath, path)
     }
+    named = true
     // After a rename there is none, unless both were names of one file already: an earlier process came no further.
     removeQuietly(blob.temporaryPath)
     if (blob.notePath !== null) removeQuietly(blob.notePath)
     for (const folder of blob.folders) folders.add(folder)
     return { outcome: 'placed', digest: storedDigest(path, blob, placing) }
   } catch (reason) {
-    removeAll(blob)
-    const { code, message } = failureOf(reason, blob.key)
-    return {
-      outcome: 'failed',
-      code: code === 'FILE_MISSING' ? 'STORAGE_ERROR' : code,
-      message: `Error moving the file into place: ${message}`,
-    }
+    discardBlobs([blob.temporaryPath, ...(blob.notePath === null ? [] : [blob.notePath])])
+    return failedPlacing(failureOf(reason, blob.key), named)
   }
 }
 
@@ -137,7 +172,13 @@ function removeAll({ temporaryPath, notePath }: ReceivedBlob): void {
 
 /** Runs in a thread: removes what has arrived and is not wanted any more. */
 export function discardBlobs(paths: readonly string[]): void {
-  for (const path of paths) removeQuietly(path)
+  for (const path of paths) {
+    try {
+      removeQuietly(path)
+    } catch {
+      // The disk is read-only or worse, as is told of the blobs themselves. What stays is swept later, as after a crash.
+    }
+  }
 }
 
 /** Removes a file that need not be there. */

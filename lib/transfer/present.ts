@@ -30,8 +30,13 @@ export async function findPresent({ root, durable, blobs }: PresentTask): Promis
       folders.add(above)
     }
   }
-  if (durable) for (const folder of folders) syncFolder(folder)
-  return sizes
+  try {
+    if (durable) for (const folder of folders) syncFolder(folder)
+    return sizes
+  } catch {
+    // Nothing is durable then: all are fetched, and what is wrong with the disk is told of them.
+    return blobs.map(() => null)
+  }
 }
 
 async function sizeIfRight(

@@ -1,9 +1,14 @@
+import type { ErrorCode } from '../errors.ts'
 import { Arrival } from './arrival.ts'
 import type { ReceiveOutcome, ReceiveResult, ReceiveTask } from './blob-order.ts'
+import { changedKey } from './changed-key.ts'
 import { type Answer, exchange } from './exchange.ts'
 import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, RESPONSE_BYTES } from './frame.ts'
 import { Line } from './line.ts'
 import { MISSING_ON_PRIMARY, type Refusal, readRefusal, unreachable } from './refusal.ts'
+
+/** More than a primary ever sends in one answer. */
+const MOST_BYTES = 2 * RESPONSE_BYTES
 
 /** Runs in a thread: fetches many small blobs with one request. */
 export async function receiveMany(task: ReceiveTask): Promise<ReceiveResult> {
@@ -25,34 +30,42 @@ async function fetchMany(task: ReceiveTask, line: Line): Promise<Omit<ReceiveRes
   if (answer.status !== 200) return { outcomes: [], refusal: await readRefusal(answer) }
   if (!String(answer.headers['content-type']).startsWith(FRAMES_CONTENT_TYPE)) {
     answer.dump()
-    return { outcomes: [], refusal: invalid('The answer holds no frames') }
+    return { outcomes: [], refusal: notBelieved('INVALID_RESPONSE', 'The answer holds no frames') }
   }
-  const { buffer, cause } = await collect(answer)
+  const { buffer, tooLong, cause } = await collect(answer)
   const decoded = decodeFrames(buffer)
-  if (!decoded) return { outcomes: [], refusal: invalid('The answer holds something other than frames') }
+  // Nothing of it is believed, as of a single blob with more bytes than were announced: somebody has altered it.
+  if (tooLong || decoded?.ending === 'late') {
+    return { outcomes: [], refusal: notBelieved('BODY_TOO_LONG', 'The answer goes on beyond its last frame') }
+  }
+  if (!decoded) {
+    return { outcomes: [], refusal: notBelieved('INVALID_RESPONSE', 'The answer holds something other than frames') }
+  }
   const outcomes = await storeAll(task, decoded.frames)
-  return { outcomes, refusal: decoded.complete ? null : unreachable(cause ?? new Error('The answer ended early')) }
+  const whole = decoded.ending === 'complete'
+  return { outcomes, refusal: whole ? null : unreachable(cause ?? new Error('The answer ended early')) }
 }
 
-function invalid(message: string): Refusal {
-  return { kind: 'failed', code: 'INVALID_RESPONSE', message }
+function notBelieved(code: ErrorCode, message: string): Refusal {
+  return { kind: 'failed', code, message }
 }
 
 /** What came of a body, also when it was cut: whole frames in it are good. */
-async function collect(answer: Answer): Promise<{ buffer: Buffer; cause: unknown }> {
+async function collect(answer: Answer): Promise<{ buffer: Buffer; tooLong: boolean; cause: unknown }> {
   const chunks: Buffer[] = []
   let length = 0
-  try {
-    const keep = (chunk: Buffer): void => {
-      chunks.push(chunk)
-      length += chunk.length
-      if (length > 2 * RESPONSE_BYTES) throw new RangeError('The answer is longer than this site asks for')
-    }
-    await answer.read(keep, { keeps: true })
-    return { buffer: Buffer.concat(chunks), cause: null }
-  } catch (cause) {
-    return { buffer: Buffer.concat(chunks), cause }
+  let cause: unknown = null
+  const keep = (chunk: Buffer): void => {
+    chunks.push(chunk)
+    length += chunk.length
+    if (length > MOST_BYTES) throw new RangeError('The rest of the answer is not wanted')
   }
+  try {
+    await answer.read(keep, { keeps: true })
+  } catch (reason) {
+    cause = reason
+  }
+  return { buffer: Buffer.concat(chunks), tooLong: length > MOST_BYTES, cause }
 }
 
 async function storeAll(task: ReceiveTask, frames: readonly Frame[]): Promise<ReceiveOutcome[]> {
@@ -67,7 +80,14 @@ async function storeAll(task: ReceiveTask, frames: readonly Frame[]): Promise<Re
     if (header.frame === 'error') {
       const message = header.code === 'FILE_NOT_FOUND' ? MISSING_ON_PRIMARY : header.message
       outcomes.push({ outcome: 'failed', id: header.id, code: header.code, message })
-    } else if (header.frame !== 'blob') outcomes.push({ outcome: header.frame, id: header.id, bytes: header.bytes })
+      continue
+    }
+    if (header.frame !== 'blob') {
+      outcomes.push({ outcome: header.frame, id: header.id, bytes: header.bytes })
+      continue
+    }
+    const changed = changedKey(blob.key, header.key)
+    if (changed) outcomes.push({ outcome: 'failed', id: header.id, ...changed })
     else {
       const arrival = new Arrival(task.root, blob)
       await arrival.begin({ toHandOver: task.durable })

@@ -9,6 +9,8 @@ export interface Refusal {
   readonly message: string
   /** How long the primary asked to be left alone, in milliseconds. */
   readonly retryAfterMs?: number
+  /** The time by the clock of the primary, where it said that this is why. */
+  readonly primaryNowMs?: number
 }
 
 /** What a registry says of a blob whose file the primary does not have (GB.E.4). */
@@ -45,16 +47,19 @@ const LONGEST_MESSAGE = 16 * 1024
  */
 export async function readRefusal(answer: Answer, { redirected = false } = {}): Promise<Refusal> {
   const { status, headers } = answer
-  const { code, geo_code: geoCode, message } = await readError(answer)
+  const { code, geo_code: geoCode, message, now_ms: nowMs } = await readError(answer)
   const said = `Non-success HTTP response status code ${status}${message ? `: ${message}` : ''}`
+  if (code === 'STALE_EPOCH') return { kind: 'pause', code, message: said }
   if (status === 429 || status === 503) {
     const retryAfterMs = parseRetryAfter(headers['retry-after'])
     return { kind: 'pause', code: 'PRIMARY_BUSY', message: said, ...(retryAfterMs !== null && { retryAfterMs }) }
   }
-  if (status === 502 || status === 504) return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: said }
+  if (status === 408 || status === 502 || status === 504)
+    return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: said }
   if (redirected) return { kind: 'failed', code: 'HTTP_STATUS', message: said }
   if (status === 401 || status === 403 || code === 'NOT_PRIMARY') {
-    return { kind: 'pause', code: 'PRIMARY_REFUSED', message: said }
+    const time = code === 'TOKEN_EXPIRED' && typeof nowMs === 'number' && { primaryNowMs: nowMs }
+    return { kind: 'pause', code: 'PRIMARY_REFUSED', message: said, ...time }
   }
   if (status === 404 && geoCode === 'FILE_NOT_FOUND') {
     return { kind: 'failed', code: 'FILE_NOT_FOUND', message: MISSING_ON_PRIMARY }
@@ -63,13 +68,13 @@ export async function readRefusal(answer: Answer, { redirected = false } = {}): 
 }
 
 /** Reads a short body whose bytes are of no interest beyond a message, and cuts a long one. */
-export async function readShort(answer: Answer): Promise<string> {
+export async function readShort(answer: Answer, longestBytes = LONGEST_MESSAGE): Promise<string> {
   const chunks: Buffer[] = []
   let length = 0
   await answer
     .read((chunk) => {
       length += chunk.length
-      if (length > LONGEST_MESSAGE) answer.dump()
+      if (length > longestBytes) answer.dump()
       else chunks.push(Buffer.from(chunk))
     })
     // Cut short by us or by others: what came before is all there is to say.
@@ -77,7 +82,14 @@ export async function readShort(answer: Answer): Promise<string> {
   return Buffer.concat(chunks).toString('utf8')
 }
 
-async function readError(answer: Answer): Promise<{ code?: string; geo_code?: string; message?: string }> {
+interface ToldError {
+  readonly code?: string
+  readonly geo_code?: string
+  readonly message?: string
+  readonly now_ms?: unknown
+}
+
+async function readError(answer: Answer): Promise<ToldError> {
   const text = await readShort(answer)
   try {
     const parsed: unknown = JSON.parse(text)

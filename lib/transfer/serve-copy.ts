@@ -2,16 +2,18 @@ import express, { type Request, type Response, type Router } from 'express'
 import { compareDigests, type Digest } from '../blob/digest.ts'
 import { loadKnownBlob } from '../blob/known-blob.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
+import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
 import { answerErrors } from './answer-errors.ts'
 import type { ServeContext } from './serve.ts'
 import { sendBlob } from './serve-one.ts'
+import { bodyInTime, takenInTime } from './slow-client.ts'
 import { authenticate } from './token.ts'
 
 /** What a secondary needs to lend its copies. `main` is its replica. */
-export interface LendContext extends Omit<ServeContext, 'threads' | 'stores'> {
-  /** A copy under this key that is synced and verified, and the checksum that was found then. */
-  findCopy(replicable: Replicable, id: string, key: string): Promise<{ digest: Digest | null } | null>
+export interface LendContext extends Omit<ServeContext, 'threads' | 'stores' | 'retrieveMargin'> {
+  /** Whether this site has stored a copy of the record under this key, and it is to stay. */
+  holdsCopy(replicable: Replicable, id: string, key: string): Promise<boolean>
   /** Hashes what is stored; null where that cannot be done. */
   hashStored(replicable: Replicable, key: string, algorithm: Digest['algorithm']): Promise<Digest | null>
   /** Why no work may be done on the store of a type, or null. */
@@ -20,11 +22,12 @@ export interface LendContext extends Omit<ServeContext, 'threads' | 'stores'> {
 
 /**
  * The route from which the primary gets a copy back when its own file is damaged. Only the primary's token opens it, and only
- * for a copy that is verified, whose checksum is the recorded one, and that still hashes to it.
+ * for a copy that hashes to the recorded checksum now. What the registry says of it does not count: who asks for a copy anew while
+ * the primary's file is bad makes it a failed one, and it may be the last good one there is.
  */
 export function copyRouter(context: LendContext): Router {
   const router = express.Router()
-  router.get('/api/v4/geo/copies/:name/:id', (request, response, next) => {
+  router.get('/api/v4/geo/copies/:name/:id', bodyInTime(context), (request, response, next) => {
     lend(context, request, response).catch(next)
   })
   router.use('/api/v4/geo/copies', answerErrors(context.logger))
@@ -33,7 +36,7 @@ export function copyRouter(context: LendContext): Router {
 
 async function lend(context: LendContext, request: Request, response: Response): Promise<void> {
   const { sites, replicables } = context
-  await sites.ensureFresh()
+  await answering(() => sites.ensureFresh())
   const { site, scope } = await authenticate(request, context)
   if (!site.primary) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
   const [name, asked] = [String(request.params['name']), String(request.params['id'])]
@@ -47,24 +50,24 @@ async function lend(context: LendContext, request: Request, response: Response):
   if (id === null) throw new GeoError('INVALID_RECORD_ID', `${JSON.stringify(asked)} is not a key of ${name}`)
   const problem = await context.storeProblem(replicable)
   if (problem) throw problem
-  await sendBlob(request, response, { replicable, id, key: await goodCopy(context, replicable, id) })
+  const key = await goodCopy(context, replicable, id)
+  await takenInTime(response, context.idleTimeoutMs, () => sendBlob(request, response, { replicable, id, key }))
 }
 
-/** The key of the copy, if it is as good as the primary's file was when its checksum was recorded. */
+/** The key of the copy, if what is stored is as good as the primary's file was when its checksum was recorded. */
 async function goodCopy(context: LendContext, replicable: Replicable, id: string): Promise<string> {
   const itsName = `${replicable.names.className} #${id}`
-  const record = await loadKnownBlob(context.main, replicable, id)
+  const record = await answering(() => loadKnownBlob(context.main, replicable, id))
   if (record?.failure) throw record.failure
   const key = record?.key
-  const copy = key ? (await context.findCopy(replicable, id, key))?.digest : null
-  if (!key || !copy) throw new GeoError('COPY_NOT_VERIFIED', `This site has no verified copy of ${itsName}`)
-  const recorded = record.checksum.digest
-  if (!recorded || compareDigests(copy, recorded) !== 'equal') {
-    throw new GeoError('COPY_NOT_VERIFIED', `The copy of ${itsName} has another checksum than the primary recorded`)
+  if (!key || !(await answering(() => context.holdsCopy(replicable, id, key)))) {
+    throw new GeoError('COPY_NOT_VERIFIED', `This site has no copy of ${itsName} that is to stay`)
   }
+  const recorded = record.checksum.digest
+  if (!recorded) throw new GeoError('COPY_NOT_VERIFIED', `No checksum of ${itsName} is recorded on the primary`)
   const stored = await context.hashStored(replicable, key, recorded.algorithm)
   if (!stored || compareDigests(stored, recorded) !== 'equal') {
-    throw new GeoError('COPY_NOT_VERIFIED', `The copy of ${itsName} has changed since it was verified`)
+    throw new GeoError('COPY_NOT_VERIFIED', `The copy of ${itsName} does not hash to the recorded checksum`)
   }
   return key
 }

@@ -6,6 +6,7 @@ import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { GeoError } from '../errors.ts'
+import { sayKey } from './changed-key.ts'
 import { fileVersion } from './file-version.ts'
 
 // Trials: the 64 KiB that streams read by default halve the speed of a large file.
@@ -27,7 +28,7 @@ export async function sendBlob(
   try {
     const stat = await file.stat({ bigint: true })
     // The whole length stands in a header of its own, for content-length is that of a part, and proxies rewrite it.
-    response.set('geo-blob-bytes', String(stat.size))
+    response.set({ 'geo-blob-bytes': String(stat.size), ...sayKey(blob.key) })
     await sendFile(request, response, file, {
       size: Number(stat.size),
       etag: etagOf(stat),

@@ -6,23 +6,27 @@ import { z } from 'zod'
 import { type KnownBlob, loadKnownBlob, loadKnownBlobs } from '../blob/known-blob.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
+import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
-import type { LoggerLike } from '../log.ts'
+import type { Site } from '../site-table.ts'
 import { traceServe } from '../tracing.ts'
 import { answerErrors } from './answer-errors.ts'
 import { CHECKSUM_ETAG_HEADER, checksumEtag } from './checksum-etag.ts'
 import { BLOBS_PER_REQUEST, encodeHeader, FRAMES_CONTENT_TYPE, type FrameHeader } from './frame.ts'
+import { OpenAnswers } from './open-answers.ts'
 import type { PackItem } from './pack.ts'
 import { sendBlob } from './serve-one.ts'
+import { bodyInTime, type Patience, takenInTime } from './slow-client.ts'
 import type { TransferThreads } from './threads.ts'
 import { authenticate, type DoorContext, digestOfIds, type TokenScope } from './token.ts'
 
-export interface ServeContext extends DoorContext {
+export interface ServeContext extends DoorContext, Patience {
   readonly main: Knex
   readonly replicables: ReadonlyMap<string, Replicable>
   readonly threads: TransferThreads
   readonly stores: StoreIdentities
-  readonly logger: LoggerLike
+  /** How many requests for blobs a site is answered at once beyond its capacity. */
+  readonly retrieveMargin: number
 }
 
 const SLICE_BYTES = 256 * 1024
@@ -33,9 +37,10 @@ const idsShape = z.strictObject({ ids: z.array(z.string()).min(1).max(BLOBS_PER_
 export function retrieveRouter(context: ServeContext): Router {
   const router = express.Router()
   const path = '/api/v4/geo/retrieve/:name'
-  router.use(path, (request, response, next) => {
+  const open = new OpenAnswers(context.retrieveMargin)
+  router.use(path, bodyInTime(context), (request, response, next) => {
     // Signatures first: nothing is said, and no body is read, for strangers.
-    authenticateRequest(context, request, response).then(() => {
+    admit(context, open, request, response).then(() => {
       const span = traceServe(String(request.params['name']), request.get('traceparent'))
       if (span) response.once('close', () => span.end())
       next()
@@ -51,11 +56,23 @@ export function retrieveRouter(context: ServeContext): Router {
   return router
 }
 
-async function authenticateRequest(context: ServeContext, request: Request, response: Response): Promise<void> {
+async function admit(context: ServeContext, open: OpenAnswers, request: Request, response: Response): Promise<void> {
   const { sites } = context
-  await sites.ensureFresh()
-  response.locals['geo'] = await authenticate(request, context)
-  if (sites.role !== 'primary') throw new GeoError('NOT_PRIMARY', `"${sites.siteName}" is not the primary site`)
+  await answering(() => sites.ensureFresh())
+  const asked = await authenticate(request, context)
+  response.locals['geo'] = asked
+  sites.requirePrimary()
+  open.admit(asked.site, response)
+}
+
+// What a transfer of a site reads, and its kernel keeps, before it lets the others go on.
+const TAKEN_IN_TURN_BYTES = 1024 * 1024
+
+/** How long a site may take nothing. One that receives no faster than it may lets its transfers wait for each other. */
+function patienceWith({ idleTimeoutMs }: ServeContext, response: Response): number {
+  const { transferBytesPerSecond, filesMaxCapacity } = (response.locals['geo'] as { site: Site }).site
+  if (transferBytesPerSecond === null) return idleTimeoutMs
+  return idleTimeoutMs + (1000 * filesMaxCapacity * TAKEN_IN_TURN_BYTES) / transferBytesPerSecond
 }
 
 /** The type that is asked for, if the token was made for it and for what `fits` says. */
@@ -93,7 +110,13 @@ function servableKey(replicable: Replicable, id: string, record: KnownBlob | nul
 }
 
 async function requireStore({ stores, main, sites }: ServeContext, replicable: Replicable): Promise<void> {
-  const problem = await stores.problem(replicable, main, sites.siteName)
+  const problem = await answering(() => stores.problem(replicable, main, sites.siteName))
+  if (problem) throw problem
+}
+
+/** The same, looked up anew: a file that is not there may lie on a volume that has just gone. */
+async function requireStoreNow({ stores, main, sites }: ServeContext, replicable: Replicable): Promise<void> {
+  const problem = await answering(() => stores.problemNow(replicable, main, sites.siteName))
   if (problem) throw problem
 }
 
@@ -107,11 +130,21 @@ async function serveOne(context: ServeContext, request: Request, response: Respo
   )
   const id = requireId(replicable, asked)
   await requireStore(context, replicable)
-  const blob = await loadKnownBlob(context.main, replicable, id)
+  const blob = await answering(() => loadKnownBlob(context.main, replicable, id))
   const key = servableKey(replicable, id, blob)
   const etag = blob && checksumEtag(replicable, blob.checksum.digest)
   if (etag) response.set(CHECKSUM_ETAG_HEADER, etag)
-  await sendBlob(request, response, { replicable, id, key })
+  const patienceMs = patienceWith(context, response)
+  await takenInTime(response, patienceMs, () =>
+    sendBlob(request, response, { replicable, id, key }).catch(async (reason: unknown) => {
+      if (isMissing(reason)) await requireStoreNow(context, replicable)
+      throw reason
+    }),
+  )
+}
+
+function isMissing(reason: unknown): boolean {
+  return reason instanceof GeoError && reason.code === 'FILE_NOT_FOUND'
 }
 
 async function serveMany(context: ServeContext, request: Request, response: Response): Promise<void> {
@@ -129,7 +162,7 @@ async function serveMany(context: ServeContext, request: Request, response: Resp
   )
   const keys = ids.map((id) => requireId(replicable, id))
   await requireStore(context, replicable)
-  const known = await loadKnownBlobs(context.main, replicable, keys)
+  const known = await answering(() => loadKnownBlobs(context.main, replicable, keys))
   const items: PackItem[] = []
   const refused: FrameHeader[] = []
   for (const id of keys) {
@@ -146,11 +179,12 @@ async function serveMany(context: ServeContext, request: Request, response: Resp
     }
   }
   const { response: body, failures } = await context.threads.pack(items, refused.length)
+  if (failures.some(({ code }) => code === 'FILE_NOT_FOUND')) await requireStoreNow(context, replicable)
   for (const { id, code, message } of failures) context.logger.warn({ code, replicable: replicable.name, id }, message)
   response.set('content-type', FRAMES_CONTENT_TYPE)
   const head = Buffer.concat(refused.map(encodeHeader))
   response.set('content-length', String(head.length + body.length))
-  await pipeline(inSlices(head, body), response)
+  await takenInTime(response, patienceWith(context, response), () => pipeline(inSlices(head, body), response))
   // Given back at once: megabytes that wait for the collector bring on full collections, which nothing else here would need.
   body.buffer.transfer(0)
 }

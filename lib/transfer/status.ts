@@ -1,8 +1,9 @@
 import express, { type Request, type Response, type Router } from 'express'
 import { z } from 'zod'
+import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
-import type { LoggerLike } from '../log.ts'
 import { answerErrors } from './answer-errors.ts'
+import { bodyInTime, type Patience } from './slow-client.ts'
 import { authenticate, type DoorContext } from './token.ts'
 
 export const STATUS_PATH = '/api/v4/geo/status'
@@ -42,8 +43,7 @@ function isStorable(value: unknown, depth = 0): boolean {
 /** What a secondary tells of itself (GB.G.2). Numbers of events and transactions as texts. */
 export type StatusReport = z.input<typeof reportShape>
 
-export interface StatusContext extends DoorContext {
-  readonly logger: LoggerLike
+export interface StatusContext extends DoorContext, Patience {
   store(siteId: string, report: z.output<typeof reportShape>): Promise<void>
 }
 
@@ -54,20 +54,23 @@ export function statusRouter(context: StatusContext): Router {
   const authenticated = (request: Request, response: Response) => requireSecondary(context, request, response)
   router.post(
     STATUS_PATH,
+    bodyInTime(context),
     (request, response, next) => void authenticated(request, response).then(() => next(), next),
     express.json({ limit: LONGEST_BODY }),
     (request, response, next) => void take(context, request, response).catch(next),
   )
-  router.use(STATUS_PATH, answerErrors(context.logger))
+  // Only a site whose signature is right gets this answer: it is to learn by how much its clock is wrong.
+  const time = ({ code }: GeoError) => (code === 'TOKEN_EXPIRED' ? { now_ms: context.clock.nowMs() } : {})
+  router.use(STATUS_PATH, answerErrors(context.logger, time))
   return router
 }
 
 async function requireSecondary(context: StatusContext, request: Request, response: Response): Promise<void> {
   const { sites } = context
-  await sites.ensureFresh()
+  await answering(() => sites.ensureFresh())
   const { site, scope } = await authenticate(request, context)
   if (!('scope' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
-  if (sites.role !== 'primary') throw new GeoError('NOT_PRIMARY', `"${sites.siteName}" is not the primary site`)
+  sites.requirePrimary()
   if (site.primary) throw new GeoError('INVALID_REQUEST', 'Only a secondary has a status to post')
   response.locals['geoSiteId'] = site.id
 }
@@ -78,7 +81,7 @@ async function take({ store, clock }: StatusContext, request: Request, response:
     const problems = parsed.error.issues.map((issue) => `${issue.path.join('.') || 'body'}: ${issue.message}`)
     throw new GeoError('INVALID_REQUEST', problems.join('; '))
   }
-  await store(String(response.locals['geoSiteId']), parsed.data)
+  await answering(() => store(String(response.locals['geoSiteId']), parsed.data))
   // What the secondary measures its clock by.
   response.status(201).json({ now_ms: clock.nowMs() })
 }

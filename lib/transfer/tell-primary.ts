@@ -3,6 +3,7 @@ import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
 import type { PostTask } from './post.ts'
+import type { Refusal } from './refusal.ts'
 import type { TransferThreads } from './threads.ts'
 import { signAsMe } from './token.ts'
 
@@ -19,6 +20,17 @@ export interface TellingContext {
 export interface Telling extends Pick<PostTask, 'method'> {
   readonly pathOf: (me: Site) => string
   readonly body: unknown
+}
+
+/** The primary did not take what it was told. */
+export class NotTaken extends GeoError {
+  /** How far the clock of this process is ahead of the primary's, where that is why. */
+  readonly clockSkewMs: number | null
+
+  constructor({ code, message, primaryNowMs }: Refusal, halfwayMs: number) {
+    super(code, message)
+    this.clockSkewMs = primaryNowMs === undefined ? null : halfwayMs - primaryNowMs
+  }
 }
 
 /**
@@ -42,6 +54,7 @@ export async function tellPrimary(
     body: JSON.stringify(body),
     timeoutMs: TIMEOUT_MS,
   })
-  if (posted.refusal) throw new GeoError(posted.refusal.code, posted.refusal.message)
-  return { answer: posted.answer, halfwayMs: (sentAtMs + clock.nowMs()) / 2 }
+  const halfwayMs = (sentAtMs + clock.nowMs()) / 2
+  if (posted.refusal) throw new NotTaken(posted.refusal, halfwayMs)
+  return { answer: posted.answer, halfwayMs }
 }

@@ -1,6 +1,7 @@
 import { extname } from 'node:path'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
+import type { DiskFailure } from '../blob/disk-failure.ts'
 import { GeoError } from '../errors.ts'
 import type { Lease } from '../lease.ts'
 import { loadOf, type PoolLoad } from '../pool-load.ts'
@@ -116,6 +117,11 @@ export class TransferThreads {
   async discard(blobs: readonly ReceivedBlob[]): Promise<void> {
     const paths = blobs.filter((blob) => blob.notePath === null).map((blob) => blob.temporaryPath)
     if (paths.length > 0) await this.#run('discardBlobs', paths)
+  }
+
+  /** Why the store takes no files now, or null. */
+  async probe(root: string): Promise<DiskFailure | null> {
+    return this.#run('probeStore', root)
   }
 
   async pack(items: readonly PackItem[], framesBefore: number): Promise<PackResult> {

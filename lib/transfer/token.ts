@@ -5,19 +5,22 @@ import { z } from 'zod'
 import type { Ability } from '../ability.ts'
 import type { AllowedIps } from '../allowed-ips.ts'
 import type { Clock } from '../clock.ts'
+import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { SiteKey } from '../site-key.ts'
 import type { Site } from '../site-table.ts'
 
 /**
- * What a token is good for: exactly one blob, exactly one list of them, the site's own word about itself, or one GraphQL operation
- * or one question of the admin pages that the primary passes on for somebody with these abilities.
+ * What a token is good for: exactly one blob, exactly one list of them, the site's own word about itself, what it answers to
+ * another's about the epoch, or one GraphQL operation or one question of the admin pages that the primary passes on for somebody with
+ * these abilities.
  */
 export type TokenScope =
   | { readonly replicable_name: string; readonly replicable_id: string }
   | { readonly replicable_name: string; readonly replicable_ids_sha256: string }
   | { readonly scope: 'geo_api' }
+  | { readonly word_sha256: string }
   | ({ readonly graphql_sha256: string } & ForSomebody)
   | ({ readonly details_sha256: string } & ForSomebody)
 
@@ -57,13 +60,19 @@ function keyOf(of: object, secret: string): Promise<webcrypto.CryptoKey> {
 export async function signAsMe(sites: SiteDirectory, scope: TokenScope, clock: Clock): Promise<string> {
   // Looked up each time: in the hours that a transfer takes the key may change.
   const key = sites.signingKeyOf(sites.requireMe())
-  return signRequest(key, sites.secretOf(key), scope, clock)
+  return signRequest(key, sites.secretOf(key), scope, clock, sites.epoch)
 }
 
-/** As signAsMe, with a key and its secret. */
-export async function signRequest(key: SiteKey, secret: string, scope: TokenScope, clock: Clock): Promise<string> {
+/** As signAsMe, with a key and its secret, in the name of an epoch. */
+export async function signRequest(
+  key: SiteKey,
+  secret: string,
+  scope: TokenScope,
+  clock: Clock,
+  epoch = 0,
+): Promise<string> {
   const nowS = Math.floor(clock.nowMs() / 1000)
-  const token = await new SignJWT({ data: JSON.stringify(scope) })
+  const token = await new SignJWT({ data: JSON.stringify(scope), ...(epoch > 0 && { epoch }) })
     .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
     .setJti(randomUUID())
     .setIssuedAt(nowS)
@@ -86,6 +95,7 @@ const scopeShape = z.union([
   z.strictObject({ replicable_name: z.string(), replicable_id: recordId }),
   z.strictObject({ replicable_name: z.string(), replicable_ids_sha256: z.string() }),
   z.strictObject({ scope: z.literal('geo_api') }),
+  z.strictObject({ word_sha256: z.string() }),
   z.strictObject({ graphql_sha256: z.string(), ...forSomebody }),
   z.strictObject({ details_sha256: z.string(), ...forSomebody }),
 ])
@@ -112,31 +122,62 @@ export interface DoorContext {
   readonly clock: Clock
 }
 
+/** Who signed something, for what, and which epoch that site knows of. */
+export interface Signed {
+  readonly site: Site
+  readonly scope: TokenScope
+  readonly epoch: number
+}
+
 /**
  * Who signed the request, and for what. The signature is checked before anything is said about the site, and the address before
- * that. `disabledToo`: also a site that is disabled.
- * @throws GeoError `IP_NOT_ALLOWED`, `UNAUTHORIZED`, `TOKEN_EXPIRED`, `SITE_DISABLED`
+ * that. `disabledToo`: also a site that is disabled. `ofAnyEpoch`: also one that knows of another epoch than this site; where that
+ * is a later one, this site has heard of it in any case.
+ * @throws GeoError `IP_NOT_ALLOWED`, `UNAUTHORIZED`, `TOKEN_EXPIRED`, `SITE_DISABLED`, `STALE_EPOCH`, `DATABASE_UNAVAILABLE`
  */
 export async function authenticate(
   request: Pick<Request, 'ip' | 'get'>,
   { sites, allowedIps, clock }: DoorContext,
-  { disabledToo = false }: { disabledToo?: boolean } = {},
-): Promise<{ site: Site; scope: TokenScope }> {
+  { disabledToo = false, ofAnyEpoch = false }: { disabledToo?: boolean; ofAnyEpoch?: boolean } = {},
+): Promise<Signed> {
   if (!allowedIps.includes(request.ip))
     throw new GeoError('IP_NOT_ALLOWED', `401 Unauthorized: no site may ask from the address ${request.ip}`)
-  const header = request.get('authorization')
+  const signed = await signedBy(request.get('authorization'), sites, clock)
+  const { site, epoch } = signed
+  await answering(() => sites.hear(epoch))
+  if (!ofAnyEpoch) {
+    sites.requireUnfenced()
+    if (epoch < sites.epoch) {
+      const message = `The site "${site.name}" knows of epoch ${epoch}, and this one is of epoch ${sites.epoch}`
+      throw new GeoError('STALE_EPOCH', message)
+    }
+  }
+  if (!site.enabled && !disabledToo) throw new GeoError('SITE_DISABLED', `The site "${site.name}" is disabled`)
+  return signed
+}
+
+/**
+ * Who signed what stands in an Authorization header, or in the same form in an answer.
+ * @throws GeoError `UNAUTHORIZED`, `TOKEN_EXPIRED`
+ */
+export async function signedBy(header: string | undefined, sites: SiteDirectory, clock: Clock): Promise<Signed> {
   const [, accessKey, token] = HEADER.exec(header ?? '') ?? []
   if (accessKey === undefined || token === undefined) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
   const known = sites.byAccessKey(accessKey)
-  const scope = await verify(token, known?.key ?? NOBODY, known ? sites.secretOf(known.key) : NOBODYS_SECRET, clock)
+  const said = await verify(token, known?.key ?? NOBODY, known ? sites.secretOf(known.key) : NOBODYS_SECRET, clock)
   if (!known) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
-  const { site } = known
-  if (!site.enabled && !disabledToo) throw new GeoError('SITE_DISABLED', `The site "${site.name}" is disabled`)
-  return { site, scope }
+  return { site: known.site, ...said }
 }
 
+const epochShape = z
+  .int()
+  .min(0)
+  .max(2 ** 31 - 1)
+  // Of a site that knows of no promotion, as one of an earlier version.
+  .default(0)
+
 // The signature is compared by WebCrypto, in the same time wherever the first wrong byte is.
-async function verify(token: string, of: object, secret: string, clock: Clock): Promise<TokenScope> {
+async function verify(token: string, of: object, secret: string, clock: Clock): Promise<Omit<Signed, 'site'>> {
   try {
     const { payload } = await jwtVerify(token, await keyOf(of, secret), {
       algorithms: ['HS256'],
@@ -145,7 +186,7 @@ async function verify(token: string, of: object, secret: string, clock: Clock): 
       requiredClaims: ['exp', 'iat', 'nbf', 'data'],
       maxTokenAge: LIFE_S,
     })
-    return scopeShape.parse(JSON.parse(String(payload['data'])))
+    return { scope: scopeShape.parse(JSON.parse(String(payload['data']))), epoch: epochShape.parse(payload['epoch']) }
   } catch (reason) {
     const outsideTime =
       reason instanceof joseErrors.JWTExpired ||

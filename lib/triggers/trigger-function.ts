@@ -24,6 +24,8 @@ export async function triggerFunction(
   const events = await placeOf(trx, 'geo_events')
   const nodes = await placeOf(trx, 'geo_nodes')
   const switches = await placeOf(trx, 'geo_switches')
+  // Made with that table, in its schema.
+  const admit = nodes.replace(/geo_nodes$/, 'geo_admit_write')
   const states = await placeOf(trx, quoteTable(written.state.table))
   const key = `"${written.keyColumn}"`
   const stateKey = `"${written.state.key}"`
@@ -45,7 +47,9 @@ export async function triggerFunction(
     begin
       if not is_primary then
         return null;
-      elsif not is_on then
+      end if;
+      perform ${admit}(true, null, null);
+      if not is_on then
         -- What is recorded of the former file must not stand when the flag comes on.
         if tg_op = 'UPDATE' then ${forget} end if;
         return null;

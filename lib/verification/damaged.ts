@@ -60,6 +60,17 @@ export async function lockDamaged(
   return rows.length > 0
 }
 
+/** Records of which it is known that their file is not there or not right: they are hashed next, which says so where all look. */
+export async function hashAgain(trx: Pick<Knex, 'raw'>, replicable: Replicable, ids: readonly string[]): Promise<void> {
+  const { table, key } = stateTableOf(replicable)
+  await run(
+    trx,
+    `update ?? set verification_state = ${V.pending} where ?? = any(?::${replicable.keyType}[])
+       and verification_state = ${V.succeeded}`,
+    [table, key, ids],
+  )
+}
+
 /**
  * The file is good again: it is hashed next, and the verdict of a run that may have read the former bytes is dropped. What was
  * counted and said stays until that succeeds.

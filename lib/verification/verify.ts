@@ -145,6 +145,13 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
       const plans = [...(await tracker.plan(replicable, claimed))]
       while (plans.length > 0) {
         const verdicts = await this.#judgeSome(batch, plans)
+        if (await this.#isElsewhere(replicable, verdicts)) {
+          await this.#giveBack(
+            batch,
+            plans.map(({ id }) => id),
+          )
+          break
+        }
         plans.splice(0, verdicts.length)
         const mine = await recording(db, async (trx) => {
           // What another process has taken over is that one's to judge.
@@ -164,6 +171,24 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
     } finally {
       leases.forget(lease)
     }
+  }
+
+  /** What was not found, or found otherwise, says nothing where the volume of the store has gone meanwhile. */
+  async #isElsewhere(replicable: Replicable, verdicts: readonly Verdict[]): Promise<boolean> {
+    const { db, stores, siteName, logger } = this.#context
+    if (verdicts.every(({ outcome }) => outcome !== 'failed')) return false
+    const problem = await stores.problemNow(replicable, db, siteName)
+    if (problem) logger.warn({ code: problem.code, replicable: replicable.name }, problem.message)
+    return problem !== null
+  }
+
+  async #giveBack({ replicable, lease }: VerificationBatch, ids: readonly string[]): Promise<void> {
+    const { db, leases, tracker } = this.#context
+    await bounded(db, async (trx) => {
+      if (!(await leases.hold(trx, lease))) return
+      await tracker.giveBack(trx, replicable, ids)
+      await leases.release(trx, lease)
+    })
   }
 
   /** Verdicts on the first of the plans; on all of them unless they are of much data. */

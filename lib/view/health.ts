@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import { storesWithOrphans } from '../blob/store-table.ts'
+import { refusesFiles, type WritableStores } from '../blob/writable-stores.ts'
 import { ERROR_CODES, GeoError, messageOf } from '../errors.ts'
 import type { JobFailure } from '../job-loop.ts'
 import type { GatheredStatus } from '../node-status-table.ts'
@@ -26,6 +27,7 @@ export interface HealthSources {
   readonly tracking: Knex | null
   readonly sites: SiteDirectory
   readonly stores: StoreIdentities
+  readonly writableStores: Pick<WritableStores, 'problem'>
   readonly replicables: readonly Replicable[]
   jobFailures(): readonly JobFailure[]
   transferRefusal(): Refusal | null
@@ -42,6 +44,7 @@ export async function checkHealth(sources: HealthSources, gathered: GatheredStat
     await sites.refresh()
     const { me, role } = sites
     if (!me) findings.push(finding('SITE_UNKNOWN', `No site is named "${sites.siteName}"`))
+    else if (sites.staleness) findings.push(finding('STALE_EPOCH', sites.staleness.message))
     else if (!me.enabled) findings.push(finding('SITE_DISABLED', 'This site is disabled'))
     findings.push(...(await checkMigrations(main, 'main')))
     if (me && role === 'secondary') {
@@ -67,7 +70,14 @@ export async function checkHealth(sources: HealthSources, gathered: GatheredStat
   return { status: ill ? 'unhealthy' : 'healthy', findings }
 }
 
-async function checkStores({ main, tracking, sites, stores, replicables }: HealthSources): Promise<Finding[]> {
+async function checkStores({
+  main,
+  tracking,
+  sites,
+  stores,
+  writableStores,
+  replicables,
+}: HealthSources): Promise<Finding[]> {
   const findings: Finding[] = []
   const db = sites.role === 'primary' ? main : sites.role === 'secondary' ? tracking : null
   for (const orphans of db ? await storesWithOrphans(db, sites.siteName) : []) {
@@ -78,6 +88,9 @@ async function checkStores({ main, tracking, sites, stores, replicables }: Healt
   for (const replicable of replicables) {
     const problem = db && (await stores.problem(replicable, db, sites.siteName))
     if (problem) findings.push(finding(problem.code, `${replicable.name}: ${problem.message}`))
+    const { root } = replicable.store
+    const refusal = db && !problem && ((await writableStores.problem(root)) ?? (await refusesFiles(root)))
+    if (refusal) findings.push(finding(refusal.code, `${replicable.name}: ${refusal.message}`))
     if (!replicable.store.durable)
       findings.push(finding('DURABILITY_OFF', `${replicable.name}: files are not synced to disk`))
   }

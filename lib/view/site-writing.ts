@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import type { AskedChange, Audit } from '../audit.ts'
+import { bounded } from '../databases.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
 import { InvalidSiteError, type NewSite, type SiteChange } from '../site-fields.ts'
@@ -92,7 +93,8 @@ async function write<Result>(
     })
   const written = audit.during(asked, async () => {
     if (sites.role === 'secondary') throw refused()
-    return main.transaction(work)
+    sites.requireUnfenced()
+    return bounded(main, work)
   })
   const result = await written.catch((reason: GeoError | { code?: unknown }) => {
     throw reason.code === READ_ONLY_TRANSACTION ? refused(reason) : reason

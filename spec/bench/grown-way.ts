@@ -178,6 +178,8 @@ function hashingSteps(leases: Leases, db: Knex, tracker: VerificationTracker) {
   }
 }
 
+const WRITER = Object.freeze({ siteName: 'tokyo', epoch: 0 })
+
 /** As hosts do: a row, its event and its state in one transaction; here a hundred of them in one. */
 async function publishBatch(main: Knex, type: Replicable): Promise<void> {
   await main.transaction(async (trx) => {
@@ -186,7 +188,7 @@ async function publishBatch(main: Knex, type: Replicable): Promise<void> {
         .insert({ name: 'w', file_path: trx.raw('gen_random_uuid()') })
         .returning('id')
       await requestChecksum(trx, main, type, row.id, 'created')
-      await insertHostEvent(trx, type.name, 'created', { recordId: row.id })
+      await insertHostEvent(trx, WRITER, type.name, 'created', { recordId: row.id })
     }
   })
 }

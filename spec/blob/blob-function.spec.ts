@@ -132,7 +132,12 @@ describe('A `blob` of the host that throws for one row', () => {
     const { main } = site.databases
     const [bad] = await addRows(1)
     const gate = { replicationEnabled: () => true }
-    const primary = { ensureFresh: async () => undefined, role: 'primary' }
+    const primary = {
+      ensureFresh: async () => undefined,
+      requireUnfenced: () => undefined,
+      role: 'primary',
+      writer: { siteName: 'rome', epoch: 0 },
+    }
     const nothing = async () => undefined
     const replicator = replicatorOf(
       main,

@@ -15,7 +15,7 @@ const ASKS = /^npx geo (check|failures|repair --dry-run|verify --sample)\b/
 /** What ends only once the processes of the site have done their part. */
 const WAITS = /^npx geo resync /
 
-const GUIDES = ['monitor.md', 'selective-sync.md', 'several-processes.md', 'troubleshoot.md']
+const GUIDES = ['change-keys.md', 'monitor.md', 'selective-sync.md', 'several-processes.md', 'troubleshoot.md']
 const blocks = (await Promise.all(GUIDES.map(readGuide))).flat().filter(({ language }) => language === 'sh')
 const lines = [...new Set(blocks.flatMap(({ text }) => text.trim().split('\n')))].filter(
   (line) => !ELSEWHERE.test(line),

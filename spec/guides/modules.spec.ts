@@ -10,6 +10,7 @@ import type { Assembly } from '../../lib/assembly.ts'
 import { assemble } from '../../lib/geo.ts'
 import type { Geo, GeoOptions, QueryingTransaction, Replicable } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options.ts'
+import { beginReadOnly, endReadOnly } from '../../lib/read-only-mode.ts'
 import { withClient } from '../../lib/testing/postgres/database-server.ts'
 import { step } from '../../lib/testing/settle.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
@@ -142,7 +143,7 @@ beforeAll(async () => {
     'with-prisma.ts': await block('add-a-type.md', 'ofPrisma'),
     'migrations/main/3_create_video_triggers.ts': await block('add-a-type.md', 'createEventTriggers(knex'),
     'test/video.spec.ts': await block('add-a-type.md', "from 'node:test'"),
-    'maintenance.ts': await block('fail-over.md', 'MAINTENANCE'),
+    'read-only.ts': await block('fail-over.md', 'geo.readOnly()'),
     'pages.ts': await block('monitor.md', 'authorize:'),
     'metrics.ts': await block('monitor.md', 'SCRAPE_TOKEN'),
     'scope.ts': await block('selective-sync.md', 'scope('),
@@ -171,7 +172,7 @@ describe('The modules that the guides show', () => {
   let primary: Assembly
   beforeAll(async () => {
     const { app } = await load<{ app: Express }>('app.ts')
-    await load('maintenance.ts')
+    await load('read-only.ts')
     await load('routes.ts')
     videos = `${await listen(app)}/videos`
     const { options } = await load<{ options: GeoOptions }>('geo.options.ts')
@@ -232,11 +233,17 @@ describe('The modules that the guides show', () => {
   })
 
   it('turn writes away before a planned fail over, and let sites talk', async () => {
-    vi.stubEnv('MAINTENANCE', 'true')
+    await beginReadOnly(main, null)
+    await primary.sites.refresh()
+    const { geo } = await load<{ geo: Geo }>('app.ts')
+    await geo.health()
     const { status } = await add()
     const read = await fetch(`${videos}/1/file`)
     const asked = await fetch(new URL('/api/v4/geo/status', videos), { method: 'POST' })
     expect([status, read.status, asked.status]).toEqual([503, 404, 401])
+    await endReadOnly(main)
+    await Promise.all([primary.sites.refresh(), geo.health()])
+    expect((await add()).status).toBe(201)
   })
 
   it('open the pages to whom they say, and keep who changed what', async () => {

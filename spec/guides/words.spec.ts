@@ -9,13 +9,14 @@ import { GUIDES, guideText, readGuide } from '../support/guide.ts'
 const PROVED_BY: Readonly<Record<string, string>> = {
   ts: 'types.spec.ts, and modules.spec.ts where it does what a compiler does not see',
   yaml: 'files.spec.ts',
-  sql: 'replica.spec.ts and fail-over.spec.ts',
+  sql: 'replica.spec.ts and fail-over.spec.ts; the roles by every spec with databases (spec/support/global-setup.ts) and roles.spec.ts',
   conf: 'replica.spec.ts',
   hba: 'replica.spec.ts',
 }
 /** What is typed is proved guide by guide. */
 const TYPED_IN: Readonly<Record<string, string>> = {
   'add-a-type.md': 'spec/package/guide.package.spec.ts',
+  'change-keys.md': 'commands.spec.ts',
   'fail-over.md': 'fail-over.spec.ts',
   'monitor.md': 'commands.spec.ts',
   'postgresql-replicas.md': 'replica.spec.ts',
@@ -63,6 +64,7 @@ describe.each([
   'README.md',
   'SECURITY.md',
   'docs/performance.md',
+  'docs/reliability.md',
   'docs/scale.md',
   'docs/threat-model.md',
   ...GUIDES.map((name) => `docs/guides/${name}`),
@@ -107,6 +109,15 @@ it('docs/threat-model.md names for each claim specifications that there are', as
     expect(paths.length, row).toBeGreaterThan(0)
     for (const path of paths) await expect(access(join(ROOT, path)), path).resolves.toBeUndefined()
   }
+})
+
+it('docs/reliability.md names only specifications and commands that there are', async () => {
+  const text = await readFile(join(ROOT, 'docs/reliability.md'), 'utf8')
+  const paths = [...text.matchAll(/`(spec\/[\w./-]+\.ts)`/g)].map(([, path = '']) => path)
+  expect(paths.length).toBeGreaterThan(10)
+  for (const path of paths) await expect(access(join(ROOT, path)), path).resolves.toBeUndefined()
+  const { scripts } = JSON.parse(await readFile(join(ROOT, 'package.json'), 'utf8')) as { scripts: object }
+  for (const [, script] of text.matchAll(/`npm run ([\w:]+)/g)) expect(Object.keys(scripts)).toContain(script)
 })
 
 it('Every guide is reached from another or from README.md', async () => {

@@ -29,6 +29,8 @@ const ENVIRONMENTS = {
       'geo_leases',
       'geo_node_statuses',
       'geo_nodes',
+      'geo_promotion_losses',
+      'geo_promotions',
       'geo_status_samples',
       'geo_stores',
       'geo_switches',

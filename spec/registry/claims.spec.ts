@@ -33,6 +33,13 @@ function claim(leaseId = '1', limits: Partial<Parameters<typeof claimRows>[3]> =
   )
 }
 
+/** As in the turns which due retries lead. */
+function claimRetries(): Promise<ClaimedRow[]> {
+  return databases.tracking.transaction((trx) =>
+    claimRows(trx, widgets, '1', { rows: 100, byteBudget: MEBIBYTE }, ['retry', 'new', 'backfill']),
+  )
+}
+
 const idsOf = (rows: readonly ClaimedRow[]) => rows.map((row) => row.id).sort((a, b) => Number(a) - Number(b))
 
 it('Twenty claimers at once get every row, and none of them twice', async () => {
@@ -135,6 +142,33 @@ it('A claim takes no more bytes than its budget as far as sizes are known, but a
   expect(idsOf(await claim())).toEqual(['1'])
   expect(idsOf(await claim())).toEqual(['2', '3'])
   expect(idsOf(await claim())).toEqual(['4'])
+})
+
+it('Whoever was lost with its worker comes with ever fewer others, and at last alone', async () => {
+  const { tracking } = databases
+  const lost = (losses: number) => ({ state: SYNC_STATE.failed, worker_losses: losses, retry_at: null })
+  await tracking.raw(
+    'insert into widget_registry (widget_id, created_at) select n, now() from generate_series(1, 200) n',
+  )
+  for (let id = 201; id <= 230; id += 1) await addRegistryRow(tracking, widgets, String(id), lost(1))
+  for (let id = 301; id <= 306; id += 1) await addRegistryRow(tracking, widgets, String(id), lost(2))
+  for (const id of ['401', '402']) await addRegistryRow(tracking, widgets, id, lost(3))
+  await addRegistryRow(tracking, widgets, '501', lost(0))
+  // Where new rows lead, no such row has room beside them.
+  expect(idsOf(await claim())).toEqual(Array.from({ length: 100 }, (_, at) => String(at + 1)))
+  const sizes: number[] = []
+  for (let rows = await claimRetries(); rows.length > 0; rows = await claimRetries()) sizes.push(rows.length)
+  // What is left of those that were lost as often is filled up with new rows.
+  expect(sizes.slice(0, 6)).toEqual([25, 25, 5, 5, 1, 1])
+  expect(sizes.reduce((sum, size) => sum + size)).toBe(139)
+})
+
+it('New rows do not join a row that was lost', async () => {
+  const { tracking } = databases
+  await addRegistryRow(tracking, widgets, '1')
+  await addRegistryRow(tracking, widgets, '2', { state: SYNC_STATE.failed, worker_losses: 3, retry_at: null })
+  expect(idsOf(await claimRetries())).toEqual(['2'])
+  expect(idsOf(await claimRetries())).toEqual(['1'])
 })
 
 it('A large blob does not come with smaller ones before it', async () => {

@@ -30,7 +30,7 @@ export function openBulkSite(
   const woken: string[] = []
   const bulk = new BulkRuns({
     replicables: new Map(declared.map((replicable) => [replicable.name, replicable])),
-    sites: new SiteDirectory(siteName, databases.main, ENCRYPTION_KEY, systemClock),
+    sites: new SiteDirectory(siteName, databases.main, [ENCRYPTION_KEY], systemClock),
     writable: () => db,
     started: () => undefined,
     changed: (action) => void woken.push(action),

@@ -9,16 +9,25 @@ import {
   TRACKING_TEMPLATE,
   withClient,
 } from '../../lib/testing/postgres/database-server.ts'
+import { urlAs } from './database-roles.ts'
 
 const REPLAY_TIMEOUT_MS = 60_000
 const REPLAY_POLL_MS = 5
 const NO_SUCH_DATABASE = '3D000'
+
+export interface SiteUrls {
+  readonly primaryMain: string
+  readonly secondaryMain: string
+  readonly secondaryTracking: string
+}
 
 /** One spec file's own databases: all migrations run, no rows. */
 export interface SpecDatabases {
   readonly mainUrl: string
   readonly standbyUrl: string
   readonly trackingUrl: string
+  /** The same as the processes of the sites log in, with the rights of docs/guides/database-roles.md. Absent where all may do everything. */
+  readonly sites?: SiteUrls
   readonly main: Knex
   /** The same database as `main`, read-only, as a secondary sees it. */
   readonly standby: Knex
@@ -47,8 +56,14 @@ export async function createSpecDatabases(): Promise<SpecDatabases> {
   const main = connect(urls.mainUrl)
   const standby = connect(urls.standbyUrl)
   const tracking = connect(urls.trackingUrl)
+  const [primaryMain, secondaryMain, secondaryTracking] = await Promise.all([
+    urlAs('app_tokyo', urls.mainUrl),
+    urlAs('app_paris', urls.standbyUrl),
+    urlAs('app_paris', urls.trackingUrl),
+  ])
   return {
     ...urls,
+    sites: { primaryMain, secondaryMain, secondaryTracking },
     main,
     standby,
     tracking,

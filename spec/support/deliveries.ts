@@ -4,7 +4,7 @@ import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 /** Has the tracking database itself remember how often each widget became synced, whoever marked it. */
 export async function recordDeliveries(tracking: Knex): Promise<void> {
   await tracking.raw('create table spec_deliveries (widget_id bigint not null)')
-  await tracking.raw(`create function spec_delivered() returns trigger language plpgsql as $$
+  await tracking.raw(`create function spec_delivered() returns trigger language plpgsql security definer as $$
     begin insert into spec_deliveries values (new.widget_id); return null; end $$`)
   await tracking.raw(`create trigger spec_delivered after update of state on widget_registry for each row
     when (new.state = ${SYNC_STATE.synced} and old.state <> new.state) execute function spec_delivered()`)

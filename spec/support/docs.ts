@@ -15,8 +15,8 @@ import { lineDiff } from './line-diff.ts'
  */
 const TYPES = Object.values(declareReplicables('unused')).filter((value) => 'blob' in value)
 
-/** What others write there: reports of the API by a tool, guides, what is reckoned and who is trusted by people, pictures by a browser, figures by the benchmarks. */
-const BESIDE = ['api', 'guides', 'performance.jsonl', 'pictures', 'scale.md', 'threat-model.md']
+/** What others write there: reports of the API by a tool, guides, what is reckoned, what is promised and who is trusted by people, pictures by a browser, figures by the benchmarks. */
+const BESIDE = ['api', 'guides', 'performance.jsonl', 'pictures', 'reliability.md', 'scale.md', 'threat-model.md']
 const FOLDER = fileURLToPath(new URL('../../docs/', import.meta.url))
 
 async function write(): Promise<void> {

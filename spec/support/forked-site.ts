@@ -35,10 +35,10 @@ export class ForkedSite {
     this.#program = program
   }
 
-  /** Resolves when it serves. */
-  async start(): Promise<void> {
+  /** Resolves when it serves. `changes`: of its environment, this time. */
+  async start(changes: Readonly<Record<string, string>> = {}): Promise<void> {
     const child = fork(this.#program, {
-      env: { ...process.env, ...this.environment },
+      env: { ...process.env, ...this.environment, ...changes },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       execArgv: SITE_ARGUMENTS,
     })

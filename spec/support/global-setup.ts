@@ -11,6 +11,7 @@ import {
   MAIN_TEMPLATE,
   TRACKING_TEMPLATE,
 } from '../../lib/testing/postgres/database-server.ts'
+import { followRoles, migrateWithRoles, urlAs } from './database-roles.ts'
 import { migrate } from './migrate.ts'
 
 export interface DatabaseServers {
@@ -51,10 +52,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (main.status === 'rejected') throw main.reason
     if (tracking.status === 'rejected') throw tracking.reason
     const servers = { ...main.value, trackingUrl: tracking.value }
-    await Promise.all([
-      createTemplate(servers.primaryUrl, MAIN_TEMPLATE, 'main'),
-      createTemplate(servers.trackingUrl, TRACKING_TEMPLATE, 'tracking'),
-    ])
+    await Promise.all([createMainTemplate(servers.primaryUrl), createTrackingTemplate(servers.trackingUrl)])
     project.provide('databaseServers', servers)
   } catch (error) {
     await teardown()
@@ -85,9 +83,21 @@ async function startTracking(dir: string, clusters: Cluster[]): Promise<string> 
   return cluster.url()
 }
 
-async function createTemplate(serverUrl: string, name: string, database: 'main' | 'tracking'): Promise<void> {
+async function createMainTemplate(serverUrl: string): Promise<void> {
+  await migrateWithRoles(await createEmpty(serverUrl, MAIN_TEMPLATE))
+}
+
+async function createTrackingTemplate(serverUrl: string): Promise<void> {
+  const url = await createEmpty(serverUrl, TRACKING_TEMPLATE)
+  await followRoles(url, 'tracking-roles')
+  const owner = await urlAs('app_owner', url)
+  await followRoles(owner, 'tracking')
+  await migrate(owner, 'tracking')
+}
+
+async function createEmpty(serverUrl: string, name: string): Promise<string> {
   // An outside server may still hold the one of a run that was killed.
   await dropDatabase(serverUrl, name)
   await createDatabase(serverUrl, name)
-  await migrate(databaseUrl(serverUrl, name), database)
+  return databaseUrl(serverUrl, name)
 }

@@ -91,10 +91,15 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
       environment: { ...common, ...own, ...environment },
     })
   }
-  const primary = siteOf(PRIMARY, primaryPort, { MAIN_DATABASE_URL: databases.mainUrl, TRACKING_DATABASE_URL: '' })
+  const urls = databases.sites ?? {
+    primaryMain: databases.mainUrl,
+    secondaryMain: databases.standbyUrl,
+    secondaryTracking: databases.trackingUrl,
+  }
+  const primary = siteOf(PRIMARY, primaryPort, { MAIN_DATABASE_URL: urls.primaryMain, TRACKING_DATABASE_URL: '' })
   const secondary = siteOf(SECONDARY, secondaryPort, {
-    MAIN_DATABASE_URL: options.secondaryMain === 'primary' ? databases.mainUrl : databases.standbyUrl,
-    TRACKING_DATABASE_URL: databases.trackingUrl,
+    MAIN_DATABASE_URL: options.secondaryMain === 'primary' ? databases.mainUrl : urls.secondaryMain,
+    TRACKING_DATABASE_URL: urls.secondaryTracking,
     FORWARD_WRITES: String(options.forwardsWrites ?? false),
     ...options.secondaryEnvironment,
   })

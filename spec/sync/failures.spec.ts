@@ -2,6 +2,7 @@ import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
+import { FRAMES_CONTENT_TYPE } from '../../lib/transfer/frame.ts'
 import { PartFiles } from '../../lib/transfer/part.ts'
 import type { AssembledSite } from '../support/assembled-site.ts'
 import type { SpecDatabases } from '../support/databases.ts'
@@ -236,6 +237,27 @@ describe('What is wrong with a site is no failure of a blob:', () => {
         await databases.tracking('widget_registry').delete()
       }
     }
+  })
+
+  it('a request that was lost with an outage says nothing of a primary that answers again meanwhile', async () => {
+    const lost = Promise.withResolvers<() => void>()
+    primary.answer((_request, response) => {
+      response.writeHead(200, { 'content-type': FRAMES_CONTENT_TYPE }).flushHeaders()
+      lost.resolve(() => void response.destroy())
+    })
+    const id = await addWantedWidget(databases, site)
+    const stranded = syncOnce(site)
+    const breakOff = await lost.promise
+    site.clock.advance(1000)
+    answerFrames(primary, (asked) => [blobFrame(asked, 'x')])
+    await addWantedWidget(databases, site, { key: 'a/meanwhile' })
+    await syncOnce(site)
+    breakOff()
+    await stranded
+    expect(site.parts.sources.sync.refusal).toBeNull()
+    expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.pending, retry_count: 0 })
+    await syncOnce(site)
+    expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.synced })
   })
 
   it('its replica fails: the rows are given back at once, and the batch says why', async () => {

@@ -1,6 +1,7 @@
 import { access, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { noteStrayFiles } from '../../lib/registry/marks.ts'
 import { requestRemoval } from '../../lib/registry/removal.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
@@ -8,14 +9,27 @@ import { addRegistryRow, registeredIds } from '../support/fixture-rows.ts'
 import { createSecondarySite, type SecondarySite } from '../support/secondary-site.ts'
 
 let paris: SecondarySite
+/** Called when a file is about to go. */
+let beforeFile: () => Promise<unknown> = async () => undefined
 
 beforeAll(async () => {
-  paris = await createSecondarySite()
+  paris = await createSecondarySite({
+    declare(root) {
+      const { store, widgets, gadgets } = declareReplicables(root)
+      const remove = async (key: string) => {
+        await beforeFile()
+        return store.remove(key)
+      }
+      const told = { ...store, remove }
+      return [Object.freeze({ ...widgets, store: told }), gadgets]
+    },
+  })
 })
 afterAll(() => paris.close())
 
 /** A copy that replaced an earlier one, whose file is to go. */
 beforeEach(async () => {
+  beforeFile = async () => undefined
   const { root, widgets, databases } = paris
   await databases.tracking('widget_registry').delete()
   const copy = { state: SYNC_STATE.synced, blob_key: 'file', superseded_keys: ['earlier'] }
@@ -60,5 +74,49 @@ describe('While the earlier file of a row is removed', () => {
     await removeWhile()
     expect(await files()).toEqual(left)
     expect(await removal().claim()).toBeNull()
+  })
+})
+
+describe('A removal that is not alone any more', () => {
+  // A lease of the one before would count.
+  beforeEach(async () => {
+    await paris.databases.tracking('geo_leases').delete()
+    const { root, widgets, databases } = paris
+    await addRegistryRow(databases.tracking, widgets, '2', { state: SYNC_STATE.synced, blob_key: 'second' })
+    await writeFile(join(root, 'second'), 'second')
+    await requestRemoval(databases.tracking, widgets, ['1', '2'])
+  })
+
+  it('removes no other file once the server has ended its session, and all of them at the next try', async () => {
+    const { tracking } = paris.databases
+    // As the server does where a process is stopped for too long in the midst of it.
+    beforeFile = () =>
+      tracking.raw(
+        `select pg_terminate_backend(pid) from pg_stat_activity
+         where datname = current_database() and state = 'idle in transaction'`,
+      )
+    await expect(removeWhile()).rejects.toThrow()
+    expect(await files()).toEqual(['file', 'second', 'stray'])
+
+    beforeFile = async () => undefined
+    await tracking('geo_leases').delete()
+    await removeWhile()
+    expect(await files()).toEqual(['stray'])
+    expect(await registeredIds(tracking, paris.widgets)).toEqual([])
+  })
+
+  it('removes no other file once its lease is over, and all of them at the next try', async () => {
+    const { tracking } = paris.databases
+    const batch = await removal().claim()
+    if (!batch) throw new Error('There is nothing to remove')
+    // On this process's own clock: it was stopped for longer than a lease lives.
+    beforeFile = async () => void Atomics.store(batch.lease.endsAt, 0, 0n)
+    await expect(removal().work(batch)).rejects.toMatchObject({ code: 'LEASE_LOST' })
+    expect(await files()).toEqual(['file', 'second', 'stray'])
+
+    beforeFile = async () => undefined
+    await tracking('geo_leases').delete()
+    await removeWhile()
+    expect(await files()).toEqual(['stray'])
   })
 })

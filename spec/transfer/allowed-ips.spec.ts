@@ -41,7 +41,7 @@ describe('what sites ask of each other', () => {
 
   beforeAll(async () => {
     sites = await createReadingSites()
-    directory = new SiteDirectory('tokyo', sites.databases.main, ENCRYPTION_KEY, systemClock)
+    directory = new SiteDirectory('tokyo', sites.databases.main, [ENCRYPTION_KEY], systemClock)
     await directory.refresh()
     id = await sites.addWidget('a', 'bytes')
     await sites.addCopy(id, 'a', 'bytes')

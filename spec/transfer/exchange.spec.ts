@@ -190,6 +190,28 @@ it('A connection is used again after a small body, and not after a large one', a
   expect(connections.size).toBe(2)
 })
 
+it('A connection that the other side has just closed, as it may where nothing is asked, is no failure: another one is taken', async () => {
+  offer(SMALL)
+  await read(await ask())
+  await new Promise(setImmediate)
+  server.answer((request, response) => {
+    // Too late for the agent to hear of it before it sends the next request.
+    if (connections.has(request.socket)) request.socket.destroy()
+    else response.writeHead(200, { 'content-length': SMALL.length }).end(SMALL)
+  })
+  expect(sha256(await read(await ask()))).toBe(sha256(SMALL))
+})
+
+it('A new connection that breaks before an answer is a failure', async () => {
+  let asked = 0
+  server.answer((request) => {
+    asked += 1
+    request.socket.destroy()
+  })
+  await expect(ask()).rejects.toThrow('socket hang up')
+  expect(asked).toBe(1)
+})
+
 it('A head that drips for longer than an answer may be silent is given up', async () => {
   server.answer((request) => {
     request.socket.write('HTTP/1.1 200 OK\r\n')

@@ -25,7 +25,7 @@ it('Whether there is an access key cannot be told by how long a refusal takes', 
   const databases: SpecDatabases = await createSpecDatabases()
   try {
     await addSites(databases.main, 'paris')
-    const sites = new SiteDirectory('paris', databases.main, ENCRYPTION_KEY, systemClock)
+    const sites = new SiteDirectory('paris', databases.main, [ENCRYPTION_KEY], systemClock)
     await sites.refresh()
     const door = { sites, allowedIps: new AllowedIps(EVERY_IP), clock: systemClock }
     const good = await signRequest(

@@ -121,6 +121,20 @@ describe('many blobs in one answer', () => {
     ])
   })
 
+  it('get no name of a file that the primary has replaced meanwhile', async () => {
+    const named = (id: string, key: string) =>
+      Buffer.concat([encodeHeader({ frame: 'blob', id, bytes: 3, key }), Buffer.from('new')])
+    const { outcomes } = await receive(
+      ['1', '2'].map(wanted),
+      sending(named('1', 'f/another'), named('2', 'f/2'), end(2)),
+    )
+    expect(outcomes).toMatchObject([
+      { outcome: 'failed', id: '1', code: 'KEY_CHANGED' },
+      { outcome: 'received', id: '2' },
+    ])
+    expect(await temporaryFiles()).toBe(1)
+  })
+
   it('are nothing where the answer holds something else', async () => {
     const page = await receive([wanted('1')], (_request, response) => {
       response.writeHead(200, { 'content-type': 'text/html' }).end('<h1>Log in</h1>')
@@ -129,6 +143,14 @@ describe('many blobs in one answer', () => {
     const noise = Buffer.concat([Buffer.of(0, 0, 0, 4), Buffer.from('nope')])
     const garbage = await receive([wanted('1')], sending(noise))
     expect(garbage).toMatchObject({ outcomes: [], refusal: { kind: 'failed', code: 'INVALID_RESPONSE' } })
+    expect(await temporaryFiles()).toBe(0)
+  })
+
+  it('are nothing where more follows than the last frame, or more than a primary ever sends', async () => {
+    const longer = await receive([wanted('1')], sending(blob('1', 'one'), end(1), Buffer.from('more')))
+    expect(longer).toMatchObject({ outcomes: [], refusal: { kind: 'failed', code: 'BODY_TOO_LONG' } })
+    const endless = await receive([wanted('1')], sending(blob('1', 'one'), blob('2', 'x'.repeat(9_000_000)), end(2)))
+    expect(endless).toMatchObject({ outcomes: [], refusal: { kind: 'failed', code: 'BODY_TOO_LONG' } })
     expect(await temporaryFiles()).toBe(0)
   })
 

@@ -211,6 +211,14 @@ describe('a failure leaves no file under any name', () => {
     expect(outcomes).toMatchObject([{ outcome: 'failed', code: 'BODY_TOO_LONG' }])
   })
 
+  it.each(['f/another%20one', '%'])('when the bytes are of another file: %s', async (said) => {
+    const { outcomes, refusal } = await receive(wanted(), (_request, response) => {
+      response.writeHead(200, { 'geo-blob-bytes': '3', 'geo-blob-key': said }).end('new')
+    })
+    expect([outcomes, refusal]).toMatchObject([[], { kind: 'failed', code: 'KEY_CHANGED' }])
+    expect(await files()).toEqual([])
+  })
+
   it('when the file is missing on the primary', async () => {
     const { outcomes, refusal } = await receive(wanted(), (_request, response) => {
       const body = JSON.stringify({ geo_code: 'FILE_NOT_FOUND', message: 'Widget #1 file not found' })

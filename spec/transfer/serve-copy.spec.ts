@@ -116,10 +116,8 @@ describe('A secondary lends its copy', () => {
   })
 
   it.each([
-    ['is not verified', { verification_state: V.pending }, /no verified copy/],
-    ['is being fetched again', { state: SYNC_STATE.started }, /no verified copy/],
-    ['is to be removed', { removal_requested_at: new Date() }, /no verified copy/],
-    ['was verified by another checksum', { verification_checksum: Buffer.from('01aa', 'hex') }, /another checksum/],
+    ['is to be removed', { removal_requested_at: new Date() }, /no copy of Widget #\d+ that is to stay/],
+    ['lies under another key', { blob_key: 'elsewhere' }, /no copy of Widget #\d+ that is to stay/],
   ])('but not one that %s', async (_, change, said) => {
     await databases.tracking('widget_registry').update(change)
     const answer = await ask(sites.primary)
@@ -127,11 +125,21 @@ describe('A secondary lends its copy', () => {
     expect(answer.body).toMatch(said)
   })
 
+  it.each([
+    ['is not verified', { verification_state: V.pending }],
+    ['was to be fetched again, which failed', { state: SYNC_STATE.failed, error_code: 'CORRUPT_ON_PRIMARY' }],
+    ['is being fetched again', { state: SYNC_STATE.started }],
+    ['was verified by another checksum', { verification_checksum: Buffer.from('01aa', 'hex') }],
+  ])('also one that %s, for it is hashed now', async (_, change) => {
+    await databases.tracking('widget_registry').update(change)
+    expect(await ask(sites.primary)).toMatchObject({ status: 200, body: 'bytes' })
+  })
+
   it('but not one whose bytes have changed since', async () => {
     await writeFile(join(root, 'copy'), 'bytez')
     const answer = await ask(sites.primary)
     expect(answer).toMatchObject({ status: 409, code: 'COPY_NOT_VERIFIED' })
-    expect(answer.body).toMatch(/has changed since/)
+    expect(answer.body).toMatch(/does not hash to the recorded checksum/)
     await rm(join(root, 'copy'))
     expect(await ask(sites.primary)).toMatchObject({ status: 409, code: 'COPY_NOT_VERIFIED' })
   })

@@ -1,4 +1,4 @@
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import request from 'supertest'
@@ -187,7 +187,7 @@ describe('a row whose key the host’s function cannot say', () => {
       .responseType('blob')
       .send({ ids: [bad, id] })
     expect(decodeFrames(response.body)).toMatchObject({
-      complete: true,
+      ending: 'complete',
       frames: [
         { header: { frame: 'error', id: bad, code: 'BLOB_FUNCTION_FAILED', message: message() } },
         { header: { frame: 'blob', id }, body: Buffer.from('good') },
@@ -246,6 +246,21 @@ describe('what an operator did', () => {
     expectRefusal(await get(id), 403, 'SITE_DISABLED')
     await nodes().update({ enabled: true })
     site.clock.advance(PAST_CACHES_MS)
+  })
+
+  it('a store that has gone since it was looked at serves nothing either', async () => {
+    expect((await get(id)).status).toBe(200)
+    await rename(site.root, `${site.root}.away`)
+    await mkdir(site.root)
+    try {
+      expectRefusal(await get(id), 503, 'STORE_NOT_MOUNTED')
+      site.takeLoggedCodes()
+      expect(await post({ ids: [id] }, many([id]))).toMatchObject({ status: 503, body: { code: 'STORE_NOT_MOUNTED' } })
+    } finally {
+      await rm(site.root, { recursive: true })
+      await rename(`${site.root}.away`, site.root)
+      site.clock.advance(PAST_CACHES_MS)
+    }
   })
 
   it('a store that is not mounted serves nothing, rather than call its blobs missing', async () => {

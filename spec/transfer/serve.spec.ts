@@ -1,10 +1,15 @@
 import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { get, type IncomingMessage } from 'node:http'
 import request from 'supertest'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, SMALL_BLOB_BYTES } from '../../lib/transfer/frame.ts'
 import { TransferThreads } from '../../lib/transfer/threads.ts'
-import { digestOfIds } from '../../lib/transfer/token.ts'
+import { digestOfIds, type TokenScope } from '../../lib/transfer/token.ts'
+import { gateTo } from '../support/database-gate.ts'
+import { connect } from '../support/databases.ts'
 import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
+import { recordingLogger } from '../support/recording-logger.ts'
 import { until } from '../support/until.ts'
 
 let site: PrimarySite
@@ -30,7 +35,7 @@ async function fetchMany(ids: readonly string[]): Promise<request.Response> {
 
 function framesOf(response: request.Response): Frame[] {
   const decoded = decodeFrames(response.body)
-  expect(decoded?.complete).toBe(true)
+  expect(decoded?.ending).toBe('complete')
   return decoded?.frames ?? []
 }
 
@@ -52,14 +57,27 @@ describe('one blob', () => {
     }
   })
 
+  it('that is not read to its end, for the other side went away, is no failure of this side', async () => {
+    const id = await site.addWidget('one/left', randomBytes(16 * 1024 * 1024))
+    const log = recordingLogger()
+    const url = await site.serveAlso({ logger: log })
+    const authorization = await site.sign({ replicable_name: 'widget', replicable_id: id })
+    const asking = get(`${url}/api/v4/geo/retrieve/widget/${id}`, { headers: { authorization }, agent: false })
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage]
+    answer.destroy()
+    await until(() => log.lines.some(({ message }) => message === 'The other side ended a transfer'))
+    expect(log.codes()).toEqual([])
+  })
+
   it('is answered with its bytes, its length and no more', async () => {
     const bytes = randomBytes(3_000_000)
-    const response = await fetchOne(await site.addWidget('one/large', bytes))
+    const response = await fetchOne(await site.addWidget('one/large ä', bytes))
     expect(response.status).toBe(200)
     expect(response.headers).toMatchObject({
       'content-type': 'application/octet-stream',
       'content-length': '3000000',
       'geo-blob-bytes': '3000000',
+      'geo-blob-key': 'one%2Flarge%20%C3%A4',
     })
     expect(bytes.equals(response.body)).toBe(true)
     expect(site.takeLoggedCodes()).toEqual([])
@@ -112,9 +130,9 @@ describe('many blobs', () => {
     expect(response.headers['content-type']).toBe(FRAMES_CONTENT_TYPE)
     const frames = framesOf(response)
     expect(frames.map(({ header, body }) => [header, Buffer.from(body).toString()])).toEqual([
-      [{ frame: 'blob', id: small, bytes: 5 }, 'small'],
+      [{ frame: 'blob', id: small, bytes: 5, key: 'many/small' }, 'small'],
       [{ frame: 'large', id: large, bytes: SMALL_BLOB_BYTES + 1 }, ''],
-      [{ frame: 'blob', id: empty, bytes: 0 }, ''],
+      [{ frame: 'blob', id: empty, bytes: 0, key: 'many/empty' }, ''],
     ])
   })
 
@@ -129,7 +147,7 @@ describe('many blobs', () => {
     expect(frames.slice(0, 16).map(({ header }) => header.frame)).toEqual(Array(16).fill('blob'))
     expect(frames.slice(16).map(({ header }) => header)).toEqual([
       { frame: 'later', id: late, bytes: SMALL_BLOB_BYTES },
-      { frame: 'blob', id: tiny, bytes: 10 },
+      { frame: 'blob', id: tiny, bytes: 10, key: 'full/tiny' },
     ])
   })
 
@@ -150,5 +168,42 @@ describe('many blobs', () => {
       [unfiled]: 'FILE_NOT_FOUND',
       999999: 'RECORD_NOT_FOUND',
     })
+  })
+})
+
+describe('while the database of the primary is away', () => {
+  it.each([
+    ['one blob', (url: string, id: string) => request(url).get(`/api/v4/geo/retrieve/widget/${id}`), 'replicable_id'],
+    [
+      'many blobs',
+      (url: string, id: string) =>
+        request(url)
+          .post('/api/v4/geo/retrieve/widget')
+          .send({ ids: [id] }),
+      'many',
+    ],
+  ])('who asks for %s is told to come again, and no blob has failed', async (_, ask, scope) => {
+    const gate = await gateTo(site.databases.mainUrl)
+    await gate.open()
+    const mainDb = connect(gate.url)
+    try {
+      const url = await site.serveAlso({ mainDb })
+      const id = await site.addWidget(`away/${scope}`, 'there')
+      const send = async () => {
+        const of = scope === 'many' ? { replicable_ids_sha256: digestOfIds([id]) } : { replicable_id: id }
+        return ask(url, id).set('authorization', await site.sign({ replicable_name: 'widget', ...of } as TokenScope))
+      }
+      expect((await send()).status).toBe(200)
+      await gate.shut()
+      // Once with what is known of the sites, and once when that has grown old.
+      for (const passedMs of [0, 60_000]) {
+        site.clock.advance(passedMs)
+        const answer = await send()
+        expect([answer.status, answer.body.code]).toEqual([503, 'DATABASE_UNAVAILABLE'])
+      }
+    } finally {
+      await gate.shut()
+      await mainDb.destroy()
+    }
   })
 })

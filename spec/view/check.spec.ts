@@ -54,6 +54,7 @@ This site is enabled ... yes
 The keys of the sites can be decrypted ... yes
 Migrations of the main database are current ... yes
 The tables of all types are in the main database ... yes, widget, gadget
+Its role may do what it has to in the main database ... yes
 Database replication enabled? ... yes, a physical standby
 Database replication working? ... yes, LAG
 The tracking database answers ... yes
@@ -61,6 +62,7 @@ The tracking database is PostgreSQL 14 or newer ... yes, VERSION
 The tracking database is writable ... yes
 Migrations of the tracking database are current ... yes
 The tables of all types are in the tracking database ... yes, widget, gadget
+Its role may do what it has to in the tracking database ... yes
 The tracking database began with this site ... yes
 The primary site can be reached over HTTP(S) ... yes, PRIMARY
 This machine's clock agrees with that of the primary ... yes, SKEW
@@ -166,7 +168,7 @@ This machine's clock agrees with that of the primary ... skipped
     const settings = { ...site.assembly.settings, siteName: 'oslo' }
     const { stdout } = await commandOf(settings)('check')
     expect(stdout).toContain('SITE_UNKNOWN: No site is named "oslo"; known: "rome", "paris"')
-    const other = await commandOf({ ...site.assembly.settings, encryptionKey: Buffer.alloc(32, 9) })('check')
+    const other = await commandOf({ ...site.assembly.settings, encryptionKeys: [Buffer.alloc(32, 9)] })('check')
     expect(other.stdout).toMatch(/can be decrypted \.\.\. no\n {2}SECRET_UNDECRYPTABLE/)
   })
 

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { type Clock, systemClock } from '../../lib/clock.ts'
 import { checkHealth } from '../../lib/view/health.ts'
 import { judgeReplica, type ReplicaState } from '../../lib/view/replica-health.ts'
 import { statusesOf } from '../../lib/view/status/read.ts'
@@ -6,9 +7,17 @@ import { addHostRow, addRegistryRow } from '../support/fixture-rows.ts'
 import { createWatchedSites, type WatchedSites } from '../support/watched-sites.ts'
 
 let sites: WatchedSites
+let parisAheadMs = 0
+const parisClock = (): Clock => (sites as WatchedSites | undefined)?.paris.clock ?? systemClock
+/** Of rome: the same as in paris, except that it is set otherwise. */
+const romesClock: Clock = {
+  ...systemClock,
+  nowMs: () => parisClock().nowMs() - parisAheadMs,
+  monotonicMs: () => parisClock().monotonicMs(),
+}
 
 beforeAll(async () => {
-  sites = await createWatchedSites()
+  sites = await createWatchedSites({ rome: { clock: romesClock } })
   await sites.gatherAll()
 })
 afterAll(() => sites?.close())
@@ -89,6 +98,24 @@ describe('The clock of a secondary', () => {
   })
 })
 
+describe('The clock of a secondary, once it is set wrong', () => {
+  it.each([
+    [90, 'ahead of', false],
+    [-90, 'behind', true],
+    [3600, 'ahead of', false],
+    [-3600, 'behind', false],
+  ])('by %i seconds, is told of, whether or not the primary takes its reports', async (seconds, direction, isTaken) => {
+    parisAheadMs = seconds * 1000
+    if (isTaken) await sites.report()
+    else await expect(sites.report()).rejects.toMatchObject({ code: 'PRIMARY_REFUSED' })
+    const said = `The clock of this site is ${Math.abs(seconds)} seconds ${direction} the primary's`
+    expect(await messageOf('CLOCK_SKEW')).toBe(said)
+    parisAheadMs = 0
+    await sites.report()
+    expect(await messageOf('CLOCK_SKEW')).toBeUndefined()
+  })
+})
+
 describe('The tracking database', () => {
   it('that followed the log before the site was added is not taken for its own', async () => {
     const { main, caughtUp } = sites.paris.databases
@@ -151,6 +178,7 @@ it('A secondary asks whether its main database is a replica', async () => {
     tracking: databases.tracking,
     sites: assembly.sites,
     stores: assembly.stores,
+    writableStores: { problem: async () => null },
     replicables: assembly.settings.replicables,
     jobFailures: () => [],
     transferRefusal: () => null,

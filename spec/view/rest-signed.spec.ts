@@ -20,7 +20,7 @@ beforeAll(async () => {
   tokyo = await sites.serveAlso('tokyo', { options })
   paris = await sites.serveAlso('paris', { options })
   answers = new DocumentedAnswers((await request(tokyo.url).get('/api/v4/geo/openapi.json')).body)
-  directory = new SiteDirectory('tokyo', sites.databases.main, ENCRYPTION_KEY, systemClock)
+  directory = new SiteDirectory('tokyo', sites.databases.main, [ENCRYPTION_KEY], systemClock)
   await directory.refresh()
 })
 afterAll(() => sites.close())

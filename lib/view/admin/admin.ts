@@ -1,5 +1,6 @@
 import express, { type Router } from 'express'
 import { GeoError } from '../../errors.ts'
+import { bodyInTime } from '../../transfer/slow-client.ts'
 import { loadAssets } from './assets.ts'
 import { auditPage } from './audit/audit-page.ts'
 import { failoverPage } from './failover/failover-page.ts'
@@ -37,7 +38,11 @@ export function openAdmin(sources: AdminSources): AdminPages {
       return make(given, visit)
     })
   const pages = express.Router({ mergeParams: true })
-  pages.use(secureHeaders, serving.onlyReaders)
+  pages.use(
+    secureHeaders,
+    bodyInTime({ ...sources, idleTimeoutMs: sources.settings.idleTimeoutMs }),
+    serving.onlyReaders,
+  )
 
   pages.get('/', (request, response) => response.redirect(new Links(request.baseUrl).sites))
   // GitLab's name of before.

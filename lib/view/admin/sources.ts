@@ -22,6 +22,7 @@ export interface AdminSources {
   readonly settings: {
     readonly replicables: readonly Replicable[]
     readonly encryptionKey: Buffer
+    readonly idleTimeoutMs: number
     operator(request: Request): string | null | Promise<string | null>
   }
   /** Never rejects. */

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { checkTracking } from '../tracking-health.ts'
 import { connectionChecks } from './connection-checks.ts'
 import { answers, hasMigrations, hasVersion, isReplica, isWritable } from './database-checks.ts'
+import { roleMay } from './grant-checks.ts'
 import { answerTo, type Check, type Checked, noBy, noneOf, skipped } from './outcome.ts'
 import { flagChecks, promotedChecks, siteChecks } from './site-checks.ts'
 import type { CheckSources } from './sources.ts'
@@ -18,7 +19,7 @@ export async function* checkSite(sources: CheckSources): AsyncGenerator<Checked>
   yield mainAnswers
   if (mainAnswers.answer === 'no') return
   yield* each([hasVersion('main', main), ...siteChecks(sources), hasMigrations('main', main)])
-  yield* each([tablesExist('main', main, sources)])
+  yield* each([tablesExist('main', main, sources), roleMay('main', main, sources)])
   const { role } = sources.sites
   if (role === 'primary') {
     yield* each([isWritable('main', main), ...promotedChecks(sources)])
@@ -48,6 +49,7 @@ async function* trackingChecks(sources: CheckSources, tracking: Knex): AsyncGene
     isWritable('tracking', tracking),
     hasMigrations('tracking', tracking),
     tablesExist('tracking', tracking, sources),
+    roleMay('tracking', tracking, sources),
     {
       name: 'The tracking database began with this site',
       ask: async () => (me ? noneOf(await checkTracking(tracking, me)) : skipped('The site is not known')),

@@ -1,14 +1,18 @@
 import { FeatureGate } from '../../feature.ts'
+import { openSecret } from '../../secret.ts'
+import type { SiteKey } from '../../site-key.ts'
+import type { Site } from '../../site-table.ts'
 import { type Check, no, noBy, skipped, yes } from './outcome.ts'
 import type { CheckSources } from './sources.ts'
 
 /** Who this site is. */
-export function siteChecks({ sites }: CheckSources): Check[] {
+export function siteChecks({ sites, settings }: CheckSources): Check[] {
   return [
     {
       name: "This machine's site name matches a database record",
       async ask() {
         await sites.refresh()
+        if (sites.staleness) return noBy('STALE_EPOCH', sites.staleness.message)
         if (sites.me) return yes(`found a ${sites.role} site named "${sites.me.name}"`)
         const known = sites.all.map(({ name }) => `"${name}"`).join(', ') || 'none'
         return noBy(
@@ -38,10 +42,18 @@ export function siteChecks({ sites }: CheckSources): Check[] {
         const wanted = sites.role === 'primary' ? sites.all : sites.all.filter((site) => site === sites.me)
         if (wanted.length === 0) return skipped('The site is not known')
         for (const key of wanted.flatMap((site) => sites.goodKeysOf(site))) sites.secretOf(key)
-        return yes()
+        return settings.encryptionKeys.length > 1 ? yes(encryptedBy(sites.all, settings.encryptionKeys)) : yes()
       },
     },
   ]
+}
+
+/** Which keys of the list still have something to decrypt: the others need no longer be in it. */
+function encryptedBy(sites: readonly Site[], encryptionKeys: readonly Buffer[]): string {
+  const keys = sites.flatMap((site): SiteKey[] => (site.nextKey ? [site, site.nextKey] : [site]))
+  const used = new Set(keys.map(({ secret, accessKey }) => openSecret(secret, encryptionKeys, accessKey).by + 1))
+  const numbers = [...used].sort((left, right) => left - right).join(' and ')
+  return `with number ${numbers} of the ${encryptionKeys.length} of encryptionKey`
 }
 
 /** A flag that is off is an answer, not a fault. */

@@ -15,6 +15,7 @@ export interface CheckSources {
     readonly replicables: readonly Replicable[]
     readonly features: FeaturesLike | null
     readonly trackingDb: Knex | null
+    readonly encryptionKeys: readonly Buffer[]
     readonly clock: Clock
   }
   readonly repairContext: { readonly threads: Pick<TransferThreads, 'post'> }

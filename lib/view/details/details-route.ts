@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { GeoError } from '../../errors.ts'
 import { answerErrors } from '../../transfer/answer-errors.ts'
 import { jsonText } from '../../transfer/json-text.ts'
+import { bodyInTime } from '../../transfer/slow-client.ts'
 import { authenticate, type TokenScope } from '../../transfer/token.ts'
 import { answerCall } from './answer-call.ts'
 import type { Answer, CallName } from './calls.ts'
@@ -28,6 +29,7 @@ export function detailsRouter(sources: DetailsSources, answer: Answer): Router {
   // Signatures first: no body is read for strangers.
   router.post(
     DETAILS_PATH,
+    bodyInTime({ ...sources, idleTimeoutMs: sources.settings.idleTimeoutMs }),
     (request, response, next) => void admit(sources, request, response).then(() => next(), next),
     express.json({ limit: LONGEST_BODY }),
     (request, response, next) => void reply(answer, request, response).catch(next),

@@ -71,7 +71,9 @@ function isJsonObject(value: unknown): boolean {
 }
 
 const whatFailed: ErrorRequestHandler = (reason: { type?: unknown }, _request, response, next) => {
-  if (reason.type === 'entity.too.large')
+  // It was sent so slowly that it is answered already.
+  if (response.headersSent) response.destroy()
+  else if (reason.type === 'entity.too.large')
     refuse(response, 413, 'REQUEST_TOO_LARGE', `The body is longer than ${LONGEST_BODY}`)
   else if (typeof reason.type === 'string') refuse(response, 400, 'INVALID_REQUEST', 'The body is not JSON')
   else next(reason)

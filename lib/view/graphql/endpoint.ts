@@ -3,6 +3,7 @@ import { type ExecutionArgs, type GraphQLError, isObjectType, parse } from 'grap
 import { createYoga, type Plugin } from 'graphql-yoga'
 import type { LoggerLike } from '../../log.ts'
 import { answerErrors } from '../../transfer/answer-errors.ts'
+import { bodyInTime } from '../../transfer/slow-client.ts'
 import { askerOf } from '../asker.ts'
 import { requireAbility } from '../authorize.ts'
 import { readOperation } from './body.ts'
@@ -45,9 +46,11 @@ export function openEndpoint(sources: GraphqlSources): OpenGraphql {
   const onlyReaders = requireAbility((request, ability) => sources.isAllowed(request, ability), 'read_geo')
 
   const router = Router()
-  router.all('/api/graphql', ...readOperation, serve)
-  router.post('/api/v4/geo/graphql', ...readOperation, onlyFromPrimary(sources), serve)
-  router.post('/api/v4/geo/node_proxy/:id/graphql', onlyReaders, ...readOperation, proxy.handler(serve))
+  const inTime = bodyInTime({ ...sources, idleTimeoutMs: sources.settings.idleTimeoutMs })
+  const { signed, bound } = onlyFromPrimary(sources)
+  router.all('/api/graphql', inTime, ...readOperation, serve)
+  router.post('/api/v4/geo/graphql', inTime, signed, ...readOperation, bound, serve)
+  router.post('/api/v4/geo/node_proxy/:id/graphql', inTime, onlyReaders, ...readOperation, proxy.handler(serve))
   // A path that is not well encoded fails before any of these.
   router.use('/api/v4/geo', answerErrors(sources.logger))
   return {

@@ -2,7 +2,7 @@ import type { Request, RequestHandler, Response } from 'express'
 import type { Ability } from '../../ability.ts'
 import { GeoError } from '../../errors.ts'
 import { jsonText } from '../../transfer/json-text.ts'
-import { authenticate } from '../../transfer/token.ts'
+import { authenticate, type TokenScope } from '../../transfer/token.ts'
 import type { Asker } from '../asker.ts'
 import { refuse } from './body.ts'
 import type { GraphqlSources } from './sources.ts'
@@ -13,29 +13,41 @@ export interface PassedOn {
   readonly abilities: readonly Ability[]
 }
 
-/** Lets in what the primary has signed: this operation and no other, for the next minute. */
-export function onlyFromPrimary(sources: GraphqlSources): RequestHandler {
+type SignedScope = Extract<TokenScope, { graphql_sha256: string }>
+
+/**
+ * Lets in what the primary has signed: this operation and no other, for the next minute. `signed` looks who asks, before anything is
+ * read of the body; `bound`, after it was read, whether it is what was signed.
+ */
+export function onlyFromPrimary(sources: GraphqlSources): { signed: RequestHandler; bound: RequestHandler } {
   const { sites, logger } = sources
-  async function admit(request: Request): Promise<PassedOn> {
-    await sites.ensureFresh()
-    const { site, scope } = await authenticate(request, sources)
-    const isBound = 'graphql_sha256' in scope && scope.graphql_sha256 === jsonText(request.body).sha256
-    if (!site.primary || !isBound) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
-    const { authenticating_user_id: operator, authenticating_ip: ip, abilities } = scope
-    return { asker: { operator, ip: ip ?? null }, abilities }
-  }
-  return (request, response, next) => {
-    admit(request).then(
-      (passedOn) => {
-        response.locals['geoPassedOn'] = passedOn
-        next()
-      },
-      (reason: unknown) => {
-        if (!(reason instanceof GeoError)) return next(reason)
-        logger.warn({ code: reason.code, ip: request.ip }, 'A GraphQL operation in the name of the primary was refused')
-        refuse(response, reason.status, reason.code, reason.message)
-      },
-    )
+  const refusing =
+    (admit: (request: Request, response: Response) => Promise<void>): RequestHandler =>
+    (request, response, next) => {
+      admit(request, response).then(
+        () => next(),
+        (reason: unknown) => {
+          if (!(reason instanceof GeoError)) return next(reason)
+          const { code, status, message } = reason
+          logger.warn({ code, ip: request.ip }, 'A GraphQL operation in the name of the primary was refused')
+          refuse(response, status, code, message)
+        },
+      )
+    }
+  return {
+    signed: refusing(async (request, response) => {
+      await sites.ensureFresh()
+      const { site, scope } = await authenticate(request, sources)
+      if (!site.primary || !('graphql_sha256' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
+      response.locals['geoGraphqlScope'] = scope
+    }),
+    bound: refusing(async (request, response) => {
+      const scope = response.locals['geoGraphqlScope'] as SignedScope
+      if (scope.graphql_sha256 !== jsonText(request.body).sha256) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
+      const { authenticating_user_id: operator, authenticating_ip: ip, abilities } = scope
+      const passedOn: PassedOn = { asker: { operator, ip: ip ?? null }, abilities }
+      response.locals['geoPassedOn'] = passedOn
+    }),
   }
 }
 

@@ -2,6 +2,7 @@ import express, { type NextFunction, type Request, type Response, type Router } 
 import type { Replicable } from '../../blob/replicable.ts'
 import type { LoggerLike } from '../../log.ts'
 import type { Site } from '../../site-table.ts'
+import { bodyInTime } from '../../transfer/slow-client.ts'
 import { type AskerSettings, askerOf } from '../asker.ts'
 import { requireAbility } from '../authorize.ts'
 import type { SiteStatus } from '../status/fields.ts'
@@ -19,7 +20,7 @@ import { pathOf, TITLES, WORDINGS, type Wording } from './wording.ts'
 import { createNode, removeNode, updateNode, type WriteContext } from './write-node.ts'
 
 export interface RestContext extends AdmissionContext, WriteContext, StatusSources {
-  readonly settings: AskerSettings & { readonly replicables: readonly Replicable[] }
+  readonly settings: AskerSettings & { readonly replicables: readonly Replicable[]; readonly idleTimeoutMs: number }
   readonly logger: LoggerLike
 }
 
@@ -38,10 +39,12 @@ export function restRouter(context: RestContext): Router {
 function nodesRouter(context: RestContext, wording: Wording): Router {
   const handlers = handlersOf(context, wording)
   const router = express.Router()
+  const inTime = bodyInTime({ ...context, idleTimeoutMs: context.settings.idleTimeoutMs })
   for (const route of ROUTES) {
     const hasBody = route.takes === 'newNode' || route.takes === 'nodeChange'
     router[route.method](
       [...route.paths],
+      inTime,
       (request: Request, response: Response, next: NextFunction) => {
         answeringRest(() => admit(context, route, request)).then((signer) => {
           response.locals['geoSigner'] = signer

@@ -18,7 +18,7 @@ export function commandReference(): string {
   }
   return page(
     'The command geo',
-    'Run it as `npx geo` in the folder of `geo.config.ts` (or `.js`), which exports the options of `createGeo` as default. Answers go to standard output, progress and errors to standard error; an error says its code and what to do. Everything that has `--json` prints one JSON value.',
+    'Run it as `npx geo` in the folder of `geo.config.ts` (or `.js`), which exports the options of `createGeo` as default. Answers go to standard output, progress and errors to standard error; an error says its code and what to do. Everything that has `--json` prints one JSON value. What Node has compiled is kept for the next command in `~/.cache/express-geo-replication` (`XDG_CACHE_HOME`, `NODE_COMPILE_CACHE`); with `NODE_DISABLE_COMPILE_CACHE=1` nothing is.',
     ...sections(geoProgram(new CommandLine(surroundings)), []),
   )
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { insertLosses, insertPromotion } from '../../../lib/failover/promotion-table.ts'
 import { SYNC_STATE } from '../../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../../lib/verification/verification-state.ts'
 import { type AdminSites, createAdminSites, plain } from '../../support/admin-pages.ts'
@@ -59,4 +60,36 @@ it('A secondary says that only the primary knows what it has not heard of', asyn
   const text = await page('', 'paris')
   expect(text).toContain('known to the primary alone')
   expect(text).toContain('FILE_NOT_FOUND')
+})
+
+it('The last promotion is told: when, what had not arrived, and what was lost of what had, row by row', async () => {
+  expect(plain((await sites.see('/failover')).text)).not.toContain('Last promotion')
+  const { main } = sites.paris.databases
+  const promotion = { siteName: 'rome', formerSiteName: 'oslo', sealed: false, arrivedBelow: '0' } as const
+  await main.transaction((trx) =>
+    insertPromotion(trx, { ...promotion, epoch: 1, replayedAt: '2026-01-02T03:04:05.678Z' }),
+  )
+  const loss = { type: 'widget', key: 'a/file', message: null } as const
+  await insertLosses(main, 1, [
+    { ...loss, id: '7', finding: 'missing' },
+    { ...loss, id: '8', finding: 'unproven', key: null },
+    { ...loss, id: '9', finding: 'different', message: '<b>other bytes</b>' },
+  ])
+
+  const text = plain((await sites.see('/failover')).text)
+  expect(text).toMatch(/Last promotion Primary rome, in place of oslo Epoch 1 /)
+  expect(text).toMatch(
+    /Had not arrived Whatever oslo wrote after Jan 2, 2026, 3:04:05 AM UTC: geo demote there lists it\./,
+  )
+  expect(text).toMatch(/Lost of what had arrived 2 There, with nothing recorded to tell by 1 /)
+  expect(text).toContain('Not everything yet: run geo promote again')
+  expect(text).toMatch(
+    /widget #7 a\/file ✕ Missing widget #8 – ◔ Nothing to tell by widget #9 a\/file ✕ Different <b>other bytes<\/b>/,
+  )
+
+  const later = { ...promotion, epoch: 2, siteName: 'oslo', formerSiteName: 'rome', sealed: true, replayedAt: null }
+  await main.transaction((trx) => insertPromotion(trx, later))
+  const planned = plain((await sites.see('/failover')).text)
+  expect(planned).toMatch(/Epoch 2 .* Had not arrived Nothing Lost of what had arrived 0 /)
+  expect(planned).not.toContain('widget #7')
 })

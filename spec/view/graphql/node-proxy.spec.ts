@@ -5,6 +5,8 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { jsonText } from '../../../lib/transfer/json-text.ts'
 import { signRequest, type TokenScope } from '../../../lib/transfer/token.ts'
 import { createGraphqlSites, type GraphqlSites, type Role } from '../../support/graphql-sites.ts'
+import { rawClient, requestHead } from '../../support/raw-client.ts'
+import { until } from '../../support/until.ts'
 
 let sites: GraphqlSites
 let ids: Record<'rome' | 'paris', string>
@@ -134,6 +136,17 @@ describe('The door for what the primary passes on', () => {
     expect(status).toBe(401)
     expect(body.errors).toMatchObject([{ extensions: { code: expect.stringMatching(/^(UNAUTHORIZED|TOKEN_SCOPE)$/) } }])
     expect(body.data).toBeUndefined()
+  })
+
+  it.each([
+    ['nobody', async () => ({})],
+    ['the secondary itself', async () => ({ authorization: await signedBy('paris', scopeOf(BODY)) })],
+  ])('refuses what is signed by %s before anything of the body has come', async (_, authorization) => {
+    const json = { 'content-type': 'application/json', 'content-length': '100000' }
+    const head = requestHead('POST', '/api/v4/geo/graphql', { ...json, ...(await authorization()) })
+    const client = await rawClient(sites.parisUrl, head)
+    await until(() => client.received.includes('401 Unauthorized')).finally(() => client.socket.destroy())
+    expect(client.received).toMatch(/^HTTP\/1\.1 401 /)
   })
 
   it('such a token opens no other door', async () => {

@@ -4,8 +4,9 @@ import { badge } from '../parts/badge.ts'
 import { timeOf } from '../parts/time.ts'
 import { loadSiteViews, type SiteView, typeViews } from '../sites/site-view.ts'
 import type { AdminSources } from '../sources.ts'
+import { lastPromotionPart } from './last-promotion.ts'
 
-/** What a promotion of each secondary would lose now, by what each has told of itself last. */
+/** What a promotion of each secondary would lose now, by what each has told of itself last, and what the last promotion did. */
 export async function failoverPage(sources: AdminSources, visit: Visit): Promise<Page> {
   const views = await loadSiteViews(sources)
   const primary = views.find(({ site }) => site.primary)
@@ -28,6 +29,7 @@ export async function failoverPage(sources: AdminSources, visit: Visit): Promise
             : html`<div class="table-scroll" tabindex="0" role="group" aria-label="Secondary sites"><table class="cards"><thead><tr><th scope="col">Site</th><th scope="col">Would be lost</th><th scope="col" class="num">Not verified there</th><th scope="col" class="num">Events not read</th><th scope="col" class="num">Database lag</th><th scope="col">As of</th></tr></thead>
 <tbody>${secondaries.map((view) => row(sources, view, primary, visit))}</tbody></table></div>`,
       },
+      { id: 'failover-last', html: await lastPromotionPart(sources.databases.main, visit) },
     ],
   }
 }

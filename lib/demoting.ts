@@ -1,0 +1,64 @@
+import type { Assembly } from './assembly.ts'
+import { GeoError } from './errors.ts'
+import { loadCursor } from './event/cursor.ts'
+import { databaseState } from './failover/preflight.ts'
+import { laterPromotions } from './failover/tell-epoch.ts'
+import { type Unarrived, unarrivedRecords } from './failover/unarrived.ts'
+import { requireTrackingTables } from './start-check.ts'
+import type { Promotion } from './transfer/epoch-word.ts'
+import { askToBeEnabled } from './transfer/steer.ts'
+
+type Parts = Pick<Assembly, 'settings' | 'byName' | 'databases' | 'sites' | 'repairContext'>
+
+export type Demotion =
+  | {
+      /** The database is the one that this site had as the primary: it is to be made anew. */
+      readonly step: 'left'
+      readonly site: string
+      readonly promotion: Promotion
+      /** What this site wrote and the new primary has not. */
+      readonly unarrived: Unarrived
+    }
+  | {
+      /** The database follows the new primary, and the site is enabled. */
+      readonly step: 'back'
+      readonly site: string
+      readonly primary: string
+    }
+
+/**
+ * Brings a former primary back as a secondary, in two steps. On the database that it had as the primary: hears who has become the
+ * primary, which fences this site, and lists what did not arrive there. On a replica of the new primary's: has it enable this site.
+ * @throws GeoError `SITE_UNREACHABLE`, `NOT_DEMOTED` where nobody has been promoted, `TRACKING_DATABASE_MISSING`,
+ * `TRACKING_DATABASE_REUSED`, `SITE_UNKNOWN`, `NOT_IN_RECOVERY`, and what the primary refuses with. ConfigurationError `UNKNOWN_TABLE`
+ */
+export async function demote(parts: Parts): Promise<Demotion> {
+  const { sites, databases } = parts
+  await sites.refresh()
+  const me = sites.requireMe()
+  if (me.primary) return leave(parts)
+  if (!(await databaseState(databases.main)).recovering) {
+    throw new GeoError('NOT_IN_RECOVERY', `The main database of "${me.name}" is no replica`)
+  }
+  return comeBack(parts)
+}
+
+async function leave({ sites, databases, byName, repairContext, settings }: Parts): Promise<Demotion> {
+  // What has not arrived at the first of them has at none.
+  const [promotion] = await laterPromotions({ ...repairContext, clock: settings.clock })
+  if (!promotion) throw new GeoError('NOT_DEMOTED', `No site knows of a later primary than "${sites.siteName}"`)
+  const unarrived = await unarrivedRecords(databases.main, byName, promotion)
+  return { step: 'left', site: sites.siteName, promotion, unarrived }
+}
+
+async function comeBack({ sites, databases, repairContext, settings }: Parts): Promise<Demotion> {
+  const { tracking } = databases
+  const me = sites.requireMe()
+  if (!tracking) throw new GeoError('TRACKING_DATABASE_MISSING', `"${me.name}" is a secondary without trackingDb`)
+  await requireTrackingTables(tracking, settings.replicables)
+  if (!me.enabled && (await loadCursor(tracking, me.name))) {
+    throw new GeoError('TRACKING_DATABASE_REUSED', `The tracking database of "${me.name}" has followed events before`)
+  }
+  if (!me.enabled) await askToBeEnabled({ ...repairContext, clock: settings.clock }, true)
+  return { step: 'back', site: me.name, primary: sites.primary?.name ?? '' }
+}

@@ -1,0 +1,125 @@
+import type { Knex } from 'knex'
+import type { Replicable } from '../blob/replicable.ts'
+import { run } from '../databases.ts'
+import { missingGrants, missingToPromote, neededInMain } from '../grants.ts'
+import { type UnprovenRecord, unprovenRecords } from '../registry/unproven.ts'
+import type { SiteDirectory } from '../site.ts'
+
+/** What a promotion of this secondary would lose, as far as it can be told here. */
+export interface Preflight {
+  readonly site: string
+  /** The primary whose place it would take. */
+  readonly former: string | null
+  /** Whether the database is still a replica, or has been promoted already. */
+  readonly database: 'replica' | 'promoted'
+  /** The time of the last transaction that has arrived; ISO 8601. What the primary wrote after that is not here. */
+  readonly replayedAt: string | null
+  /** The primary takes no more writes, and all that it ever took have arrived: see `geo read-only`. */
+  readonly sealed: boolean
+  readonly types: readonly TypePreflight[]
+  /** What the role of this process lacks to do it, and to promote the database where that is still a replica: as statements. */
+  readonly missingGrants: readonly string[]
+  /** Nothing would be lost. */
+  readonly passes: boolean
+  /** What a person has to type where something would be. */
+  readonly phrase: string | null
+}
+
+export interface TypePreflight {
+  readonly type: string
+  /** With a file. */
+  readonly records: number
+  readonly unproven: number
+  /** At most 100,000 of them. */
+  readonly rows: readonly UnprovenRecord[]
+}
+
+export interface PreflightSources {
+  readonly main: Knex
+  readonly tracking: Knex
+  readonly sites: SiteDirectory
+  readonly replicables: readonly Replicable[]
+}
+
+const MOST_ROWS = 100_000
+
+export interface DatabaseState {
+  readonly recovering: boolean
+  readonly replayedAt: string | null
+  /** Every transaction below has ended, and how it ended has arrived. */
+  readonly horizon: string
+}
+
+export async function databaseState(main: Knex): Promise<DatabaseState> {
+  const { rows } = await run<{ rows: DatabaseState[] }>(
+    main,
+    `select pg_is_in_recovery() as recovering, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
+       to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "replayedAt"`,
+  )
+  const [state] = rows
+  if (!state) throw new Error('A select without a table returned no row')
+  return state
+}
+
+/** Changes nothing. `looked`: how many records were looked at so far. */
+export async function preflight(
+  sources: PreflightSources,
+  looked: (records: number) => void = () => undefined,
+): Promise<Preflight> {
+  const { main, sites, replicables } = sources
+  await sites.refresh()
+  const { primary } = sites
+  const { recovering, replayedAt } = await databaseState(main)
+  let total = 0
+  const types: TypePreflight[] = []
+  for (const replicable of replicables) {
+    const type = await preflightOf(sources, replicable, (records) => {
+      total += records
+      looked(total)
+    })
+    types.push(type)
+  }
+  const sealed = primary?.readOnly?.isSealed ?? false
+  const unproven = types.reduce((sum, type) => sum + type.unproven, 0)
+  const former = primary?.name ?? null
+  return {
+    site: sites.siteName,
+    former,
+    database: recovering ? 'replica' : 'promoted',
+    replayedAt,
+    sealed,
+    types,
+    missingGrants: [
+      ...(recovering ? await missingToPromote(main) : []),
+      ...(await missingGrants(main, neededInMain(replicables, 'primary'))),
+    ],
+    passes: sealed && unproven === 0,
+    phrase: phraseOf(unproven, sealed, former, replayedAt),
+  }
+}
+
+async function preflightOf(
+  sources: PreflightSources,
+  replicable: Replicable,
+  looked: (records: number) => void,
+): Promise<TypePreflight> {
+  let [records, unproven] = [0, 0]
+  const rows: UnprovenRecord[] = []
+  for await (const page of unprovenRecords(sources, replicable)) {
+    records += page.looked
+    unproven += page.unproven.length
+    for (const row of page.unproven) if (rows.length < MOST_ROWS) rows.push(row)
+    looked(page.looked)
+  }
+  return { type: replicable.name, records, unproven, rows }
+}
+
+function phraseOf(unproven: number, sealed: boolean, former: string | null, replayedAt: string | null): string | null {
+  const lost = [
+    ...(unproven > 0 ? [`${unproven} ${unproven === 1 ? 'record' : 'records'}`] : []),
+    ...(sealed
+      ? []
+      : [`what ${former ?? 'the primary'} wrote ${replayedAt === null ? 'last' : `after ${replayedAt}`}`]),
+  ]
+  return lost.length > 0 ? `lose ${lost.join(' and ')}` : null
+}

@@ -1,0 +1,156 @@
+import type { Knex } from 'knex'
+import { compareDigests } from '../blob/digest.ts'
+import type { Replicable } from '../blob/replicable.ts'
+import { bounded, run } from '../databases.ts'
+import { GeoError } from '../errors.ts'
+import { loadCursor } from '../event/cursor.ts'
+import { type UnprovenRecord, unprovenRecords } from '../registry/unproven.ts'
+import type { SiteDirectory } from '../site.ts'
+import { listSites } from '../site-table.ts'
+import type { ChecksumPool, ChecksumResult } from '../verification/checksum.ts'
+import { hashAgain } from '../verification/damaged.ts'
+import { databaseState, type PreflightSources } from './preflight.ts'
+import { endPromotion, insertLosses, insertPromotion, type LossFinding } from './promotion-table.ts'
+
+const PROMOTION_TIMEOUT_S = 60
+
+/**
+ * Promotes the database behind `main`, where it is still a replica, and waits until it takes writes. Needs the right to execute
+ * `pg_promote`.
+ * @throws GeoError `NOT_PROMOTED`
+ */
+export async function promoteDatabase(main: Knex): Promise<void> {
+  const { rows } = await run<{ rows: { done: boolean }[] }>(main, 'select pg_promote(true, ?) as done', [
+    PROMOTION_TIMEOUT_S,
+  ])
+  if (!rows[0]?.done) {
+    throw new GeoError('NOT_PROMOTED', `The database is still a replica after ${PROMOTION_TIMEOUT_S} seconds`)
+  }
+}
+
+/**
+ * Makes this site the primary of a new epoch, in the database that has been promoted, in one transaction: the former primary stays
+ * in the table, disabled. Everything else is kept: rows, recorded checksums, files. `horizon`: every transaction below had arrived.
+ * Returns the epoch.
+ */
+export async function makePrimary(
+  { main, tracking, sites }: Pick<PreflightSources, 'main' | 'tracking' | 'sites'>,
+  { horizon, sealed }: { readonly horizon: string; readonly sealed: boolean },
+): Promise<number> {
+  const { siteName } = sites
+  const { replayedAt } = await databaseState(main)
+  // What this site has read in its turn had arrived as well, where nobody saw the database as it was before.
+  const read = (await loadCursor(tracking, siteName))?.xactId ?? '0'
+  const epoch = await bounded(main, async (trx) => {
+    const all = await listSites(trx, { forUpdate: true })
+    const me = all.find(({ name }) => name.toLowerCase() === siteName.toLowerCase())
+    if (!me) throw new GeoError('SITE_UNKNOWN', `No site is named "${siteName}" in geo_nodes`)
+    if (me.primary) throw new GeoError('NOT_SECONDARY', `The site "${siteName}" is the primary already`)
+    const next = 1 + Math.max(...all.map((site) => Math.max(site.epoch, site.fencedByEpoch ?? 0)))
+    await run(
+      trx,
+      `update geo_nodes set "primary" = false, enabled = false, fenced_by_epoch = null, fenced_at = null,
+         read_only_since = null, read_only_sealed_at = null, read_only_message = null where "primary"`,
+    )
+    await run(
+      trx,
+      'update geo_nodes set "primary" = true, enabled = true, epoch = ?, updated_at = now() where id = ?',
+      [next, me.id],
+    )
+    await insertPromotion(trx, {
+      epoch: next,
+      siteName: me.name,
+      formerSiteName: all.find((site) => site.primary)?.name ?? null,
+      replayedAt,
+      sealed,
+      arrivedBelow: BigInt(horizon) > BigInt(read) ? horizon : read,
+    })
+    return next
+  })
+  await sites.refresh()
+  return epoch
+}
+
+export interface LookSources extends PreflightSources {
+  readonly sites: SiteDirectory
+  readonly pool: ChecksumPool
+}
+
+const RECORDS_AT_ONCE = 100
+
+/**
+ * Looks at the files of all records that the registries do not prove, and notes what is not there or not right: that is what the
+ * promotion has lost of what had arrived. What is found so is hashed next by the processes of the site, as they hash any file: it
+ * becomes a failure that `geo repair` knows. May be begun anew as often as need be.
+ */
+export async function lookAtUnproven(
+  sources: LookSources,
+  epoch: number,
+  looked: (records: number) => void = () => undefined,
+): Promise<void> {
+  let total = 0
+  for (const replicable of sources.replicables) {
+    for await (const { looked: records, unproven } of unprovenRecords(sources, replicable)) {
+      for (let from = 0; from < unproven.length; from += RECORDS_AT_ONCE) {
+        await lookAt(sources, epoch, replicable, unproven.slice(from, from + RECORDS_AT_ONCE))
+      }
+      total += records
+      looked(total)
+    }
+  }
+  await endPromotion(sources.main, epoch)
+}
+
+async function lookAt(
+  { main, pool }: LookSources,
+  epoch: number,
+  replicable: Replicable,
+  records: readonly UnprovenRecord[],
+): Promise<void> {
+  const results = await hash(pool, replicable, records)
+  const losses = records.flatMap((record) => {
+    const loss = lossOf(record, results.get(record.id))
+    return loss ? [{ type: replicable.name, id: record.id, key: record.key, ...loss }] : []
+  })
+  if (losses.length === 0) return
+  const lost = losses.filter(({ finding }) => finding !== 'unproven').map(({ id }) => id)
+  await bounded(main, async (trx) => {
+    await insertLosses(trx, epoch, losses)
+    if (lost.length > 0) await hashAgain(trx, replicable, lost)
+  })
+}
+
+async function hash(
+  pool: ChecksumPool,
+  replicable: Replicable,
+  records: readonly UnprovenRecord[],
+): Promise<Map<string, ChecksumResult>> {
+  const { root } = replicable.store
+  const results = new Map<string, ChecksumResult>()
+  let left = records.filter((record) => record.key !== null)
+  while (left.length > 0) {
+    const tasks = left.map(({ key, recorded }) => ({
+      root,
+      key: key as string,
+      algorithms: [recorded?.algorithm ?? replicable.checksum],
+    }))
+    const some = await pool.checksumSome(tasks)
+    for (const [position, result] of some.entries()) results.set((left[position] as UnprovenRecord).id, result)
+    left = left.slice(some.length)
+  }
+  return results
+}
+
+function lossOf(
+  { recorded, failure }: UnprovenRecord,
+  result: ChecksumResult | undefined,
+): { finding: LossFinding; message: string | null } | null {
+  if (!result) return { finding: 'unreadable', message: failure }
+  if (!result.ok) {
+    return { finding: result.code === 'FILE_MISSING' ? 'missing' : 'unreadable', message: result.message }
+  }
+  const [digest] = result.digests
+  if (!recorded || !digest) return { finding: 'unproven', message: 'The former primary had recorded no checksum' }
+  if (compareDigests(digest, recorded) === 'equal') return null
+  return { finding: 'different', message: `Its checksum is ${digest.hex} instead of ${recorded.hex}` }
+}

@@ -1,0 +1,120 @@
+import type { Assembly } from './assembly.ts'
+import { GeoError } from './errors.ts'
+import { databaseState, type Preflight, type PreflightSources, preflight } from './failover/preflight.ts'
+import { lookAtUnproven, makePrimary, promoteDatabase } from './failover/promote.ts'
+import { type Loss, lastPromotion, lossesOf } from './failover/promotion-table.ts'
+import { type ToldSite, tellEpoch } from './failover/tell-epoch.ts'
+import { requireTrackingTables } from './start-check.ts'
+import type { Promotion } from './transfer/epoch-word.ts'
+
+const MOST_NAMED = 3
+
+type Parts = Pick<Assembly, 'settings' | 'databases' | 'sites' | 'repairContext' | 'audit'>
+
+export interface PromotionRequest {
+  /** Goes on where something would be lost, if what `ask` answers is the phrase that the preflight names. */
+  readonly force: boolean
+  /** Promotes the database too, where it is still a replica. */
+  readonly promotesDatabase: boolean
+  /** Told what would be lost, before anything is done. */
+  readonly show: (before: Preflight) => void
+  readonly ask: (phrase: string) => Promise<string>
+  /** Told of the records that were looked at so far. */
+  readonly looked: (records: number) => void
+}
+
+/** What a promotion did, and what was lost of what had arrived. */
+export interface PromotionReport extends Omit<Promotion, 'arrivedBelow' | 'arrivedXactIds'> {
+  /** Not proven before, and not found right: row by row. */
+  readonly losses: readonly Loss[]
+  /** Whether every record has been looked at. */
+  readonly ended: boolean
+  /** What other sites said when they were told. */
+  readonly told: readonly ToldSite[]
+}
+
+/**
+ * What a promotion of this secondary would lose.
+ * @throws GeoError `NOT_SECONDARY`, `SITE_UNKNOWN`, `STALE_EPOCH`. ConfigurationError `UNKNOWN_TABLE`
+ */
+export async function preflightHere(parts: Parts, looked?: (records: number) => void): Promise<Preflight> {
+  return preflight(await sourcesOf(parts), looked)
+}
+
+/**
+ * Makes this secondary the primary, tells the other sites, and looks at every file that was not proven. On the primary: goes on with
+ * what its promotion left to be looked at, and reports again.
+ * @throws GeoError `WOULD_LOSE`, `NOT_PROMOTED`, `NOT_GRANTED`, `SITE_UNKNOWN`, `STALE_EPOCH`
+ */
+export async function promote(parts: Parts, request: PromotionRequest): Promise<PromotionReport> {
+  const { sites, settings, audit } = parts
+  await sites.refresh()
+  const { name, primary } = sites.requireMe()
+  if (primary) return report(parts, request)
+  const sources = await sourcesOf(parts)
+  const state = await databaseState(sources.main)
+  const before = await preflight(sources, request.looked)
+  request.show(before)
+  if (!before.passes && !request.force) throw wouldLose(before)
+  if (state.recovering && !request.promotesDatabase) {
+    throw new GeoError('NOT_PROMOTED', `The database of the site "${name}" is still a replica`)
+  }
+  requireGrants(before)
+  const { sealed, phrase } = before
+  if (phrase !== null) {
+    const typed = await request.ask(phrase)
+    // Typing takes its time, in which more may have arrived.
+    const now = await preflight(sources, request.looked)
+    if (typed !== now.phrase) throw wouldLose(now)
+  }
+  if (state.recovering) await promoteDatabase(sources.main)
+  const asked = { operator: null, ip: null, site: name, subject: name, details: { phrase } } as const
+  await makePrimary(sources, { horizon: state.recovering ? state.horizon : '0', sealed })
+  // Now that there is a database of this site's own to note it in.
+  await audit.during({ ...asked, action: 'site.promote' }, async () =>
+    settings.logger.warn({ site: name, epoch: sites.epoch }, 'This site has become the primary'),
+  )
+  return report(parts, request)
+}
+
+/**
+ * Before anything is done: a promotion of the database cannot be taken back, and a site whose role may not write there would stand
+ * between the two. On a replica nothing can be granted; what is granted on the primary reaches it.
+ */
+function requireGrants({ missingGrants }: Preflight): void {
+  if (missingGrants.length === 0) return
+  const more = missingGrants.length - MOST_NAMED
+  const lacks = `${missingGrants.slice(0, MOST_NAMED).join('; ')}${more > 0 ? `; and ${more} more` : ''}`
+  throw new GeoError('NOT_GRANTED', `The role of this process may not do what a promotion does. It lacks: ${lacks}`)
+}
+
+function wouldLose({ site, phrase }: Preflight): GeoError {
+  return new GeoError('WOULD_LOSE', `A promotion of "${site}" would ${phrase}`)
+}
+
+async function sourcesOf({ settings, databases, sites }: Parts): Promise<PreflightSources> {
+  await sites.refresh()
+  const { primary, name } = sites.requireMe()
+  if (primary) throw new GeoError('NOT_SECONDARY', `The site "${name}" is the primary already`)
+  const { main, tracking } = databases
+  if (!tracking) throw new GeoError('TRACKING_DATABASE_MISSING', `"${name}" is a secondary without trackingDb`)
+  await requireTrackingTables(tracking, settings.replicables)
+  return { main, tracking, sites, replicables: settings.replicables }
+}
+
+/** Of the last promotion, which is this site's own. */
+async function report(parts: Parts, { looked }: PromotionRequest): Promise<PromotionReport> {
+  const { settings, databases, sites, repairContext } = parts
+  const { main, tracking } = databases
+  sites.requireUnfenced()
+  const begun = await lastPromotion(main)
+  if (!begun) throw new GeoError('NOT_SECONDARY', `The site "${sites.siteName}" is the primary, and never was promoted`)
+  const told = await tellEpoch({ ...repairContext, clock: settings.clock })
+  if (!begun.ended && tracking) {
+    const { replicables } = settings
+    await lookAtUnproven({ main, tracking, sites, replicables, pool: repairContext.pool }, begun.epoch, looked)
+  }
+  const { arrivedBelow: _, arrivedXactIds: __, ended: ___, ...promotion } = begun
+  const ended = begun.ended || tracking !== null
+  return { ...promotion, losses: await lossesOf(main, begun.epoch), ended, told }
+}
