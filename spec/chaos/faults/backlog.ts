@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { SYNCED, TYPE_NAMES, TYPES, VERIFIED } from '../checks/scene.ts'
+import { rowsOf } from '../databases.ts'
+import type { World } from '../world.ts'
+
+const LOOK_EVERY_MS = 250
+/** So much of a second's arrivals is always on its way. */
+const ON_ITS_WAY_SECONDS = 2
+
+/** Blobs that the host was told are stored and that some secondary has no verified copy of. */
+export async function backlogOf({ ledger, databases }: World): Promise<number> {
+  const live = ledger.live().length
+  let most = 0
+  for (const { tracking } of databases.secondaries) {
+    let verified = 0
+    for (const type of TYPE_NAMES) {
+      const [row] = await rowsOf<{ count: number }>(
+        tracking.url,
+        `select count(*)::int as count from ${TYPES[type].registry} where state = ${SYNCED} and verification_state = ${VERIFIED}`,
+      )
+      verified += row?.count ?? 0
+    }
+    most = Math.max(most, live - verified)
+  }
+  return most
+}
+
+export interface CatchUp {
+  readonly text: string
+  readonly violations: readonly string[]
+  /** From now until the backlog fell for the first time. */
+  readonly backAfterMs: number
+  /** Requests of all secondaries until then. */
+  readonly requestsUntilBack: number
+  /** By how many it fell each second from then on, until next to nothing was left: what arrived meanwhile not counted. */
+  readonly fallsPerSecond: number
+}
+
+interface Limits {
+  readonly perSecond: number
+  readonly backWithinMs: number
+  readonly timeoutMs: number
+}
+
+/** Follows the backlog from now on, when what was broken works again, until it is gone. */
+export async function watchBacklog(world: World, { perSecond, backWithinMs, timeoutMs }: Limits): Promise<CatchUp> {
+  const beganMs = performance.now()
+  const passedMs = () => performance.now() - beganMs
+  const few = perSecond * ON_ITS_WAY_SECONDS
+  let most = await backlogOf(world)
+  let back: { atMs: number; backlog: number; requests: number } | null = null
+  for (;;) {
+    const { requests } = await world.front.figures()
+    const backlog = await backlogOf(world)
+    // By more than one batch that happened to be under way.
+    if (!back && backlog < most) back = { atMs: passedMs(), backlog: most, requests }
+    most = Math.max(most, backlog)
+    if (backlog <= few || passedMs() > timeoutMs) {
+      const backAfterMs = back?.atMs ?? passedMs()
+      const seconds = Math.max(LOOK_EVERY_MS / 1000, (passedMs() - backAfterMs) / 1000)
+      const fallsPerSecond = most <= few ? Number.POSITIVE_INFINITY : ((back?.backlog ?? most) - backlog) / seconds
+      const violations: string[] = []
+      if (backAfterMs > backWithinMs)
+        violations.push(`work began again ${Math.round(backAfterMs / 1000)} s after all was well`)
+      if (backlog > few)
+        violations.push(`${backlog} blobs are still missing ${Math.round(timeoutMs / 1000)} s after all was well`)
+      const text = `a backlog of ${most} began to fall after ${(backAfterMs / 1000).toFixed(1)} s, by ${fallsPerSecond.toFixed(0)} a second`
+      return { text, violations, backAfterMs, requestsUntilBack: back?.requests ?? requests, fallsPerSecond }
+    }
+    await sleep(LOOK_EVERY_MS)
+  }
+}

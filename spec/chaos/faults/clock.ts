@@ -1,0 +1,152 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Seeded } from '../seeded.ts'
+import type { Site } from '../site.ts'
+import type { World } from '../world.ts'
+import { watchBacklog } from './backlog.ts'
+import type { Fault } from './fault.ts'
+import { HealthWatch } from './health-watch.ts'
+import { newlyRetried, retried, watchRetries } from './retries.ts'
+
+const LEAST_BYTES = 1024
+const MOST_BYTES = 64 * 1024
+const HARMLESS_S = [30, -30]
+const NOTED_S = [90, -90]
+const JUMP_BACK_S = [-3600]
+/** A report every ten seconds, and a rest as long after one that was not taken. */
+const NOTED_WITHIN_MS = 40_000
+const BACK_WITHIN_MS = 30_000
+const CAUGHT_UP_WITHIN_MS = 120_000
+const MEASURED_TO_S = 3
+const LATE_MS = 15_000
+/** Of which each waits for another attempt when the clock is set. */
+const FAILING = 4
+const FAILED_WITHIN_MS = 20_000
+
+type Numbers = { perKind: number; holdSeconds: number; perSecond: number }
+
+interface Shift {
+  readonly site: Site
+  readonly seconds: number
+}
+
+/**
+ * The clocks of the processes: those of the databases, which all moments that are compared between processes come from, cannot be
+ * set apart on one machine.
+ */
+export const clock: Fault<Numbers> = {
+  name: 'clock',
+  title: "the wall clock of one side's processes is off by 30 s, 90 s, and jumps back by an hour, while blobs arrive",
+  full: { perKind: 2, holdSeconds: 20, perSecond: 50 },
+  least: { perKind: 1, holdSeconds: 15, perSecond: 10 },
+  async run(world, { perKind, holdSeconds, perSecond }, chance) {
+    const ended = new AbortController()
+    const load = { blobs: Number.MAX_SAFE_INTEGER, perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
+    const loading = world.host.load({ ...load, signal: ended.signal }, chance.stream('load'))
+    const violations: string[] = []
+    const chosen = (seconds: readonly number[]) => chance.shuffled(shiftsBy(world, seconds)).slice(0, perKind)
+    const shifts = chance.shuffled([...chosen(HARMLESS_S), ...chosen(NOTED_S), ...chosen(JUMP_BACK_S)])
+    try {
+      for (const shift of shifts) {
+        const what = `the clock of ${shift.site.name} by ${shift.seconds} s`
+        world.history.note({ kind: 'fault', fault: 'clock', what })
+        const act = HARMLESS_S.includes(shift.seconds) ? harmless : noted
+        const found = await act(world, shift, { holdMs: holdSeconds * 1000, perSecond }, chance.stream(what))
+        violations.push(...found.map((violation) => `${what}: ${violation}`))
+      }
+    } finally {
+      for (const site of world.sites) await site.setClock(0)
+      ended.abort()
+    }
+    const reached = await loading
+    world.say(`${reached.toFixed(1)} blobs a second were written`)
+    return violations
+  },
+}
+
+function shiftsBy({ sites }: World, seconds: readonly number[]): Shift[] {
+  return sites.flatMap((site) => seconds.map((by) => ({ site, seconds: by })))
+}
+
+interface Manner {
+  readonly holdMs: number
+  readonly perSecond: number
+}
+
+/** Nothing at all is to come of it; what waits for another attempt gets it in its time. */
+async function harmless(world: World, { site, seconds }: Shift, { holdMs }: Manner, chance: Seeded): Promise<string[]> {
+  const waiting = await failSome(world, chance)
+  const watches = world.secondaries.map((secondary) => new HealthWatch(world, secondary))
+  const before = await retried(world)
+  const violations: string[] = []
+  await site.setClock(seconds * 1000)
+  try {
+    const [early] = await Promise.all([watchRetries(world, waiting, LATE_MS), sleep(holdMs)])
+    violations.push(...early)
+  } finally {
+    await site.setClock(0)
+  }
+  for (const watch of watches) {
+    await watch.close()
+    const heard = [...watch.heard].map(([code, message]) => `${code}: ${message}`).join('; ')
+    // Other hints are of other things: under load some transaction is always open for long.
+    if (watch.wasIll || watch.heard.has('CLOCK_SKEW')) violations.push(`a secondary was not well: ${heard}`)
+  }
+  violations.push(...(await newlyRetried(world, before)))
+  world.say(`${site.name} by ${seconds} s: ${waiting.length} retries, nothing said: ${violations.length === 0}`)
+  return violations
+}
+
+/** Some blobs whose transfer fails, and which wait to be tried again. Returns their names. */
+async function failSome(world: World, chance: Seeded): Promise<string[]> {
+  const before = await retried(world)
+  const plan = { seed: String(chance.next()), tricks: ['broken'], perThousand: 1000, most: FAILING } as const
+  world.front.order({ type: 'mischief', plan })
+  const deadline = performance.now() + FAILED_WITHIN_MS
+  try {
+    for (;;) {
+      const names = [...(await retried(world)).keys()].filter((name) => !before.has(name))
+      if (names.length >= FAILING || performance.now() > deadline) return names
+      await sleep(200)
+    }
+  } finally {
+    world.front.order({ type: 'mischief', plan: null })
+  }
+}
+
+/** The secondary says by how much, counts nothing, and goes on once the clock is right. */
+async function noted(world: World, { site, seconds }: Shift, { holdMs, perSecond }: Manner): Promise<string[]> {
+  const watches = world.secondaries.map((secondary) => new HealthWatch(world, secondary))
+  const before = await retried(world)
+  const violations: string[] = []
+  const isPrimary = site === world.primary
+  const direction = seconds > 0 === isPrimary ? 'behind' : 'ahead of'
+  await site.setClock(seconds * 1000)
+  try {
+    const beganMs = performance.now()
+    for (const [at, watch] of watches.entries()) {
+      const secondary = world.secondaries[at]
+      if (!isPrimary && secondary !== site) continue
+      const message = await watch.hears('CLOCK_SKEW', NOTED_WITHIN_MS)
+      const measured = Number(/is (\d+) seconds/.exec(message ?? '')?.[1])
+      const isRight = Math.abs(measured - Math.abs(seconds)) <= MEASURED_TO_S && message?.includes(direction)
+      if (message === null)
+        violations.push(`${secondary?.name} says nothing of it: ${[...watch.heard.keys()].join(', ')}`)
+      else if (!isRight) violations.push(`${secondary?.name} says: ${message}`)
+      else world.say(`${message}, said after ${((performance.now() - beganMs) / 1000).toFixed(1)} s`)
+    }
+    await sleep(Math.max(0, holdMs - (performance.now() - beganMs)))
+  } finally {
+    await site.setClock(0)
+  }
+  const limits = { perSecond, timeoutMs: CAUGHT_UP_WITHIN_MS, backWithinMs: BACK_WITHIN_MS }
+  const backlog = await watchBacklog(world, limits)
+  violations.push(...backlog.violations)
+  world.say(`set right: ${backlog.text}`)
+  for (const watch of watches) {
+    const still = await watch.recovers(['CLOCK_SKEW'], NOTED_WITHIN_MS)
+    if (still !== null) violations.push(`a secondary is still not well: ${still}`)
+    await watch.close()
+  }
+  violations.push(...(await newlyRetried(world, before)))
+  return violations
+}

@@ -1,0 +1,47 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../../support/until.ts'
+import type { Fault } from './fault.ts'
+
+const LEAST_BYTES = 1024
+const MOST_BYTES = 8 * 1024 * 1024
+/** So long at most the host may get nothing written. */
+const STALLED_MS = 120_000
+/** Rest between two kills: short enough to hit processes that begin, long enough that some get to work. */
+const REST_MS = { least: 100, most: 2400 }
+const VERIFIED_WITHIN_MS = 90_000
+
+export const kill: Fault<{ kills: number; blobs: number }> = {
+  name: 'kill',
+  title: 'kill -9 of random processes of all sites, while blobs of 1 KiB to 8 MiB arrive',
+  full: { kills: 200, blobs: 10_000 },
+  least: { kills: 15, blobs: 300 },
+  async run(world, { kills, blobs }, chance) {
+    const lastsMs = kills * ((REST_MS.least + REST_MS.most) / 2)
+    const load = { blobs, perSecond: (blobs / lastsMs) * 1000, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
+    const before = world.ledger.count
+    const loading = world.host.load({ ...load, replaced: 5, deleted: 5 }, chance.stream('load'))
+    const killing = killAll()
+    const [, violations] = await Promise.all([loading, killing])
+    return violations
+
+    async function killAll(): Promise<string[]> {
+      const members = world.sites.flatMap((site) => site.members)
+      for (let killed = 0; killed < kills; killed += 1) {
+        await sleep(chance.between(REST_MS.least, REST_MS.most))
+        // A machine under load writes more slowly: blobs arrive until the last kill.
+        const share = (blobs * killed) / kills
+        await Promise.race([loading, until(() => world.ledger.count - before >= share, STALLED_MS)])
+        const victim = chance.of(members)
+        await until(() => victim.pid !== null)
+        world.history.note({ kind: 'fault', fault: 'kill', what: `${victim.name} (${victim.pid}) is killed` })
+        victim.kill()
+      }
+      const lastKillMs = performance.now()
+      await loading
+      const left = await world.settled(VERIFIED_WITHIN_MS - (performance.now() - lastKillMs))
+      if (left !== null) return [`${VERIFIED_WITHIN_MS / 1000} s after the last kill ${left}`]
+      world.say(`all verified ${((performance.now() - lastKillMs) / 1000).toFixed(1)} s after the last kill`)
+      return []
+    }
+  },
+}

@@ -1,0 +1,117 @@
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http'
+import { buffer } from 'node:stream/consumers'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Seeded, seededBytes } from './seeded.ts'
+
+/** What may be done to an answer. */
+export const TRICKS = Object.freeze({
+  cut: 'the connection ends after a random part of the body',
+  reset: 'the connection is broken with RST after a random part of the body',
+  truncated: 'the body ends early and in good order',
+  tooLong: 'more comes than was announced',
+  flipped: 'one byte of the body is another one',
+  drip: 'the body comes in small pieces with rests between',
+  wrongLength: 'the head announces another length, or none',
+  wrongType: 'the head says that it is a page',
+  busy: '429 with Retry-After',
+  broken: '500',
+  redirectLoop: '302 to itself',
+})
+export type Trick = keyof typeof TRICKS
+
+export interface MischiefPlan {
+  readonly seed: string
+  readonly tricks: readonly Trick[]
+  /** How many out of a thousand transfers. */
+  readonly perThousand: number
+  /** So many and no more. */
+  readonly most: number
+}
+
+type Ask = (incoming: IncomingMessage, body: Buffer) => Promise<IncomingMessage | null>
+
+const DRIPS = 20
+const DRIP_REST_MS = 100
+const LONGEST_EXTRA = 1000
+const LENGTH = 'geo-blob-bytes'
+
+/** Does to some answers what the plan says. */
+export class Mischief {
+  readonly #plan: MischiefPlan
+  readonly #chance: Seeded
+  readonly #played: (trick: Trick) => void
+  #count = 0
+
+  constructor(plan: MischiefPlan, played: (trick: Trick) => void) {
+    this.#plan = plan
+    this.#chance = new Seeded(plan.seed)
+    this.#played = played
+  }
+
+  /** True: it has been answered. */
+  async play(incoming: IncomingMessage, body: Buffer, answer: ServerResponse, ask: Ask): Promise<boolean> {
+    const { most, perThousand, tricks } = this.#plan
+    if (this.#count >= most || this.#chance.below(1000) >= perThousand) return false
+    const trick = this.#chance.of(tricks)
+    this.#count += 1
+    this.#played(trick)
+    if (trick === 'busy') return end(answer, 429, { 'retry-after': '1' }, 'Later')
+    if (trick === 'broken') return end(answer, 500, {}, 'Something went wrong')
+    if (trick === 'redirectLoop') return end(answer, 302, { location: incoming.url }, '')
+    const response = await ask(incoming, body)
+    if (!response) return end(answer, 502, {}, 'No process of the primary answers')
+    await this.#spoil(trick, response, await buffer(response), answer)
+    return true
+  }
+
+  async #spoil(
+    trick: Trick,
+    { statusCode = 502, headers }: IncomingMessage,
+    body: Buffer,
+    answer: ServerResponse,
+  ): Promise<void> {
+    // Without a length of its own the body ends where its last chunk does, whatever was announced.
+    const { 'content-length': _, ...open } = headers
+    const part = body.subarray(0, this.#chance.below(body.length))
+    if (trick === 'cut' || trick === 'reset') {
+      answer.writeHead(statusCode, headers)
+      await new Promise((resolve) => answer.write(part, resolve))
+      const { socket } = answer
+      if (trick === 'reset') socket?.resetAndDestroy()
+      else socket?.destroySoon()
+      return
+    }
+    if (trick === 'drip') {
+      answer.writeHead(statusCode, headers)
+      const piece = Math.max(1, Math.ceil(body.length / DRIPS))
+      for (let at = 0; at < body.length; at += piece) {
+        answer.write(body.subarray(at, at + piece))
+        await sleep(DRIP_REST_MS)
+      }
+      answer.end()
+      return
+    }
+    if (trick === 'truncated') end(answer, statusCode, open, part)
+    if (trick === 'tooLong') {
+      const more = seededBytes(String(this.#chance.next()), 1 + this.#chance.below(LONGEST_EXTRA))
+      end(answer, statusCode, open, Buffer.concat([body, more]))
+    }
+    if (trick === 'flipped') {
+      const at = this.#chance.below(body.length)
+      body[at] = (body[at] ?? 0) ^ (1 << this.#chance.below(8))
+      end(answer, statusCode, headers, body)
+    }
+    if (trick === 'wrongType')
+      end(answer, statusCode, { ...headers, 'content-type': 'text/html', [LENGTH]: undefined }, body)
+    if (trick === 'wrongLength') {
+      const announced = Number(headers[LENGTH] ?? body.length) + this.#chance.of([-1, 1])
+      end(answer, statusCode, { ...open, [LENGTH]: String(announced) }, body)
+    }
+  }
+}
+
+function end(answer: ServerResponse, status: number, headers: OutgoingHttpHeaders, body: Buffer | string): true {
+  const known = Object.entries(headers).filter(([, value]) => value !== undefined)
+  answer.writeHead(status, Object.fromEntries(known)).end(body)
+  return true
+}
