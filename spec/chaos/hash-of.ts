@@ -8,7 +8,9 @@ export interface Hashed {
 
 /** Changes of a file within one tick of the kernel's clock may leave it the same times. */
 const RESTED_MS = 2000
-const LARGEST_PIECE_BYTES = 1024 * 1024
+const PIECE_BYTES = 1024 * 1024
+/** Memory of its own for each of a hundred thousand files is what the machine would be busy with. */
+const spare: Buffer[] = []
 const known = new Map<string, { readonly identity: string; readonly hashed: Hashed }>()
 
 /**
@@ -21,7 +23,7 @@ export async function hashOf(path: string): Promise<Hashed> {
     const identity = await identityOf(file)
     const before = known.get(path)
     if (before && before.identity === identity.text) return before.hashed
-    const hashed = await read(file, identity.bytes)
+    const hashed = await read(file)
     const after = await identityOf(file)
     if (after.text === identity.text && Date.now() - after.changedAtMs > RESTED_MS)
       known.set(path, { identity: after.text, hashed })
@@ -31,20 +33,23 @@ export async function hashOf(path: string): Promise<Hashed> {
   }
 }
 
-async function identityOf(file: FileHandle): Promise<{ text: string; bytes: number; changedAtMs: number }> {
+async function identityOf(file: FileHandle): Promise<{ text: string; changedAtMs: number }> {
   const { dev, ino, size, ctimeNs, ctimeMs } = await file.stat({ bigint: true })
-  return { text: `${dev}/${ino}/${size}/${ctimeNs}`, bytes: Number(size), changedAtMs: Number(ctimeMs) }
+  return { text: `${dev}/${ino}/${size}/${ctimeNs}`, changedAtMs: Number(ctimeMs) }
 }
 
-async function read(file: FileHandle, expectedBytes: number): Promise<Hashed> {
+async function read(file: FileHandle): Promise<Hashed> {
   const hash = createHash('sha256')
-  // A large one for each of a hundred thousand small files is what the machine would be busy with.
-  const piece = Buffer.allocUnsafe(Math.min(expectedBytes + 1, LARGEST_PIECE_BYTES))
-  let bytes = 0
-  for (;;) {
-    const { bytesRead } = await file.read(piece, 0, piece.length, bytes)
-    if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') }
-    bytes += bytesRead
-    hash.update(piece.subarray(0, bytesRead))
+  const piece = spare.pop() ?? Buffer.allocUnsafeSlow(PIECE_BYTES)
+  try {
+    let bytes = 0
+    for (;;) {
+      const { bytesRead } = await file.read(piece, 0, piece.length, bytes)
+      if (bytesRead === 0) return { bytes, sha256: hash.digest('hex') }
+      bytes += bytesRead
+      hash.update(piece.subarray(0, bytesRead))
+    }
+  } finally {
+    spare.push(piece)
   }
 }

@@ -9,7 +9,7 @@ import { createGeo, type Geo } from '../../lib/index.ts'
 import { TYPE_NAMES } from './checks/scene.ts'
 import type { History, RecordType, Version } from './history.ts'
 import { currentOf, type KnownRecord, type Ledger } from './ledger.ts'
-import { type Seeded, seededBytes, sha256Of } from './seeded.ts'
+import { type Seeded, seededPieces, sha256Of } from './seeded.ts'
 
 export interface HostOptions {
   readonly siteName: string
@@ -212,12 +212,12 @@ export class Host {
     this.#tried += 1
     const name = `${chance.next()}/${this.#tried}`
     const folder = createHash('sha256').update(name).digest('hex').slice(0, 2)
-    const bytes = seededBytes(name, count)
-    const version = { key: `${type}/${folder}/${randomUUID()}.bin`, sha256: sha256Of(bytes), bytes: count }
+    const pieces = seededPieces(name, count)
+    const version = { key: `${type}/${folder}/${randomUUID()}.bin`, sha256: sha256Of(...pieces), bytes: count }
     this.#options.history.note({ kind: 'try', type, id, version })
     const path = join(this.#options.blobsDir, version.key)
     await mkdir(dirname(path), { recursive: true })
-    await writeFile(path, bytes)
+    await writeFile(path, pieces)
     this.bytesWritten += count
     return version
   }

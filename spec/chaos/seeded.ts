@@ -46,12 +46,36 @@ export class Seeded {
   }
 }
 
+/** Above the largest file of any fault, so that no two places in one are alike. */
+const POOL_BYTES = 32 * 1024 * 1024
+const FIRST_BYTES = 32
+let pool: Buffer<ArrayBuffer> | null = null
+
 /** Bytes that look random, and are the same for the same name. */
 export function seededBytes(name: string, count: number): Buffer {
-  const key = createHash('sha256').update(name).digest()
-  return createCipheriv('aes-256-ctr', key, Buffer.alloc(16)).update(Buffer.alloc(count))
+  return Buffer.concat(seededPieces(name, count))
 }
 
-export function sha256Of(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex')
+/**
+ * The same in pieces, which nobody must change: where each file of ten thousand has memory of its own, getting it costs more than
+ * all else that a host does. They begin with a hash of the name, and go on with what lies from some place on in one pool for all.
+ */
+export function seededPieces(name: string, count: number): Buffer[] {
+  const first = createHash('sha256').update(name).digest()
+  pool ??= createCipheriv('aes-256-ctr', Buffer.alloc(32), Buffer.alloc(16)).update(Buffer.alloc(POOL_BYTES))
+  const pieces: Buffer[] = [first.subarray(0, count)]
+  let from = first.readUInt32BE(0) % POOL_BYTES
+  for (let left = count - FIRST_BYTES; left > 0; ) {
+    const piece = pool.subarray(from, from + left)
+    pieces.push(piece)
+    left -= piece.length
+    from = 0
+  }
+  return pieces
+}
+
+export function sha256Of(...pieces: readonly Uint8Array[]): string {
+  const hash = createHash('sha256')
+  for (const piece of pieces) hash.update(piece)
+  return hash.digest('hex')
 }

@@ -51,7 +51,8 @@ export class Site {
       SITE_NAME: name,
       BLOBS_DIR: this.blobsDir,
       GEO_CHAOS_CLOCK_FILE: this.#clockFile,
-      GEO_CHAOS_COMPILED: join(folder, 'compiled'),
+      // Unlike enableCompileCache, for threads too.
+      NODE_COMPILE_CACHE: join(folder, 'compiled'),
     }
     this.#environment = { ...environment, ...own }
     this.#member = (kind, number, command) =>
