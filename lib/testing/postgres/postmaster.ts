@@ -107,14 +107,20 @@ export class Postmaster {
   }
 }
 
+/** Empty where there is none, which may be at any moment: the server removes what one that crashed has left, and writes its own. */
 async function textOf(path: string): Promise<string> {
-  return (await sizeOf(path)) === 0 ? '' : readFile(path, 'utf8')
+  return (await ifThere(readFile(path, 'utf8'))) ?? ''
 }
 
 async function sizeOf(path: string): Promise<number> {
-  const stats = await stat(path).catch((error: NodeJS.ErrnoException) => {
-    if (error.code === 'ENOENT') return null
+  return (await ifThere(stat(path)))?.size ?? 0
+}
+
+async function ifThere<Value>(found: Promise<Value>): Promise<Value | null> {
+  try {
+    return await found
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
     throw error
-  })
-  return stats?.size ?? 0
+  }
 }
