@@ -42,11 +42,11 @@ async function says(name: string, alsoSays: readonly string[] = []): Promise<str
   return said.get(name) ?? []
 }
 
-/** So long from now a process of the secondary is killed. */
-function killed(inMs: number): void {
+/** So long from now work of the secondary is broken off. */
+function brokenOff(inMs: number): void {
   scene = {
     ...scene,
-    secondaries: scene.secondaries.map((secondary) => ({ ...secondary, kills: [Date.now() + inMs] })),
+    secondaries: scene.secondaries.map((secondary) => ({ ...secondary, brokenOff: [Date.now() + inMs] })),
   }
 }
 
@@ -92,7 +92,7 @@ beforeEach(async () => {
     ledger,
     primary: { blobsDir: join(folder, 'primary'), main: queryOn(databases.mainUrl) },
     secondaries: [
-      { name: 'paris', blobsDir: join(folder, 'secondary'), tracking: queryOn(databases.trackingUrl), kills: [] },
+      { name: 'paris', blobsDir: join(folder, 'secondary'), tracking: queryOn(databases.trackingUrl), brokenOff: [] },
     ],
     processes: [
       { name: 'paris-server-0', output: '\ngeo: works for paris\n{"level":"warn","code":"TIMED_OUT"}\n', ends: [] },
@@ -169,21 +169,21 @@ describe('the checks of a chaos run', () => {
     expect(await says('gone')).toEqual(['paris: widgets/2 is replaced, and widgets/2 is there'])
   })
 
-  it('find a temporary file, unless a process was killed that may have left it', async () => {
+  it('find a temporary file, unless work was broken off that may have left it', async () => {
     await store(secondaryFile('widgets/.geo-tmp-1'), 'half of it')
     await store(secondaryFile('.geo-store.json'), '{}')
     expect(await says('unfinished')).toEqual(['paris: widgets/.geo-tmp-1 is left'])
-    killed(1000)
+    brokenOff(1000)
     expect(await says('unfinished')).toEqual([])
-    killed(-1000)
+    brokenOff(-1000)
     expect(await says('unfinished')).toHaveLength(1)
-    killed(60_000)
+    brokenOff(60_000)
     expect(await says('unfinished')).toHaveLength(1)
   })
 
-  it('allow for the file of a deleted row whose process was killed before it had named it', async () => {
+  it('allow for the file of a deleted row whose work was broken off before it was named', async () => {
     await store(secondaryFile('widgets/3'), seededBytes('widgets/3', BYTES))
-    killed(1000)
+    brokenOff(1000)
     expect(await says('gone')).toEqual([])
     await databases.tracking('chaos_named_keys').insert({ key: 'widgets/3' })
     expect(await says('gone')).toHaveLength(1)

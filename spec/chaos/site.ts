@@ -32,6 +32,8 @@ export class Site {
   readonly members: readonly Member[]
   /** Such as were there for a while. */
   readonly former: Member[] = []
+  /** When its store could not be changed any more, for its volume had gone or was read-only, as epoch in milliseconds. */
+  readonly storeBroke: number[] = []
   /** Of its serving processes, as the others in its network reach them. */
   readonly urls: readonly string[]
   /** The same as this machine reaches them, whatever happens between the sites. */

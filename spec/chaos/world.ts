@@ -208,10 +208,10 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
         const processes: ProcessScene[] = sites
           .flatMap(({ members, former }) => [...members, ...former])
           .map(({ name, output, ends }) => ({ name, output, ends: [...ends] }))
-        const away = secondaries.map(({ name, blobsDir, members }, at): SecondaryScene => {
-          const kills = members.flatMap((member) => member.kills)
+        const away = secondaries.map(({ name, blobsDir, members, storeBroke }, at): SecondaryScene => {
+          const brokenOff = [...members.flatMap((member) => member.kills), ...storeBroke]
           const { tracking } = secondaryAt(databases, at)
-          return { name, blobsDir, kills, tracking: (statement, values) => rowsOf(tracking.url, statement, values) }
+          return { name, blobsDir, brokenOff, tracking: (statement, values) => rowsOf(tracking.url, statement, values) }
         })
         return {
           ledger,

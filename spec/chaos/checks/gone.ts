@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { nameOf } from '../ledger.ts'
 import { filesBelow } from '../watcher.ts'
-import { isLeftByKill } from './left-by-kill.ts'
+import { isLeftBehind } from './left-behind.ts'
 import { namedKeys } from './named-keys.ts'
 import { registryRows } from './registry-rows.ts'
 import type { Check } from './scene.ts'
@@ -9,7 +9,7 @@ import type { Check } from './scene.ts'
 export const gone: Check = {
   name: 'gone',
   promise:
-    'what the host deleted or replaced is gone from each secondary: its row, and its file, but for one whose process was killed before it had named it',
+    'what the host deleted or replaced is gone from each secondary: its row, and its file, but for one of work that was broken off before it was named',
   async look({ ledger, secondaries }) {
     const found: string[] = []
     for (const secondary of secondaries) {
@@ -25,7 +25,7 @@ export const gone: Check = {
         for (const { key } of owed) {
           if (!files.has(key)) continue
           // Once it was named, whoever takes the work up knows of it.
-          if (!named.has(key) && (await isLeftByKill(secondary, join(secondary.blobsDir, key)))) continue
+          if (!named.has(key) && (await isLeftBehind(secondary, join(secondary.blobsDir, key)))) continue
           found.push(`${name} is ${record.isDeleted ? 'deleted' : 'replaced'}, and ${key} is there`)
         }
       }

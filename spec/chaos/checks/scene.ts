@@ -7,8 +7,8 @@ export interface SecondaryScene {
   readonly name: string
   readonly blobsDir: string
   readonly tracking: Query
-  /** When processes of it were killed, as epoch in milliseconds. */
-  readonly kills: readonly number[]
+  /** When processes of it were killed, or its store could not be changed any more, as epoch in milliseconds. */
+  readonly brokenOff: readonly number[]
 }
 
 /** What a process of a site has written, and how it ended without being told to. */

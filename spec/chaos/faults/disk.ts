@@ -55,7 +55,10 @@ const MODES: Readonly<Record<string, Mode>> = {
   readOnly: {
     codes: ['STORAGE_ERROR'],
     traced: false,
-    begin: ({ world, site }) => remount(world, site, 'ro'),
+    async begin({ world, site }) {
+      await remount(world, site, 'ro')
+      site.storeBroke.push(Date.now())
+    },
     end: ({ world, site }) => remount(world, site, 'rw'),
   },
   ioError: {

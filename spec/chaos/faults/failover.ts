@@ -384,7 +384,7 @@ class Drill {
         name,
         blobsDir: stage.blobsDir(name),
         tracking: (statement, values) => rowsOf(stage.trackingUrl(name), statement, values),
-        kills: [],
+        brokenOff: [],
       })),
       processes: stage.processes(),
       torn: [],

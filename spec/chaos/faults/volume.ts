@@ -130,6 +130,7 @@ async function away(
   const watch = new HealthWatch(world, site)
   world.history.note({ kind: 'fault', fault: 'volume', what: `${instead} in place of the volume of ${site.name}` })
   const putBack = await replace(world, site, other)
+  site.storeBroke.push(Date.now())
   const beganMs = performance.now()
   try {
     const said = await watch.hears('STORE_NOT_MOUNTED', NOTED_WITHIN_MS)
