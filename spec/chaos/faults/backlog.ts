@@ -6,6 +6,15 @@ import type { World } from '../world.ts'
 const LOOK_EVERY_MS = 250
 /** So much of a second's arrivals is always on its way. */
 const ON_ITS_WAY_SECONDS = 2
+/** By how many times of what arrives a backlog falls, at least. */
+export const FALLS_AT_LEAST = 3
+/** For what else is due then: leases that end, retries in their backoff. */
+const BESIDES_MS = 120_000
+
+/** How long so many blobs may take that are all to be fetched or hashed at once, while others arrive. */
+export function caughtUpWithinMs(blobs: number, perSecond: number): number {
+  return BESIDES_MS + (blobs / (FALLS_AT_LEAST * perSecond)) * 1000
+}
 
 /** Blobs that the host was told are stored and that some secondary has no verified copy of. */
 export async function backlogOf({ ledger, databases }: World): Promise<number> {
@@ -39,11 +48,10 @@ export interface CatchUp {
 interface Limits {
   readonly perSecond: number
   readonly backWithinMs: number
-  readonly timeoutMs: number
 }
 
 /** Follows the backlog from now on, when what was broken works again, until it is gone. */
-export async function watchBacklog(world: World, { perSecond, backWithinMs, timeoutMs }: Limits): Promise<CatchUp> {
+export async function watchBacklog(world: World, { perSecond, backWithinMs }: Limits): Promise<CatchUp> {
   const beganMs = performance.now()
   const passedMs = () => performance.now() - beganMs
   const few = perSecond * ON_ITS_WAY_SECONDS
@@ -55,6 +63,7 @@ export async function watchBacklog(world: World, { perSecond, backWithinMs, time
     // By more than one batch that happened to be under way.
     if (!back && backlog < most) back = { atMs: passedMs(), backlog: most, requests }
     most = Math.max(most, backlog)
+    const timeoutMs = caughtUpWithinMs(most, perSecond)
     if (backlog <= few || passedMs() > timeoutMs) {
       const backAfterMs = back?.atMs ?? passedMs()
       const seconds = Math.max(LOOK_EVERY_MS / 1000, (passedMs() - backAfterMs) / 1000)

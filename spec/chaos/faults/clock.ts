@@ -15,7 +15,6 @@ const JUMP_BACK_S = [-3600]
 /** A report every ten seconds, and a rest as long after one that was not taken. */
 const NOTED_WITHIN_MS = 40_000
 const BACK_WITHIN_MS = 30_000
-const CAUGHT_UP_WITHIN_MS = 120_000
 const MEASURED_TO_S = 3
 const LATE_MS = 15_000
 /** Of which each waits for another attempt when the clock is set. */
@@ -138,7 +137,7 @@ async function noted(world: World, { site, seconds }: Shift, { holdMs, perSecond
   } finally {
     await site.setClock(0)
   }
-  const limits = { perSecond, timeoutMs: CAUGHT_UP_WITHIN_MS, backWithinMs: BACK_WITHIN_MS }
+  const limits = { perSecond, backWithinMs: BACK_WITHIN_MS }
   const backlog = await watchBacklog(world, limits)
   violations.push(...backlog.violations)
   world.say(`set right: ${backlog.text}`)

@@ -150,7 +150,7 @@ async function misbehave(
       await mode.end({ world, site, strace })
       world.history.note({ kind: 'fault', fault: 'disk', what: `${site.name} is as before` })
     }
-    const limits = { perSecond, timeoutMs: CAUGHT_UP_WITHIN_MS, backWithinMs: BACK_WITHIN_MS }
+    const limits = { perSecond, backWithinMs: BACK_WITHIN_MS }
     const backlog = await watchBacklog(world, limits)
     violations.push(...backlog.violations)
     world.say(

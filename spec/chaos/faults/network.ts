@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member } from '../member.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
-import { backlogOf, watchBacklog } from './backlog.ts'
+import { backlogOf, FALLS_AT_LEAST, watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { retried } from './retries.ts'
 
@@ -12,8 +12,6 @@ const SLOW = { delayMs: 50, loss: 0.01 }
 const BETWEEN_MS = 5000
 /** Work begins again so soon after the network is back: a lease of a lost holder takes no longer either. */
 const BACK_WITHIN_MS = 30_000
-const CAUGHT_UP_WITHIN_MS = 120_000
-const FALLS_AT_LEAST = 3
 /** While it is away, and until work begins again: what was open, and a probe now and then. */
 const REQUESTS_PER_SECOND = 5
 const HEALTH_EVERY_MS = 500
@@ -65,7 +63,7 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
     await world.heal()
     note(world, 'the network is back')
   }
-  const backlog = await watchBacklog(world, { perSecond, timeoutMs: CAUGHT_UP_WITHIN_MS, backWithinMs: BACK_WITHIN_MS })
+  const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
   world.say(backlog.text)
   violations.push(...backlog.violations)
   if (backlog.fallsPerSecond < FALLS_AT_LEAST * perSecond)
@@ -98,7 +96,7 @@ async function slowness(world: World, { slowSeconds, perSecond }: Numbers): Prom
     note(world, 'the network is as before')
   }
   const after = await backlogOf(world)
-  const backlog = await watchBacklog(world, { perSecond, timeoutMs: CAUGHT_UP_WITHIN_MS, backWithinMs: BACK_WITHIN_MS })
+  const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
   world.say(`on the slow network the backlog went from ${before} to ${after}; ${backlog.text}`)
   return [...backlog.violations, ...(await counted()), ...(await alarm())]
 }

@@ -109,7 +109,7 @@ async function ofPrimary(
 }
 
 async function caughtUp(world: World, perSecond: number): Promise<string[]> {
-  const limits = { perSecond, timeoutMs: CAUGHT_UP_WITHIN_MS, backWithinMs: BACK_WITHIN_MS }
+  const limits = { perSecond, backWithinMs: BACK_WITHIN_MS }
   const { text, violations } = await watchBacklog(world, limits)
   world.say(text)
   return [...violations]
