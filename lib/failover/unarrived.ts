@@ -37,7 +37,7 @@ export async function unarrivedRecords(
   replicables: ReadonlyMap<string, Replicable>,
   { arrivedBelow, arrivedXactIds }: Pick<Promotion, 'arrivedBelow' | 'arrivedXactIds'>,
 ): Promise<Unarrived> {
-  return bounded(main, async (trx) => {
+  const { rows, incomplete } = await bounded(main, async (trx) => {
     const { rows } = await run<{ rows: Written[] }>(
       trx,
       `with newest as (
@@ -52,26 +52,27 @@ export async function unarrivedRecords(
        from newest order by xact_id, newest.id`,
       [arrivedBelow, arrivedXactIds],
     )
-    const keys = new Map<string, string | null>()
-    for (const [type, ofType] of Map.groupBy(rows, (row) => row.type)) {
-      const replicable = replicables.get(type)
-      if (!replicable) continue
-      for (let from = 0; from < ofType.length; from += ROWS_AT_ONCE) {
-        const ids = ofType.slice(from, from + ROWS_AT_ONCE).map(({ id }) => id)
-        for (const [id, { key }] of await loadSource(main, replicable, ids)) keys.set(`${type}/${id}`, key)
-      }
-    }
     const { rows: pruned } = await run<{ rows: unknown[] }>(
       trx,
       'select 1 from geo_event_prunes where xact_id >= ?::xid8 limit 1',
       [arrivedBelow],
     )
-    return {
-      records: rows.map(({ deletedKey, ...row }) => ({
-        ...row,
-        key: row.event === 'deleted' ? deletedKey : (keys.get(`${row.type}/${row.id}`) ?? null),
-      })),
-      incomplete: pruned.length > 0,
-    }
+    return { rows, incomplete: pruned.length > 0 }
   })
+  const keys = new Map<string, string | null>()
+  for (const [type, ofType] of Map.groupBy(rows, (row) => row.type)) {
+    const replicable = replicables.get(type)
+    if (!replicable) continue
+    for (let from = 0; from < ofType.length; from += ROWS_AT_ONCE) {
+      const ids = ofType.slice(from, from + ROWS_AT_ONCE).map(({ id }) => id)
+      for (const [id, { key }] of await loadSource(main, replicable, ids)) keys.set(`${type}/${id}`, key)
+    }
+  }
+  return {
+    records: rows.map(({ deletedKey, ...row }) => ({
+      ...row,
+      key: row.event === 'deleted' ? deletedKey : (keys.get(`${row.type}/${row.id}`) ?? null),
+    })),
+    incomplete,
+  }
 }
