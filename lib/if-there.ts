@@ -9,7 +9,8 @@ export async function namesIn(folder: string): Promise<string[]> {
   return (await ifThere(readdir(folder))) ?? []
 }
 
-async function ifThere<Result>(read: Promise<Result>): Promise<Result | null> {
+/** Null where what was to be read is not there. */
+export async function ifThere<Result>(read: Promise<Result>): Promise<Result | null> {
   try {
     return await read
   } catch (reason) {

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { namesIn, readIfThere } from '../if-there.ts'
 import type { Host } from './host.ts'
-import { namesIn, readIfThere } from './if-there.ts'
 import type { MigrationToWrite } from './migration-files.ts'
 
 /** What the generator wants a file to hold. */

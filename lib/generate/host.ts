@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ConfigurationError, messageOf } from '../errors.ts'
-import { namesIn } from './if-there.ts'
+import { namesIn } from '../if-there.ts'
 import { type KnexFolders, knexFolders } from './knex-folders.ts'
 import { exists, type ModuleKind, type ModuleStyle, moduleStyleOf, type PackageJson } from './module-style.ts'
 

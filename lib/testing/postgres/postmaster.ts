@@ -4,6 +4,7 @@ import { closeSync, openSync } from 'node:fs'
 import { readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { ifThere, readIfThere } from '../../if-there.ts'
 import type { Account } from './account.ts'
 import { afterDeath } from './after-death.ts'
 
@@ -109,18 +110,9 @@ export class Postmaster {
 
 /** Empty where there is none, which may be at any moment: the server removes what one that crashed has left, and writes its own. */
 async function textOf(path: string): Promise<string> {
-  return (await ifThere(readFile(path, 'utf8'))) ?? ''
+  return (await readIfThere(path)) ?? ''
 }
 
 async function sizeOf(path: string): Promise<number> {
   return (await ifThere(stat(path)))?.size ?? 0
-}
-
-async function ifThere<Value>(found: Promise<Value>): Promise<Value | null> {
-  try {
-    return await found
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null
-    throw error
-  }
 }
