@@ -18,6 +18,7 @@ import { Leases } from './lease.ts'
 import { lendingOf } from './lending.ts'
 import { lifecycleOf } from './lifecycle.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
+import { thisProcess } from './process-identity.ts'
 import { openReading } from './read/reading.ts'
 import { registryVerification } from './registry/registry-verification.ts'
 import { openResources } from './resources.ts'
@@ -66,7 +67,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
   const sites = new SiteDirectory(siteName, main, settings.encryptionKeys, clock)
   const gate = new FeatureGate(settings.features, sites)
   const enabled = () => replicables.filter((replicable) => gate.replicationEnabled(replicable))
-  const leases = new Leases(randomUUID(), clock)
+  const leases = new Leases(randomUUID(), clock, thisProcess())
   const stores = new StoreIdentities(clock)
   const writableStores = new WritableStores({ clock, logger, probe: (root) => transferThreads.probe(root) })
   const loops = new JobLoops(clock, logger, () => sites.role)

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
 import { bounded, run } from './databases.ts'
 import { GeoError } from './errors.ts'
+import type { ProcessIdentity } from './process-identity.ts'
 
 /** A process renews its leases this often. */
 export const HEARTBEAT_EVERY_MS = 5000
@@ -45,24 +46,28 @@ interface Held {
 export class Leases {
   readonly #clock: Clock
   readonly #holder: string
+  readonly #process: ProcessIdentity | null
   readonly #held = new Map<string, Held>()
   #stopped = false
 
-  constructor(holder: string, clock: Clock) {
+  /** `process`: by which others on its host see that it has ended, before its leases end by themselves. */
+  constructor(holder: string, clock: Clock, process: ProcessIdentity | null = null) {
     this.#holder = holder
     this.#clock = clock
+    this.#process = process
   }
 
   /** A lease inside the caller's transaction, or null where the capacity is used up. Call `keep` once it is committed. */
   async acquire(trx: Knex.Transaction, { kind, capacity }: LeaseRequest): Promise<string | null> {
+    const { host = null, pid = null, started = null } = this.#process ?? {}
     await run(trx, 'select pg_advisory_xact_lock(hashtextextended(?, 0))', [`geo_leases:${kind}`])
     const { rows } = await run<{ rows: { id: string }[] }>(
       trx,
-      `insert into geo_leases (kind, holder, expires_at)
-       select ?, ?, clock_timestamp() + ? * interval '1 ms'
+      `insert into geo_leases (kind, holder, holder_host, holder_pid, holder_started, expires_at)
+       select ?, ?, ?, ?, ?, clock_timestamp() + ? * interval '1 ms'
        where (select count(*) from geo_leases where kind = ? and expires_at > clock_timestamp()) < ?
        returning id::text as id`,
-      [kind, this.#holder, LEASE_MS, kind, capacity],
+      [kind, this.#holder, host, pid, started, LEASE_MS, kind, capacity],
     )
     return rows[0]?.id ?? null
   }
@@ -189,6 +194,11 @@ export class Leases {
   cutAll(): void {
     this.#stopped = true
     for (const [id, held] of this.#held) this.#cut(id, held, 'is given back: this process stops')
+  }
+
+  /** What others see this process by, as its leases say. */
+  get process(): ProcessIdentity | null {
+    return this.#process
   }
 
   /** Which leases are this process's own. */

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { bounded, run } from './databases.ts'
+import { hasEnded, type ProcessIdentity } from './process-identity.ts'
 
 /** Leases as others see them: of processes that died, that stop, or that work a blob somebody asks about. */
 
@@ -21,8 +22,10 @@ export async function endJobLeasesOf(db: Knex, holder: string): Promise<void> {
 export type EndLease = (trx: Knex.Transaction, lease: EndedLease) => Promise<void>
 
 const LEASES_AT_ONCE = 20
+const ARE_OF_PROCESSES = `holder_host = ?
+  and (holder_pid, holder_started) in (select * from unnest(?::integer[], ?::bigint[]))`
 
-async function endLeases(db: Knex, condition: string, binding: string[], end: EndLease): Promise<number> {
+async function endLeases(db: Knex, condition: string, binding: Knex.Value[], end: EndLease): Promise<number> {
   return bounded(db, async (trx) => {
     const { rows } = await run<{ rows: EndedLease[] }>(
       trx,
@@ -44,6 +47,25 @@ async function endLeases(db: Knex, condition: string, binding: string[], end: En
  */
 export function endDeadLeases(db: Knex, end: EndLease): Promise<number> {
   return endLeases(db, 'expires_at <= clock_timestamp()', [], end)
+}
+
+/**
+ * Ends up to 20 leases whose processes, on the host of `own`, are gone for certain: nobody has to wait until they end by
+ * themselves. They count against the site's limits until then. Those on other hosts, and those that do not say which process
+ * they are of, stay.
+ */
+export async function endLeasesOfGone(db: Knex, own: ProcessIdentity, end: EndLease): Promise<number> {
+  const { rows } = await run<{ rows: Pick<ProcessIdentity, 'pid' | 'started'>[] }>(
+    db,
+    `select distinct holder_pid as pid, holder_started::text as started from geo_leases
+     where holder_host = ? and (holder_pid, holder_started) <> (?, ?)`,
+    [own.host, own.pid, own.started],
+  )
+  const ended = await Promise.all(rows.map(hasEnded))
+  const gone = rows.filter((_, at) => ended[at])
+  if (gone.length === 0) return 0
+  const [pids, starts] = [gone.map(({ pid }) => pid), gone.map(({ started }) => started)]
+  return endLeases(db, ARE_OF_PROCESSES, [own.host, pids, starts], end)
 }
 
 /** Gives back all leases of a holder that stops. */

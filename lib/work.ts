@@ -16,7 +16,7 @@ import { KeyPass } from './key-pass.ts'
 import { sweepTimedOut } from './last-net.ts'
 import type { Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
-import { type EndLease, endDeadLeases } from './other-leases.ts'
+import { type EndLease, endDeadLeases, endLeasesOfGone } from './other-leases.ts'
 import { reverifyOldestCopies } from './registry/copies-interval.ts'
 import { Reconciliation, workOf } from './registry/reconciliation.ts'
 import { Singleton } from './singleton.ts'
@@ -143,7 +143,9 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
     async endDeadLeases() {
       if (sites.role === 'unknown') return false
-      const ended = await endDeadLeases(onPrimary() ? main : tracking, context.endDied)
+      const db = onPrimary() ? main : tracking
+      const gone = leases.process ? await endLeasesOfGone(db, leases.process, context.endDied) : 0
+      const ended = gone + (await endDeadLeases(db, context.endDied))
       if (ended > 0)
         logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
       return ended > 0

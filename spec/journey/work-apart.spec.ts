@@ -88,4 +88,24 @@ describe('A site whose web process says work: false', { timeout: 180_000 }, () =
     expect(await leases()).toEqual([])
     expect(await sites.databases.tracking('widget_registry').where({ retry_count: 0 })).toHaveLength(2)
   })
+
+  it.runIf(process.platform === 'linux')(
+    'what a killed worker held goes to another of its host before its lease ends',
+    async () => {
+      const { child, ended } = await worker()
+      proxy.hold()
+      await sites.upload('widgets', 'c.txt', 'the last bytes')
+      await until(() => proxy.open === 1, TIMEOUT_MS)
+      const held = () => leases().where({ holder_pid: child.pid })
+      expect(await held().whereNotNull('replicable_name')).not.toEqual([])
+      await worker()
+      child.kill('SIGKILL')
+      await ended
+      proxy.release()
+      // By its time it would hold them until long after this spec.
+      await held().update({ expires_at: sites.databases.tracking.raw("clock_timestamp() + interval '1 hour'") })
+      await sites.untilVerified({ widgets: 3, gadgets: 0 })
+      expect(await held()).toEqual([])
+    },
+  )
 })
