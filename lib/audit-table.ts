@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { run } from './databases.ts'
+import { isoTime } from './iso-time.ts'
 
 /**
  * The door to geo_audit_events: the changes that people asked for, in the database that the site writes. Rows are only added,
@@ -63,7 +64,7 @@ export async function noteOutcome(db: Knex, id: string, outcome: string): Promis
 export async function listEntries(db: Knex, before: string | null, limit: number): Promise<AuditEntry[]> {
   const { rows } = await run<{ rows: AuditEntry[] }>(
     db,
-    `select id::text as id, to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "at", operator, ip, site,
+    `select id::text as id, ${isoTime('created_at')} as "at", operator, ip, site,
        action, subject, details, outcome
      from geo_audit_events e where e.id < coalesce(?::bigint, 9223372036854775807) order by e.id desc limit ?`,
     [before, limit],

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { run } from './databases.ts'
 import type { ClusterIdentity, StoredCursor } from './event/cursor.ts'
 import type { EventPosition } from './event/event-log.ts'
+import { isoTime } from './iso-time.ts'
 
 /** The door to geo_node_statuses: what secondaries have told the primary of themselves. */
 
@@ -69,7 +70,7 @@ export async function loadNodeStatuses(db: Knex): Promise<Map<string, NodeStatus
   const { rows } = await run<{ rows: NodeStatus[] }>(
     db,
     `select geo_node_id::text as "siteId", status,
-       to_char(updated_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "updatedAt",
+       ${isoTime('updated_at')} as "updatedAt",
        ${age('updated_at')} as "updatedAgeSeconds",
        extract(epoch from last_successful_status_check_at)::bigint::int8::float8 as "lastReportAt",
        ${age('last_successful_status_check_at')} as "lastReportAgeSeconds",

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { run } from './databases.ts'
 import { truncateFailure } from './errors.ts'
+import { isoTime } from './iso-time.ts'
 import type { GatheredStatus } from './node-status-table.ts'
 
 /** The door to geo_site_status: what a secondary knows of itself and of its way to the primary, for all of its processes. */
@@ -27,7 +28,7 @@ export async function loadOwnStatus(tracking: Knex): Promise<OwnStatus | null> {
   const age = (column: string) => `extract(epoch from clock_timestamp() - ${column})::float8`
   const { rows } = await run<{ rows: OwnStatus[] }>(
     tracking,
-    `select status, to_char(gathered_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "gatheredAt",
+    `select status, ${isoTime('gathered_at')} as "gatheredAt",
        ${age('gathered_at')} as "gatheredAgeSeconds", clock_skew_ms as "clockSkewMs",
        ${age('reported_at')} as "reportedAgeSeconds", ${age('report_failing_since')} as "reportFailingSeconds",
        reports_failed as "reportsFailed",

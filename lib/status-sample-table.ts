@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { run } from './databases.ts'
+import { isoSeconds } from './iso-time.ts'
 
 /** The door to geo_status_samples: what the statuses of a day said of each type, a row a minute, for charts. */
 
@@ -52,7 +53,7 @@ export async function loadSamples(
 ): Promise<Sample[]> {
   const { rows } = await run<{ rows: Sample[] }>(
     db,
-    `select replicable_name as type, to_char(sampled_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "at",
+    `select replicable_name as type, ${isoSeconds('sampled_at')} as "at",
        backlog::float8 as backlog, blobs_per_second as "blobsPerSecond", bytes_per_second as "bytesPerSecond",
        lag_seconds as "lagSeconds"
      from geo_status_samples
@@ -75,7 +76,7 @@ export async function loadMinutes(
 ): Promise<SampledMinute[]> {
   const { rows } = await run<{ rows: SampledMinute[] }>(
     db,
-    `select geo_node_id::text as "siteId", to_char(sampled_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "at",
+    `select geo_node_id::text as "siteId", ${isoSeconds('sampled_at')} as "at",
        sum(backlog)::float8 as backlog, sum(blobs_per_second) as "blobsPerSecond", sum(bytes_per_second) as "bytesPerSecond",
        max(lag_seconds) as "lagSeconds"
      from geo_status_samples

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { run } from '../databases.ts'
+import { isoSeconds } from '../iso-time.ts'
 
 /** The door to geo_stores: which store each type of a site lies in. In the site's writable database. */
 
@@ -73,7 +74,7 @@ export async function storesWithOrphans(db: Knex, siteName: string): Promise<Orp
   const { rows } = await run<{ rows: OrphanedFiles[] }>(
     db,
     `select array_agg(replicable_name::text order by replicable_name) as "replicableNames", orphaned_files::float8 as files,
-       to_char(max(swept_at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as "sweptAt"
+       ${isoSeconds('max(swept_at)')} as "sweptAt"
      from geo_stores where site_name = ? and orphaned_files > 0 group by store_id, orphaned_files order by 1`,
     [siteName],
   )

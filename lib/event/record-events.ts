@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { walkBlocks } from '../block-walk.ts'
 import { run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 
 export interface LoggedEvent {
   readonly id: string
@@ -27,7 +28,7 @@ export async function eventsOf(
       const { rows } = await run<{ rows: LoggedEvent[] }>(
         trx,
         `select id::text as "id", event_name as "event",
-           to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "at"
+           ${isoTime('created_at')} as "at"
          from geo_events
          where ctid >= ?::tid and ctid < ?::tid and replicable_name = ? and payload ->> 'model_record_id' = ?`,
         [...range, replicableName, recordId],

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { bounded, run } from '../databases.ts'
+import { isoSeconds } from '../iso-time.ts'
 
 /** The newest events that are looked at, of all types. */
 const MOST_EVENTS = 10_000
@@ -59,7 +60,7 @@ export async function toldWrites(main: Knex, replicable: Replicable, since: stri
            select h.?? as id, pg_snapshot_xmax(pg_current_snapshot())::text::numeric - age(h.xmin) as version
            from ?? as h where h.?? = any(array(select id from records))
          )
-         select (select to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') from began) as "since",
+         select (select ${isoSeconds('created_at')} from began) as "since",
            (select count(*)::int from records where is_told_since) as "told",
            array(select r.id::text from records r join rows h on h.id = r.id
                  where not r.is_told and r.hashed_xact is not null and ${isNewer}

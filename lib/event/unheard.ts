@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { bounded, run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import { clusterIdentity, type StoredCursor } from './cursor.ts'
 import { BEGINNING, type EventPosition } from './event-log.ts'
 
@@ -48,7 +49,7 @@ export async function unheardRecords(
          order by turn limit ?
        )
        select replicable_name as "type", record_id as "recordId", event_name as "event", id::text as "eventId",
-         to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "at"
+         ${isoTime('created_at')} as "at"
        from newest join unheard using (turn) order by turn`,
       [after.xactId, after.eventId, ...(types ? [[...types]] : []), limit],
     )

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
 import { missingGrants, missingToPromote, neededInMain } from '../grants.ts'
+import { isoTime } from '../iso-time.ts'
 import { type UnprovenRecord, unprovenRecords } from '../registry/unproven.ts'
 import type { SiteDirectory } from '../site.ts'
 
@@ -54,7 +55,7 @@ export async function databaseState(main: Knex): Promise<DatabaseState> {
   const { rows } = await run<{ rows: DatabaseState[] }>(
     main,
     `select pg_is_in_recovery() as recovering, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
-       to_char(pg_last_xact_replay_timestamp() at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "replayedAt"`,
+       ${isoTime('pg_last_xact_replay_timestamp()')} as "replayedAt"`,
   )
   const [state] = rows
   if (!state) throw new Error('A select without a table returned no row')

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import type { Promotion } from '../transfer/epoch-word.ts'
 
 /** The doors to geo_promotions and geo_promotion_losses: who became the primary when, and what was lost of what had arrived. */
@@ -20,10 +21,8 @@ export interface Loss {
   readonly message: string | null
 }
 
-const iso = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
-
-const COLUMNS = `epoch, site_name as "siteName", former_site_name as "formerSiteName", ${iso('promoted_at')} as "promotedAt",
-  ${iso('replayed_at')} as "replayedAt", sealed, arrived_below::text as "arrivedBelow",
+const COLUMNS = `epoch, site_name as "siteName", former_site_name as "formerSiteName", ${isoTime('promoted_at')} as "promotedAt",
+  ${isoTime('replayed_at')} as "replayedAt", sealed, arrived_below::text as "arrivedBelow",
   arrived_xact_ids::text[] as "arrivedXactIds"`
 
 /** The promotions of later epochs, the first of them first. */

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { bounded, run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import type { Promotion } from '../transfer/epoch-word.ts'
 
 /** A record that the former primary wrote, and of which the new one has not heard the last. */
@@ -48,7 +49,7 @@ export async function unarrivedRecords(
        )
        select replicable_name as "type", payload ->> 'model_record_id' as "id", event_name as "event",
          payload ->> 'blob_path' as "deletedKey",
-         to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "at"
+         ${isoTime('created_at')} as "at"
        from newest order by xact_id, newest.id`,
       [arrivedBelow, arrivedXactIds],
     )

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { decodeDigest } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import { VERIFICATION, type VerificationState } from '../verification/verification-state.ts'
 import { SYNC, type SyncState } from './sync-state.ts'
 
@@ -54,8 +55,7 @@ export async function copyRecord(
   { names, keyType }: Replicable,
   id: string,
 ): Promise<CopyRecord | null> {
-  const moment = (column: string, name: string) =>
-    `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "${name}"`
+  const moment = (column: string, name: string) => `${isoTime(column)} as "${name}"`
   const { rows } = await run<{ rows: Row[] }>(
     tracking,
     `select id::text as "registryId", state, verification_state as "verificationState", ${moment('created_at', 'createdAt')},

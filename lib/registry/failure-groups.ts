@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { bounded, run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
 import { SYNC_STATE as S } from './sync-state.ts'
 
@@ -48,7 +49,7 @@ async function countPage(tracking: Knex, { names }: Replicable, after: string, l
        select (select max(id)::text from page) as last,
          (select coalesce(jsonb_agg(jsonb_build_object('code', g.error_code, 'toFetch', g.to_fetch, 'toHash', g.to_hash,
             'newest', jsonb_build_object('id', n.record_id, 'message', n.message,
-              'at', to_char(n.at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')))), '[]')
+              'at', ${isoTime('n.at')}))), '[]')
           from (select error_code, count(*) filter (where not hash) as to_fetch, count(*) filter (where hash) as to_hash
                 from failed group by error_code) as g
           join newest n on n.error_code is not distinct from g.error_code) as groups`,

@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { decodeDigest } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { bounded, run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import type { Condition } from '../key-walk.ts'
 import { VERIFICATION, VERIFICATION_STATE, type VerificationState } from '../verification/verification-state.ts'
 import { SYNC, SYNC_STATE, type SyncState } from './sync-state.ts'
@@ -92,9 +93,7 @@ const COLUMNS = [
   'verification_failure as "verificationFailure", verification_checksum as checksum',
   'verification_checksum_mismatched as mismatched, checksum_mismatch as "checksumMismatch"',
   'error_code as "errorCode", bytes::text as bytes',
-  ...Object.entries(MOMENTS).map(
-    ([name, column]) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "${name}"`,
-  ),
+  ...Object.entries(MOMENTS).map(([name, column]) => `${isoTime(column)} as "${name}"`),
 ].join(', ')
 
 type EntryRow = Omit<

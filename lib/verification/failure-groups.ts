@@ -2,6 +2,7 @@ import type { Knex } from 'knex'
 import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { bounded, run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import { VERIFICATION_STATE as V } from './verification-state.ts'
 
 /** A file of the primary whose verification failed. */
@@ -23,7 +24,7 @@ export function failedFiles(
     const { rows } = await run<{ rows: FailedFile[] }>(
       trx,
       `select ??::text as "id", coalesce(verification_failure, '') as "message",
-         to_char(verification_started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"') as "at"
+         ${isoTime('verification_started_at')} as "at"
        from ?? where verification_state = ${V.failed} and (?::${replicable.keyType} is null or ?? > ?::${replicable.keyType})
        order by ??.?? limit ?`,
       [key, table, after, key, after, table, key, limit],

@@ -3,6 +3,7 @@ import { decodeDigest } from '../blob/digest.ts'
 import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
+import { isoTime } from '../iso-time.ts'
 import { VERIFICATION, type VerificationState } from './verification-state.ts'
 
 /** The primary's verification of one record in words. Moments are ISO 8601. */
@@ -25,10 +26,9 @@ interface Row extends Pick<PrimaryRecord, 'verifiedAt' | 'retryAt' | 'attempts' 
 /** From the primary's database or a replica of it; null where nothing is kept of the record yet. */
 export async function primaryRecord(db: Knex, replicable: Replicable, id: string): Promise<PrimaryRecord | null> {
   const { table, key } = stateTableOf(replicable)
-  const moment = (column: string) => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`
   const { rows } = await run<{ rows: Row[] }>(
     db,
-    `select verification_state as state, ${moment('verified_at')} as "verifiedAt", ${moment('verification_retry_at')} as "retryAt",
+    `select verification_state as state, ${isoTime('verified_at')} as "verifiedAt", ${isoTime('verification_retry_at')} as "retryAt",
        coalesce(verification_retry_count, 0) as "attempts", verification_checksum as checksum, verification_failure as failure
      from ?? where ?? = ?::${replicable.keyType}`,
     [table, key, id],

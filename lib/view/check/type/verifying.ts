@@ -3,6 +3,7 @@ import { stateTableOf } from '../../../blob/primary-checksum.ts'
 import type { Replicable } from '../../../blob/replicable.ts'
 import { wantedIds } from '../../../blob/source.ts'
 import { bounded, run } from '../../../databases.ts'
+import { isoSeconds } from '../../../iso-time.ts'
 import { SYNC_STATE } from '../../../registry/sync-state.ts'
 import { VERIFICATION_STATE as V } from '../../../verification/verification-state.ts'
 import { type Check, no, skipped, yes } from '../outcome.ts'
@@ -60,7 +61,7 @@ export function verificationRuns(sources: TypeCheckSources, replicable: Replicab
 async function lastVerified({ db, table, where }: VerifiedTable): Promise<{ at: string; ageSeconds: number } | null> {
   const { rows } = await run<{ rows: { at: string; ageSeconds: number }[] }>(
     db,
-    `select to_char(verified_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') as at,
+    `select ${isoSeconds('verified_at')} as at,
        extract(epoch from clock_timestamp() - verified_at)::float8 as "ageSeconds"
      from ?? where ${where} verification_state = ${V.succeeded} and verified_at is not null
      order by verified_at desc limit 1`,
