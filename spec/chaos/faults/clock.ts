@@ -6,6 +6,7 @@ import { watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { HealthWatch } from './health-watch.ts'
 import { newlyRetried, retried, watchRetries } from './retries.ts'
+import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
 const MOST_BYTES = 64 * 1024
@@ -38,26 +39,23 @@ export const clock: Fault<Numbers> = {
   full: { perKind: 2, holdSeconds: 20, perSecond: 50 },
   least: { perKind: 1, holdSeconds: 15, perSecond: 10 },
   async run(world, { perKind, holdSeconds, perSecond }, chance) {
-    const ended = new AbortController()
-    const load = { blobs: Number.MAX_SAFE_INTEGER, perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
-    const loading = world.host.load({ ...load, signal: ended.signal }, chance.stream('load'))
+    const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
     const violations: string[] = []
     const chosen = (seconds: readonly number[]) => chance.shuffled(shiftsBy(world, seconds)).slice(0, perKind)
     const shifts = chance.shuffled([...chosen(HARMLESS_S), ...chosen(NOTED_S), ...chosen(JUMP_BACK_S)])
     try {
-      for (const shift of shifts) {
-        const what = `the clock of ${shift.site.name} by ${shift.seconds} s`
-        world.history.note({ kind: 'fault', fault: 'clock', what })
-        const act = HARMLESS_S.includes(shift.seconds) ? harmless : noted
-        const found = await act(world, shift, { holdMs: holdSeconds * 1000, perSecond }, chance.stream(what))
-        violations.push(...found.map((violation) => `${what}: ${violation}`))
-      }
+      await underLoad(world, load, chance.stream('load'), async () => {
+        for (const shift of shifts) {
+          const what = `the clock of ${shift.site.name} by ${shift.seconds} s`
+          world.history.note({ kind: 'fault', fault: 'clock', what })
+          const act = HARMLESS_S.includes(shift.seconds) ? harmless : noted
+          const found = await act(world, shift, { holdMs: holdSeconds * 1000, perSecond }, chance.stream(what))
+          violations.push(...found.map((violation) => `${what}: ${violation}`))
+        }
+      })
     } finally {
       for (const site of world.sites) await site.setClock(0)
-      ended.abort()
     }
-    const reached = await loading
-    world.say(`${reached.toFixed(1)} blobs a second were written`)
     return violations
   },
 }

@@ -12,6 +12,7 @@ import { watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { HealthWatch } from './health-watch.ts'
 import { newlyRetried, retried } from './retries.ts'
+import { underLoad } from './under-load.ts'
 
 const run = promisify(execFile)
 const MEBIBYTE = 1024 * 1024
@@ -121,13 +122,10 @@ async function misbehave(
   const violations: string[] = []
   const strace = new Strace()
   const ping = new Ping(`${site.nearUrls[0]}/ping`)
-  const ended = new AbortController()
-  const sizes = { leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
+  const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
   const idle = await ping.p99(BETWEEN_MS)
-  const load = { blobs: Number.MAX_SAFE_INTEGER, perSecond, signal: ended.signal, ...sizes }
-  const loading = world.host.load(load, chance.stream('load'))
   const watch = new HealthWatch(world, site)
-  try {
+  const act = async () => {
     // What looks at each call of a process costs it time, whatever it answers: so before as during the fault.
     if (mode.traced) await strace.attach(pidsOf(site), null)
     await sleep(BETWEEN_MS)
@@ -162,11 +160,12 @@ async function misbehave(
     if (still !== null) violations.push(`it is not well again: ${still}`)
     violations.push(...(await newlyRetried(world, before)))
     return violations
+  }
+  try {
+    return await underLoad(world, load, chance.stream('load'), act)
   } finally {
     await strace.detach()
-    await ping.close()
-    ended.abort()
-    await Promise.all([loading, watch.close()])
+    await Promise.all([ping.close(), watch.close()])
   }
 }
 

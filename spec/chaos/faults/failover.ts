@@ -26,9 +26,10 @@ import type { Seeded } from '../seeded.ts'
 import { stateOf } from '../settled.ts'
 import type { World } from '../world.ts'
 import type { Fault } from './fault.ts'
+import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
-const MOST_BYTES = 64 * 1024
+const SIZES = { leastBytes: LEAST_BYTES, mostBytes: 64 * 1024, replaced: 5, deleted: 5 }
 const FILLED_PER_SECOND = 100
 /** What two cores carry for three sites and all their servers: a promotion is to be timed, and not a machine that has too much to do. */
 const PER_SECOND = 30
@@ -135,16 +136,18 @@ class Drill {
     return NAMES.filter((name) => name !== this.#primary)
   }
 
-  #load(blobs: number, perSecond: number, signal?: AbortSignal): Promise<number> {
-    const load = {
-      blobs,
-      perSecond,
-      leastBytes: LEAST_BYTES,
-      mostBytes: MOST_BYTES,
-      replaced: 5,
-      deleted: 5,
-    }
-    return this.#host.load({ ...load, ...(signal && { signal }) }, this.#chance.stream(`load ${this.#ledger.count}`))
+  #load(blobs: number, perSecond: number): Promise<number> {
+    return this.#host.load({ ...SIZES, blobs, perSecond }, this.#chance.stream(`load ${this.#ledger.count}`))
+  }
+
+  #underLoad<Result>(act: () => Promise<Result>): Promise<Result> {
+    const written = { host: this.#host, say: this.#say }
+    return underLoad(
+      written,
+      { ...SIZES, perSecond: PER_SECOND },
+      this.#chance.stream(`load ${this.#ledger.count}`),
+      act,
+    )
   }
 
   async load(blobs: number): Promise<void> {
@@ -190,14 +193,13 @@ class Drill {
 
   async planned(): Promise<void> {
     const [from, to] = [this.#primary, this.#chance.of(this.#secondaries)]
-    const ended = new AbortController()
-    const loading = this.#load(Number.POSITIVE_INFINITY, PER_SECOND, ended.signal)
-    await sleep(this.#chance.between(BEFORE_MS.least, BEFORE_MS.most))
-    const laps = new Laps()
-    await this.#do(from, 'read-only', 'on')
-    laps.end('read-only')
-    ended.abort()
-    await loading
+    const laps = await this.#underLoad(async () => {
+      await sleep(this.#chance.between(BEFORE_MS.least, BEFORE_MS.most))
+      const begun = new Laps()
+      await this.#do(from, 'read-only', 'on')
+      begun.end('read-only')
+      return begun
+    })
     await this.#do(to, 'wait', '--timeout', '300')
     laps.end('wait')
     await this.#stage.rest(from)
@@ -228,14 +230,12 @@ class Drill {
 
   async unplanned(): Promise<void> {
     const from = this.#primary
-    const ended = new AbortController()
-    const loading = this.#load(Number.POSITIVE_INFINITY, PER_SECOND, ended.signal)
-    await sleep(this.#chance.between(BEFORE_MS.least, BEFORE_MS.most))
-    for (const name of this.#secondaries) await this.#stage.cutOff(name)
-    await sleep(this.#chance.between(UNARRIVED_MS.least, UNARRIVED_MS.most))
-    await this.#stage.lose(from)
-    ended.abort()
-    await loading
+    await this.#underLoad(async () => {
+      await sleep(this.#chance.between(BEFORE_MS.least, BEFORE_MS.most))
+      for (const name of this.#secondaries) await this.#stage.cutOff(name)
+      await sleep(this.#chance.between(UNARRIVED_MS.least, UNARRIVED_MS.most))
+      await this.#stage.lose(from)
+    })
     await this.#host.close()
     const to = await this.#furthest()
     const { phrase } = await this.#said<{ phrase: string }>([1], to, 'promote', '--preflight')

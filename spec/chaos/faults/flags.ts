@@ -6,6 +6,7 @@ import type { Site } from '../site.ts'
 import type { World } from '../world.ts'
 import { caughtUpWithinMs } from './backlog.ts'
 import type { Fault } from './fault.ts'
+import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
 const MOST_BYTES = 64 * 1024
@@ -32,26 +33,24 @@ export const flags: Fault<Numbers> = {
     world.say(`the same code, built, as version ${other.version} beside`)
     const over = new AbortController()
     const sizes = { leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5, owners: OWNERS }
-    const load = { blobs: Number.MAX_SAFE_INTEGER, perSecond, signal: over.signal, ...sizes }
     const beside: (readonly [Site, Member])[] = []
-    let loading: Promise<unknown> = Promise.resolve()
     let acting: readonly Promise<number>[] = []
     try {
       for (const site of world.sites) beside.push([site, site.addWorker('other', other.command)])
       for (const [, member] of beside) await member.start()
-      loading = world.host.load(load, chance.stream('load'))
-      acting = [
-        flap(world, chance.stream('flags'), over.signal),
-        reselect(world, chance.stream('selection'), over.signal, violations),
-        ...world.sites.map((site) =>
-          startRuns(world, site, chance.stream(`runs ${site.name}`), over.signal, violations),
-        ),
-      ]
-      await Promise.race([sleep(seconds * 1000), ...acting])
+      await underLoad(world, { perSecond, ...sizes }, chance.stream('load'), async () => {
+        acting = [
+          flap(world, chance.stream('flags'), over.signal),
+          reselect(world, chance.stream('selection'), over.signal, violations),
+          ...world.sites.map((site) =>
+            startRuns(world, site, chance.stream(`runs ${site.name}`), over.signal, violations),
+          ),
+        ]
+        await Promise.race([sleep(seconds * 1000), ...acting])
+      })
     } finally {
       over.abort()
       const [flapped, selected, ...runs] = await Promise.all(acting)
-      await loading
       world.say(`${flapped} times flags, ${selected} times the selection, ${runs.join(' and ')} bulk runs`)
       await world.setFlags({ geo_widget_replication: true, geo_gadget_replication: true })
       for (const site of world.secondaries) violations.push(...(await select(world, site, null)))

@@ -5,6 +5,7 @@ import type { World } from '../world.ts'
 import { backlogOf, FALLS_AT_LEAST, watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { retried } from './retries.ts'
+import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
 const MOST_BYTES = 64 * 1024
@@ -24,12 +25,10 @@ export const network: Fault<Numbers> = {
   full: { outages: 5, outageSeconds: 60, slowSeconds: 60, perSecond: 50 },
   least: { outages: 1, outageSeconds: 20, slowSeconds: 15, perSecond: 20 },
   async run(world, size, chance) {
-    const ended = new AbortController()
     const { perSecond, outages } = size
-    const load = { blobs: Number.MAX_SAFE_INTEGER, perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
-    const loading = world.host.load({ ...load, signal: ended.signal }, chance.stream('load'))
+    const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
     const violations: string[] = []
-    try {
+    await underLoad(world, load, chance.stream('load'), async () => {
       await sleep(BETWEEN_MS)
       for (let number = 1; number <= outages; number += 1) {
         const found = await outage(world, size, chance)
@@ -38,11 +37,7 @@ export const network: Fault<Numbers> = {
       }
       const found = await slowness(world, size)
       violations.push(...found.map((violation) => `slow: ${violation}`))
-    } finally {
-      ended.abort()
-    }
-    const reached = await loading
-    world.say(`${reached.toFixed(1)} blobs a second were written`)
+    })
     return violations
   },
 }

@@ -7,6 +7,7 @@ import type { World } from '../world.ts'
 import { watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { remakeReplica } from './remake-replica.ts'
+import { underLoad } from './under-load.ts'
 
 const DEADLOCK_DETECTED = '40P01'
 const LEAST_BYTES = 1024
@@ -67,19 +68,10 @@ export const postgres: Fault<Numbers> = {
   full: { perSecond: 50, downSeconds: 10, ends: 20, deadlocks: 40, conflicts: 40, lagSeconds: 120 },
   least: { perSecond: 10, downSeconds: 1, ends: 4, deadlocks: 4, conflicts: 4, lagSeconds: 5 },
   async run(world, size, chance) {
-    const ended = new AbortController()
     const { perSecond } = size
-    const load = {
-      blobs: Number.MAX_SAFE_INTEGER,
-      perSecond,
-      leastBytes: LEAST_BYTES,
-      mostBytes: MOST_BYTES,
-      replaced: 5,
-      deleted: 5,
-    }
-    const loading = world.host.load({ ...load, signal: ended.signal }, chance.stream('load'))
+    const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
     const violations: string[] = []
-    try {
+    await underLoad(world, load, chance.stream('load'), async () => {
       for (const { name, act } of chance.shuffled(STEPS)) {
         await sleep(BETWEEN_MS)
         world.history.note({ kind: 'fault', fault: 'postgres', what: name })
@@ -90,11 +82,7 @@ export const postgres: Fault<Numbers> = {
         world.say(`${name}: ${backlog.text}`)
         violations.push(...backlog.violations.map((violation) => `${name}: ${violation}`))
       }
-    } finally {
-      ended.abort()
-    }
-    const reached = await loading
-    world.say(`${reached.toFixed(1)} blobs a second were written`)
+    })
     return violations
   },
 }

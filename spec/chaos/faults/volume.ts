@@ -13,6 +13,7 @@ import { watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { HealthWatch } from './health-watch.ts'
 import { newlyRetried, retried } from './retries.ts'
+import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
 const MOST_BYTES = 256 * 1024
@@ -64,11 +65,8 @@ async function ofSecondary(
   { outageSeconds, perSecond }: Numbers,
   chance: Seeded,
 ): Promise<string[]> {
-  const ended = new AbortController()
   const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 10, deleted: 10 }
-  const endless = { ...load, blobs: Number.MAX_SAFE_INTEGER, signal: ended.signal }
-  const loading = world.host.load(endless, chance.stream('load'))
-  try {
+  return underLoad(world, load, chance.stream('load'), async () => {
     // Not at the same moment of anything each time.
     await sleep(BETWEEN_MS + chance.between(0, 1000))
     const before = await retried(world)
@@ -80,10 +78,7 @@ async function ofSecondary(
     violations.push(...(await caughtUp(world, perSecond)))
     violations.push(...(await newlyRetried(world, before)))
     return violations
-  } finally {
-    ended.abort()
-    await loading
-  }
+  })
 }
 
 /** The host writes nothing meanwhile, for its files would lie on the other volume; the secondaries ask for what they lack. */

@@ -1,0 +1,20 @@
+import type { Load } from '../host.ts'
+import type { Seeded } from '../seeded.ts'
+import type { World } from '../world.ts'
+
+/** Acts while the host writes at a steady rate, and says how many a second that came to: a machine may not allow for more. */
+export async function underLoad<Result>(
+  world: Pick<World, 'host' | 'say'>,
+  load: Omit<Load, 'blobs' | 'signal'>,
+  chance: Seeded,
+  act: () => Promise<Result>,
+): Promise<Result> {
+  const over = new AbortController()
+  const loading = world.host.load({ ...load, blobs: Number.MAX_SAFE_INTEGER, signal: over.signal }, chance)
+  try {
+    return await act()
+  } finally {
+    over.abort()
+    world.say(`${(await loading).toFixed(1)} blobs a second were written`)
+  }
+}
