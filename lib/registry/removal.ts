@@ -8,6 +8,10 @@ import { UNHELD } from './unheld.ts'
 const WAITING = `(removal_requested_at is not null or superseded_keys is not null) and ${UNHELD}
   and (removal_retry_at is null or removal_retry_at <= clock_timestamp())`
 
+/** How the cause begins that is kept with a row whose file could not be removed. */
+export const NOT_REMOVED = 'Could not remove file: '
+const FAILED_LAST = `last_sync_failure like '${NOT_REMOVED}%'`
+
 /** A row whose file, or an earlier file of it, is to go. */
 export interface RemovalRow {
   readonly id: string
@@ -79,8 +83,8 @@ export function keysOf(rows: readonly RemovalRow[]): string[] {
 }
 
 /**
- * The files of these rows are gone: so go the rows, whose ids are returned, or the notes of these files on rows that stay. What was
- * asked for or noted since the rows were claimed is left to the next batch.
+ * The files of these rows are gone: so go the rows, whose ids are returned, or the notes of these files on rows that stay, with what
+ * has kept them there until now. What was asked for or noted since the rows were claimed is left to the next batch.
  */
 export async function finishRemovals(
   trx: Knex.Transaction,
@@ -100,14 +104,16 @@ export async function finishRemovals(
   await run(
     trx,
     `update ?? set removal_retry_at = null, lease_id = null,
-       superseded_keys = nullif(array(select k from unnest(superseded_keys) as k where k <> all(?::text[])), '{}')
+       superseded_keys = nullif(array(select k from unnest(superseded_keys) as k where k <> all(?::text[])), '{}'),
+       error_code = case when ${FAILED_LAST} and verification_failure is null then null else error_code end,
+       last_sync_failure = case when ${FAILED_LAST} then null else last_sync_failure end
      where ?? = any(?::${keyType}[]) and lease_id = ?`,
     [names.registryTable, keys, names.foreignKey, removed.map((row) => row.id), leaseId],
   )
   return rows.map((row) => row.id)
 }
 
-/** A file could not be removed: the row keeps the request and says why; tried again later. */
+/** A file could not be removed: the row keeps the request and says why, in a message that begins with `NOT_REMOVED`; tried again later. */
 export async function failRemoval(
   trx: Knex.Transaction,
   { names, keyType }: Replicable,

@@ -19,6 +19,7 @@ import {
   finishRemovals,
   keysInUse,
   keysOf,
+  NOT_REMOVED,
   type RemovalRow,
   typesToRemove,
 } from '../registry/removal.ts'
@@ -169,7 +170,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
         const failure = {
           id: row.id,
           code,
-          message: `Could not remove file: ${message}`,
+          message: `${NOT_REMOVED}${message}`,
           retryInSeconds: RETRY_IN_SECONDS,
         }
         await failRemoval(trx, replicable, lease.id, failure)

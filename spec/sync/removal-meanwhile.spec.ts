@@ -77,6 +77,44 @@ describe('While the earlier file of a row is removed', () => {
   })
 })
 
+describe('The earlier file of a row that could not be removed', () => {
+  const row = () => paris.databases.tracking('widget_registry').first('last_sync_failure', 'error_code', 'state')
+
+  async function fail(): Promise<void> {
+    beforeFile = async () => {
+      throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' })
+    }
+    await removeWhile()
+    beforeFile = async () => undefined
+    await paris.databases.tracking('widget_registry').update({ removal_retry_at: null })
+  }
+
+  it('is the failure of the row until it is gone', async () => {
+    await fail()
+    const last_sync_failure = 'Could not remove file: EIO: i/o error, fsync (earlier)'
+    expect(await row()).toEqual({ state: SYNC_STATE.synced, error_code: 'STORAGE_ERROR', last_sync_failure })
+    await removeWhile()
+    expect(await files()).toEqual(['file', 'stray'])
+    expect(await row()).toEqual({ state: SYNC_STATE.synced, error_code: null, last_sync_failure: null })
+  })
+
+  it('takes no failure with it that the row has had since', async () => {
+    await fail()
+    const since = { error_code: 'CHECKSUM_MISMATCH', last_sync_failure: 'The bytes are others' }
+    await paris.databases.tracking('widget_registry').update(since)
+    await removeWhile()
+    expect(await row()).toMatchObject(since)
+  })
+
+  it('leaves the code of a verification that has failed since', async () => {
+    await fail()
+    const since = { error_code: 'VERIFICATION_MISMATCH', verification_failure: 'Verification failed' }
+    await paris.databases.tracking('widget_registry').update(since)
+    await removeWhile()
+    expect(await row()).toMatchObject({ error_code: 'VERIFICATION_MISMATCH', last_sync_failure: null })
+  })
+})
+
 describe('A removal that is not alone any more', () => {
   // A lease of the one before would count.
   beforeEach(async () => {
