@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -178,6 +178,16 @@ describe('the checks of a chaos run', () => {
     brokenOff(-3_600_000)
     expect(await says('unfinished')).toHaveLength(1)
     brokenOff(60_000)
+    expect(await says('unfinished')).toHaveLength(1)
+  })
+
+  it('know a file that was left by when it was written, also once the whole store was copied to another disk', async () => {
+    await store(secondaryFile('widgets/.geo-tmp-1'), 'half of it')
+    const writtenAt = new Date(Date.now() - 3_600_000)
+    await utimes(secondaryFile('widgets/.geo-tmp-1'), writtenAt, writtenAt)
+    brokenOff(-3_599_000)
+    expect(await says('unfinished')).toEqual([])
+    brokenOff(1000)
     expect(await says('unfinished')).toHaveLength(1)
   })
 

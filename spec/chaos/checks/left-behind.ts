@@ -8,10 +8,10 @@ const NAMED_WITHIN_MS = 30_000
 /**
  * Whether a file may be what was left in the midst of work that was broken off: a process that was killed told nobody of it, and from
  * a volume that has gone, or is read-only, nobody can remove it. It lies there until the sweep of the store, which takes what is a day old. Whatever was
- * last touched at another time was left by mistake.
+ * last written at another time was left by mistake: that time stays, also where the whole store is copied to another disk.
  */
 export async function isLeftBehind({ brokenOff }: SecondaryScene, path: string): Promise<boolean> {
   const found = await ifThere(() => stat(path))
   if (!found) return true
-  return brokenOff.some((atMs) => atMs >= found.ctimeMs && atMs - found.ctimeMs <= NAMED_WITHIN_MS)
+  return brokenOff.some((atMs) => atMs >= found.mtimeMs && atMs - found.mtimeMs <= NAMED_WITHIN_MS)
 }
