@@ -1,7 +1,6 @@
 import { readFileSync, readlinkSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
-import { ifThere } from './if-there.ts'
 
 /** One process among all that ever ran on all machines of a site, told by what others on its host can look up. */
 export interface ProcessIdentity {
@@ -12,8 +11,16 @@ export interface ProcessIdentity {
   readonly started: string
 }
 
-// proc(5): the 22nd field of stat, counted from the third, which follows the name in its brackets.
-const START_TIME_FIELD = 22 - 3
+/** What proc(5) says in `stat` of a process: fields 3, 20 and 22. */
+export interface ProcessStat {
+  readonly state: string
+  /** How many threads of it there still are. */
+  readonly threads: number
+  readonly started: string
+}
+
+// Fields are counted from the third, which follows the name in its brackets.
+const [STATE, THREADS, STARTED] = [0, 20 - 3, 22 - 3]
 
 /** This process; null where the system does not tell (it is not Linux, or hides it), so that nobody can say that it has ended. */
 export function thisProcess(): ProcessIdentity | null {
@@ -22,24 +29,50 @@ export function thisProcess(): ProcessIdentity | null {
     // A /proc of another container counts processes otherwise.
     if (Number.parseInt(stat, 10) !== process.pid) return null
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()
-    // Of a copied machine, boot and container are the same as the first one's; its name hardly is.
-    const host = [hostname(), boot, readlinkSync('/proc/self/ns/pid'), readlinkSync('/proc/self/ns/time')].join(' ')
-    return { host, pid: process.pid, started: startTimeIn(stat) }
-  } catch (reason) {
-    if ((reason as NodeJS.ErrnoException).syscall === undefined) throw reason
+    // Of a machine that was copied while it ran, all but the name is the same.
+    const host = [hostname(), boot, readlinkSync('/proc/self/ns/pid'), clockOf()].join(' ')
+    return { host, pid: process.pid, started: parseStat(stat).started }
+  } catch {
+    // Whatever the reason, nobody is told who this is, and its leases last as long as they do elsewhere.
     return null
   }
 }
 
+/** From when a start is counted may differ between containers; kernels before 5.6 have one count for all. */
+function clockOf(): string {
+  try {
+    return readlinkSync('/proc/self/ns/time')
+  } catch {
+    return ''
+  }
+}
+
 /**
- * Whether a process of this host has ended for certain, with all of its threads: nothing of it writes any more. One that was
- * killed and whose parent has not looked yet counts as alive, for its threads may still be in a call.
+ * Whether a process of this host has ended for certain, with all of its threads: nothing of it is in a call to the system any more.
+ * False also where it cannot be said, for its processes are hidden.
  */
 export async function hasEnded({ pid, started }: Pick<ProcessIdentity, 'pid' | 'started'>): Promise<boolean> {
   if (!isThere(pid)) return true
-  // Not there where it ended this moment, but also where processes of others are hidden.
-  const stat = await ifThere(readFile(`/proc/${pid}/stat`, 'utf8'))
-  return stat !== null && startTimeIn(stat) !== started
+  try {
+    return isOver(parseStat(await readFile(`/proc/${pid}/stat`, 'utf8')), started)
+  } catch {
+    // It ended this moment, which the next look tells, or may not be looked at.
+    return false
+  }
+}
+
+/**
+ * Whether that is another process under the same number, or what is left of one until its parent asks: without threads, for one
+ * that was killed may still be in a call with others.
+ */
+export function isOver(stat: ProcessStat, started: string): boolean {
+  return stat.started !== started || (stat.state === 'Z' && stat.threads === 1)
+}
+
+export function parseStat(text: string): ProcessStat {
+  // The name may be anything, brackets too.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ')
+  return { state: fields[STATE] ?? '', threads: Number(fields[THREADS]), started: fields[STARTED] ?? '' }
 }
 
 function isThere(pid: number): boolean {
@@ -49,9 +82,4 @@ function isThere(pid: number): boolean {
     // It may be of a user whom this one may send nothing: then it is there.
     return (reason as NodeJS.ErrnoException).code !== 'ESRCH'
   }
-}
-
-function startTimeIn(stat: string): string {
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return fields[START_TIME_FIELD] ?? ''
 }

@@ -3,6 +3,7 @@ import type { Replicable } from './blob/replicable.ts'
 import { backoffSeconds, type Clock } from './clock.ts'
 import type { LoggerLike } from './log.ts'
 import type { EndedLease, EndLease } from './other-leases.ts'
+import { lockInOrder } from './registry/lock-order.ts'
 import { giveBackRows, noteStrayFiles, type StrayFile, takeOverRows } from './registry/marks.ts'
 import type { Signals } from './signals.ts'
 import { SYNC_LEASE } from './sync/schedule.ts'
@@ -40,6 +41,7 @@ export function endingOf(
       } else await tracker.giveBack(trx, replicable, recordIds)
       return
     }
+    await lockInOrder(trx, replicable, recordIds)
     await noteStrayFiles(trx, replicable, straysOf(recordIds, fileKeys ?? []))
     if (kind === SYNC_LEASE && how === 'died') {
       const lost = await takeOverRows(trx, replicable, id, recordIds, retryInSeconds)

@@ -144,8 +144,8 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     async endDeadLeases() {
       if (sites.role === 'unknown') return false
       const db = onPrimary() ? main : tracking
-      const gone = leases.process ? await endLeasesOfGone(db, leases.process, context.endDied) : 0
-      const ended = gone + (await endDeadLeases(db, context.endDied))
+      let ended = await endDeadLeases(db, context.endDied)
+      if (leases.process) ended += await endLeasesOfGone(db, leases.process, context.endDied)
       if (ended > 0)
         logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
       return ended > 0

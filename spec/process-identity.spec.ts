@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { afterEach, describe, expect, it } from 'vitest'
-import { hasEnded, thisProcess } from '../lib/process-identity.ts'
+import { hasEnded, isOver, parseStat, thisProcess } from '../lib/process-identity.ts'
 import { type OtherProcess, startOther, startUnattended } from './support/other-process.ts'
 import { until } from './support/until.ts'
 
@@ -36,11 +36,29 @@ describe.runIf(process.platform === 'linux')('A process', () => {
     expect(await hasEnded(earlier)).toBe(true)
   })
 
-  it('has not ended for certain while nobody has asked what became of it: a thread of it may still be in a call', async () => {
+  it('has ended also while its parent has not asked what became of it', async () => {
     const { identity } = await kept(startUnattended())
-    process.kill(identity.pid, 'SIGKILL')
-    // What has no memory any more has no command either.
-    await until(async () => (await readFile(`/proc/${identity.pid}/cmdline`, 'utf8')) === '')
     expect(await hasEnded(identity)).toBe(false)
+    process.kill(identity.pid, 'SIGKILL')
+    await until(() => hasEnded(identity))
+    expect(await readFile(`/proc/${identity.pid}/stat`, 'utf8')).toContain(') Z ')
+  })
+})
+
+describe('What is said of a process', () => {
+  const stat = (state: string, threads: number) =>
+    parseStat(`4242 (a) R (b) ${state} 1 4242 4242 0 -1 4194560 9 8 7 6 5 4 3 2 20 0 ${threads} 0 123456 1000 22 1844`)
+
+  it('is read whatever its name', () => {
+    expect(stat('S', 12)).toEqual({ state: 'S', threads: 12, started: '123456' })
+  })
+
+  it.each([
+    ['lives', stat('S', 12), '123456', false],
+    ['was killed, with a thread that is still in a call', stat('Z', 2), '123456', false],
+    ['was killed, and its parent has not asked yet', stat('Z', 1), '123456', true],
+    ['is another one', stat('S', 12), '123455', true],
+  ])('tells whether it is over: one that %s', (_, said, started, over) => {
+    expect(isOver(said, started)).toBe(over)
   })
 })

@@ -4,9 +4,11 @@ import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { checked, run } from '../databases.ts'
 import { type ErrorCode, truncateFailure } from '../errors.ts'
+import { LEASE_MS } from '../lease.ts'
 import type { MovedRow } from '../transition-log.ts'
 import { VERIFICATION, VERIFICATION_STATE } from '../verification/verification-state.ts'
 import { LOSSES_IN_COMPANY } from './claims.ts'
+import { earlier } from './removal.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
 import { VERIFIED_SET } from './verification-marks.ts'
 import { verificationPending } from './verification-reset.ts'
@@ -214,8 +216,9 @@ export async function giveBackRows(
 }
 
 /**
- * Rows of a process that died. Started ones count one failure and are due at once: as long as a row was lost with others, and once when
- * it was alone (see claimRows), nothing is known against it. But a blob that kills its worker must not loop, so from then on it waits
+ * Rows of a process that died. Started ones count one failure and are due at once, and when it happens again after the time of a lease: as
+ * long as a row was lost with others, and once when it was alone (see claimRows), nothing is known against it, but who begins processes
+ * anew may give up where one dies after the other. A blob that kills its worker must not loop, so from then on it waits
  * `retryInSeconds`, then twice as long each time, sixteen times at most. An earlier cause is kept.
  */
 export async function takeOverRows(
@@ -228,9 +231,10 @@ export async function takeOverRows(
   const { rows: moved } = await run<{ rows: MovedRow[] }>(
     trx,
     `update ?? as r set
-       last_sync_failure = coalesce(r.last_sync_failure, 'The process that fetched this blob stopped answering'),
-       error_code = coalesce(r.error_code, 'WORKER_LOST'),
-       retry_at = clock_timestamp() + case when r.worker_losses <= ${LOSSES_IN_COMPANY} then interval '0'
+       last_sync_failure = coalesce(${earlier('last_sync_failure')}, 'The process that fetched this blob stopped answering'),
+       error_code = coalesce(${earlier('error_code')}, 'WORKER_LOST'),
+       retry_at = clock_timestamp() + case when r.worker_losses = 0 then interval '0'
+         when r.worker_losses <= ${LOSSES_IN_COMPANY} then interval '${LEASE_MS} ms'
          else ? * power(2, least(r.worker_losses - ${LOSSES_IN_COMPANY + 1}, 4)) * interval '1 second' end,
        worker_losses = least(r.worker_losses + 1, ${HIGHEST_RETRY_COUNT}),
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}), ${FAILS.set}

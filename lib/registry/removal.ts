@@ -8,9 +8,14 @@ import { UNHELD } from './unheld.ts'
 const WAITING = `(removal_requested_at is not null or superseded_keys is not null) and ${UNHELD}
   and (removal_retry_at is null or removal_retry_at <= clock_timestamp())`
 
-/** How the cause begins that is kept with a row whose file could not be removed. */
+/** How the cause begins that is kept with a row whose file could not be removed. Whoever writes another cause writes its code too. */
 export const NOT_REMOVED = 'Could not remove file: '
 const FAILED_LAST = `last_sync_failure like '${NOT_REMOVED}%'`
+// A row that stays, and has failed otherwise, keeps its own cause: it says when it is tried again, and what mends it.
+const HIDES_NOTHING = `(removal_requested_at is not null or last_sync_failure is null or ${FAILED_LAST})`
+/** SQL of a cause, or a code, of the row `r` that is kept where work on it is lost: what could not be removed is no cause of that. */
+export const earlier = (column: 'last_sync_failure' | 'error_code'): string =>
+  `case when r.${FAILED_LAST} then null else r.${column} end`
 
 /** A row whose file, or an earlier file of it, is to go. */
 export interface RemovalRow {
@@ -105,7 +110,7 @@ export async function finishRemovals(
     trx,
     `update ?? set removal_retry_at = null, lease_id = null,
        superseded_keys = nullif(array(select k from unnest(superseded_keys) as k where k <> all(?::text[])), '{}'),
-       error_code = case when ${FAILED_LAST} and verification_failure is null then null else error_code end,
+       error_code = case when ${FAILED_LAST} then null else error_code end,
        last_sync_failure = case when ${FAILED_LAST} then null else last_sync_failure end
      where ?? = any(?::${keyType}[]) and lease_id = ?`,
     [names.registryTable, keys, names.foreignKey, removed.map((row) => row.id), leaseId],
@@ -113,7 +118,10 @@ export async function finishRemovals(
   return rows.map((row) => row.id)
 }
 
-/** A file could not be removed: the row keeps the request and says why, in a message that begins with `NOT_REMOVED`; tried again later. */
+/**
+ * A file could not be removed: the row keeps the request, and says why where it has no other failure, in a message that begins with
+ * `NOT_REMOVED`; tried again later.
+ */
 export async function failRemoval(
   trx: Knex.Transaction,
   { names, keyType }: Replicable,
@@ -122,7 +130,9 @@ export async function failRemoval(
 ): Promise<void> {
   await run(
     trx,
-    `update ?? set lease_id = null, error_code = ?, last_sync_failure = ?,
+    `update ?? set lease_id = null,
+       error_code = case when ${HIDES_NOTHING} then ? else error_code end,
+       last_sync_failure = case when ${HIDES_NOTHING} then ? else last_sync_failure end,
        removal_retry_at = clock_timestamp() + ? * interval '1 second'
      where ?? = ?::${keyType} and lease_id = ?`,
     [

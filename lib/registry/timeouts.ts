@@ -5,6 +5,7 @@ import { run } from '../databases.ts'
 import type { MovedRow } from '../transition-log.ts'
 import type { TimedOut } from '../verification/timed-out.ts'
 import { VERIFICATION } from '../verification/verification-state.ts'
+import { earlier } from './removal.ts'
 import { SYNC } from './sync-state.ts'
 import { UNHELD } from './unheld.ts'
 
@@ -29,8 +30,8 @@ export async function failTimedOutSyncs(
        select id from ?? where ${SYNC_FAILS.where} and last_synced_at < clock_timestamp() - ? * interval '1 ms' and ${UNHELD}
        limit ? for update skip locked
      )
-     update ?? as r set ${SYNC_FAILS.set}, lease_id = null, last_sync_failure = coalesce(r.last_sync_failure, ?),
-       error_code = coalesce(r.error_code, 'TIMED_OUT'), retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
+     update ?? as r set ${SYNC_FAILS.set}, lease_id = null, last_sync_failure = coalesce(${earlier('last_sync_failure')}, ?),
+       error_code = coalesce(${earlier('error_code')}, 'TIMED_OUT'), retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + ? * interval '1 second'
      from late where r.id = late.id ${RETURNING}`,
     [
@@ -65,7 +66,7 @@ export async function failTimedOutVerifications(
        verification_checksum = null,
        verification_retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        verification_retry_at = clock_timestamp() + ? * interval '1 second',
-       ${SYNC.step('synced', 'failed').set}, error_code = coalesce(r.error_code, 'TIMED_OUT'),
+       ${SYNC.step('synced', 'failed').set}, error_code = coalesce(${earlier('error_code')}, 'TIMED_OUT'),
        last_sync_failure = left('Verification failed with: ' || late.failure, 255),
        retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + ? * interval '1 second'

@@ -2,7 +2,7 @@ import { access, readdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
-import { noteStrayFiles } from '../../lib/registry/marks.ts'
+import { noteStrayFiles, takeOverRows } from '../../lib/registry/marks.ts'
 import { requestRemoval } from '../../lib/registry/removal.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { addRegistryRow, registeredIds } from '../support/fixture-rows.ts'
@@ -106,12 +106,26 @@ describe('The earlier file of a row that could not be removed', () => {
     expect(await row()).toMatchObject(since)
   })
 
-  it('leaves the code of a verification that has failed since', async () => {
+  it('does not take the place of another failure of a row that stays, nor its code', async () => {
+    const before = {
+      state: SYNC_STATE.failed,
+      error_code: 'FILE_NOT_FOUND',
+      last_sync_failure: 'The file is not there',
+    }
+    await paris.databases.tracking('widget_registry').update(before)
     await fail()
-    const since = { error_code: 'VERIFICATION_MISMATCH', verification_failure: 'Verification failed' }
-    await paris.databases.tracking('widget_registry').update(since)
+    expect(await row()).toEqual(before)
     await removeWhile()
-    expect(await row()).toMatchObject({ error_code: 'VERIFICATION_MISMATCH', last_sync_failure: null })
+    expect(await row()).toEqual(before)
+    expect(await files()).toEqual(['file', 'stray'])
+  })
+
+  it('is no earlier cause of what is lost with its process since', async () => {
+    await fail()
+    const { tracking } = paris.databases
+    await tracking('widget_registry').update({ state: SYNC_STATE.started, lease_id: 1 })
+    await tracking.transaction((trx) => takeOverRows(trx, paris.widgets, '1', ['1'], 60))
+    expect(await row()).toMatchObject({ state: SYNC_STATE.failed, error_code: 'WORKER_LOST' })
   })
 })
 
