@@ -29,7 +29,8 @@ export type Demotion =
 /**
  * Brings a former primary back as a secondary, in two steps. On the database that it had as the primary: hears who has become the
  * primary, which fences this site, and lists what did not arrive there. On a replica of the new primary's: has it enable this site.
- * @throws GeoError `SITE_UNREACHABLE`, `NOT_DEMOTED` where nobody has been promoted, `TRACKING_DATABASE_MISSING`,
+ * @throws GeoError `SITE_UNREACHABLE` where a site does not answer that may have been promoted, `NOT_DEMOTED` where none has been,
+ * `STALE_EPOCH` where one has, and none tells of it any more, `TRACKING_DATABASE_MISSING`,
  * `TRACKING_DATABASE_REUSED`, `SITE_UNKNOWN`, `NOT_IN_RECOVERY`, and what the primary refuses with. ConfigurationError `UNKNOWN_TABLE`
  */
 export async function demote(parts: Parts): Promise<Demotion> {
@@ -46,8 +47,12 @@ export async function demote(parts: Parts): Promise<Demotion> {
 async function leave({ sites, databases, byName, repairContext, settings }: Parts): Promise<Demotion> {
   // What has not arrived at the first of them has at none.
   const [promotion] = await laterPromotions({ ...repairContext, clock: settings.clock })
-  if (!promotion) throw new GeoError('NOT_DEMOTED', `No site knows of a later primary than "${sites.siteName}"`)
-  const unarrived = await unarrivedRecords(databases.main, byName, promotion)
+  if (!promotion) {
+    // One that was promoted has forgotten it, as with a database from before.
+    sites.requireUnfenced()
+    throw new GeoError('NOT_DEMOTED', `No site knows of a later primary than "${sites.siteName}"`)
+  }
+  const unarrived = await unarrivedRecords(databases.main, byName, sites.siteName, promotion)
   return { step: 'left', site: sites.siteName, promotion, unarrived }
 }
 

@@ -13,6 +13,14 @@ export interface Writer {
   readonly epoch: number
 }
 
+/** Each site has numbers of its own: two that are promoted and do not know of each other are not of the same epoch. */
+const SITES = 1000
+
+/** The epoch that a promotion of a site begins, where all known ones are at most `known`. */
+export function nextEpoch(known: number, siteId: string): number {
+  return (Math.floor(known / SITES) + 1) * SITES + Number(BigInt(siteId) % BigInt(SITES))
+}
+
 /** A later epoch never gives way to an earlier one. */
 export async function fenceSite(db: Knex, siteName: string, epoch: number): Promise<void> {
   await run(

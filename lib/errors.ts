@@ -47,11 +47,15 @@ export const ERROR_CODES = Object.freeze({
   NOT_PRIMARY: [409, 'Ask the primary; its address is in the table geo_nodes.'],
   STALE_EPOCH: [
     503,
-    'Another site has been promoted. Bring the former primary back with `geo demote`; a secondary goes on once its replica follows the new one.',
+    'Another site has been promoted. Bring the former primary back with `geo demote`, or, where the other one is lost for good, make it the primary again with `geo promote --force`; a secondary goes on once its replica follows the new one.',
   ],
   NOT_PROMOTED: [
     409,
     'Promote the database of this site first, or have it done with `geo promote --promote-database`.',
+  ],
+  PROMOTION_UNDER_WAY: [
+    409,
+    'Wait until the database takes writes, which nothing can keep it from any more, and run the same command again. Promote no other site.',
   ],
   NOT_GRANTED: [
     409,
@@ -61,7 +65,10 @@ export const ERROR_CODES = Object.freeze({
     409,
     'Nothing, while the replica of this site is behind the primary: the blob is fetched once it has caught up.',
   ],
-  NOT_DEMOTED: [409, 'Promote another site first; or go on with this one as the primary.'],
+  NOT_DEMOTED: [
+    409,
+    'All other sites answer, and none of them was promoted: promote one first, or go on with this one as the primary.',
+  ],
   WOULD_LOSE: [409, 'Look at what `geo promote --preflight` lists; go on with `--force` and the phrase that it names.'],
   READ_ONLY_MODE: [503, 'Write again once the operator has ended it with `geo read-only off`.'],
   NOT_SECONDARY: [409, 'Ask this of a secondary site.'],

@@ -1,9 +1,9 @@
 import type { Assembly } from './assembly.ts'
 import { GeoError } from './errors.ts'
 import { databaseState, type Preflight, type PreflightSources, preflight } from './failover/preflight.ts'
-import { lookAtUnproven, makePrimary, promoteDatabase } from './failover/promote.ts'
+import { lookAtUnproven, makePrimary, promoteDatabase, retakePrimary } from './failover/promote.ts'
 import { type Loss, lastPromotion, lossesOf } from './failover/promotion-table.ts'
-import { type ToldSite, tellEpoch } from './failover/tell-epoch.ts'
+import { latestElsewhere, type ToldSite, tellEpoch } from './failover/tell-epoch.ts'
 import { requireTrackingTables } from './start-check.ts'
 import type { Promotion } from './transfer/epoch-word.ts'
 
@@ -43,13 +43,14 @@ export async function preflightHere(parts: Parts, looked?: (records: number) => 
 
 /**
  * Makes this secondary the primary, tells the other sites, and looks at every file that was not proven. On the primary: goes on with
- * what its promotion left to be looked at, and reports again.
- * @throws GeoError `WOULD_LOSE`, `NOT_PROMOTED`, `NOT_GRANTED`, `SITE_UNKNOWN`, `STALE_EPOCH`
+ * what its promotion left to be looked at, and reports again; where it is fenced, makes it the primary of a later epoch first.
+ * @throws GeoError `WOULD_LOSE`, `NOT_PROMOTED`, `PROMOTION_UNDER_WAY`, `NOT_GRANTED`, `SITE_UNKNOWN`, `STALE_EPOCH`
  */
 export async function promote(parts: Parts, request: PromotionRequest): Promise<PromotionReport> {
-  const { sites, settings, audit } = parts
+  const { sites, settings, repairContext } = parts
   await sites.refresh()
   const { name, primary } = sites.requireMe()
+  if (primary && sites.fencedBy !== null) await retake(parts, request, sites.fencedBy)
   if (primary) return report(parts, request)
   const sources = await sourcesOf(parts)
   const state = await databaseState(sources.main)
@@ -63,18 +64,36 @@ export async function promote(parts: Parts, request: PromotionRequest): Promise<
   const { sealed, phrase } = before
   if (phrase !== null) {
     const typed = await request.ask(phrase)
-    // Typing takes its time, in which more may have arrived.
+    // Typing takes its time, in which more may have arrived, or be missing.
     const now = await preflight(sources, request.looked)
-    if (typed !== now.phrase) throw wouldLose(now)
+    if (typed !== now.phrase && (typed !== phrase || losesMore(now, before))) throw wouldLose(now)
   }
+  const heardEpoch = await latestElsewhere({ ...repairContext, clock: settings.clock })
   if (state.recovering) await promoteDatabase(sources.main)
-  const asked = { operator: null, ip: null, site: name, subject: name, details: { phrase } } as const
-  await makePrimary(sources, { horizon: state.recovering ? state.horizon : '0', sealed })
+  await makePrimary(sources, { horizon: state.recovering ? state.horizon : '0', sealed, heardEpoch })
   // Now that there is a database of this site's own to note it in.
-  await audit.during({ ...asked, action: 'site.promote' }, async () =>
-    settings.logger.warn({ site: name, epoch: sites.epoch }, 'This site has become the primary'),
-  )
+  await note(parts, phrase)
   return report(parts, request)
+}
+
+/** A fenced primary becomes the primary again, in the place of whoever was promoted: that needs `force`, and a phrase, in any case. */
+async function retake(parts: Parts, request: PromotionRequest, fencedBy: number): Promise<void> {
+  const { sites, settings, databases, repairContext } = parts
+  const phrase = `lose what was written in epoch ${fencedBy}`
+  if (!request.force) sites.requireUnfenced()
+  if ((await request.ask(phrase)) !== phrase)
+    throw new GeoError('WOULD_LOSE', `To make "${sites.siteName}" the primary again would ${phrase}`)
+  await retakePrimary(databases.main, sites, await latestElsewhere({ ...repairContext, clock: settings.clock }))
+  await sites.refresh()
+  await note(parts, phrase)
+}
+
+async function note({ sites, settings, audit }: Parts, phrase: string | null): Promise<void> {
+  const { siteName: site, epoch } = sites
+  const asked = { operator: null, ip: null, site, subject: site, details: { phrase } } as const
+  await audit.during({ ...asked, action: 'site.promote' }, async () =>
+    settings.logger.warn({ site, epoch }, 'This site has become the primary'),
+  )
 }
 
 /**
@@ -88,6 +107,12 @@ function requireGrants({ missingGrants }: Preflight): void {
   throw new GeoError('NOT_GRANTED', `The role of this process may not do what a promotion does. It lacks: ${lacks}`)
 }
 
+/** Than a person has agreed to. */
+function losesMore(now: Preflight, agreed: Preflight): boolean {
+  const unproven = ({ types }: Preflight) => types.reduce((sum, type) => sum + type.unproven, 0)
+  return unproven(now) > unproven(agreed) || (agreed.sealed && !now.sealed)
+}
+
 function wouldLose({ site, phrase }: Preflight): GeoError {
   return new GeoError('WOULD_LOSE', `A promotion of "${site}" would ${phrase}`)
 }
@@ -99,7 +124,7 @@ async function sourcesOf({ settings, databases, sites }: Parts): Promise<Preflig
   const { main, tracking } = databases
   if (!tracking) throw new GeoError('TRACKING_DATABASE_MISSING', `"${name}" is a secondary without trackingDb`)
   await requireTrackingTables(tracking, settings.replicables)
-  return { main, tracking, sites, replicables: settings.replicables }
+  return { main, tracking, sites, replicables: settings.replicables, clock: settings.clock }
 }
 
 /** Of the last promotion, which is this site's own. */

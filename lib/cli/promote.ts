@@ -26,10 +26,12 @@ export function promoteCommand(cli: CommandLine): Command {
 records whose file is not proven to be here, and, unless the primary was made read only, what it wrote and has not arrived. Then nothing is
 done without --force and the phrase that is named, typed at the terminal or given with --phrase.
 
+On a primary that is fenced, with --force and a phrase: makes it the primary again, where the one that took its place is lost for good.
+
 The former primary stays in the table, disabled. All sites are told; where it hears of it, now or later, it serves nothing any more. What was
 not proven is looked at, and what is missing or wrong is the report, which is printed again by the same command on the new primary.`,
     examples: ['promote --preflight', 'promote --promote-database', 'promote --promote-database --force'],
-    exits: { ok: 'nothing is lost, or would be', no: 'something is, or would be' },
+    exits: { ok: 'nothing is lost, or would be', no: 'something is, or would be, or may be' },
   })
     .option('--preflight', 'lists what would be lost, and changes nothing')
     .option('--force', 'goes on although something would be lost')
@@ -66,9 +68,14 @@ function promote(cli: CommandLine, options: PromoteOptions): Promise<ExitCode> {
       progress.clear()
       if (json) cli.printJson(report)
       else cli.print(reportText(report))
-      return report.losses.length === 0 ? EXIT.ok : EXIT.no
+      return isWhole(report) ? EXIT.ok : EXIT.no
     })
   })
+}
+
+/** What had not arrived of an unsealed primary is lost as well, as long as `geo demote` there has not said that it is nothing. */
+function isWhole({ losses, ended, sealed, formerSiteName }: PromotionReport): boolean {
+  return ended && losses.length === 0 && (sealed || formerSiteName === null)
 }
 
 /** Whether it is the right one is not for the terminal to say. */
@@ -84,7 +91,7 @@ function preflightText(before: Preflight): string {
   const lines = [
     `The site "${site}" would take the place of ${former === null ? 'no primary' : `"${former}"`}; its database ${database === 'replica' ? 'is still a replica' : 'has been promoted'}.${arrived}`,
     sealed
-      ? 'The primary takes no writes, and all that it took have arrived.'
+      ? 'The primary takes no writes of files, and all that it took have arrived.'
       : 'What the primary wrote and has not arrived cannot be told here: make it read only first, where it still runs.',
     ...types.map(({ type, records, unproven }) => `${type}: ${unproven} of ${records} not proven to be here`),
     ...types.flatMap(({ type, rows, unproven }) =>
@@ -122,11 +129,13 @@ function reportText({
     ...(unproven.length > 0
       ? [`There, with nothing recorded to tell by: ${unproven.length}`, ...listed(unproven)]
       : []),
-    ...(ended ? [] : ['Not all has been looked at: run this again with `trackingDb` among the options.']),
     ...told.map(({ site, epoch: known, problem }) =>
       problem ? `"${site}" has not heard of it: ${problem.message}` : `"${site}" knows of epoch ${known}.`,
     ),
-    'Remove `trackingDb` from the options of this site and start its processes anew.',
+    ...(ended ? [] : ['Not all has been looked at: run this again with `trackingDb` among the options.']),
+    ...(ended && formerSiteName !== null
+      ? ['Remove `trackingDb` from the options of this site and start its processes anew.']
+      : []),
   ]
   return `${lines.join('\n')}\n`
 }

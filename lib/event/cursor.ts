@@ -65,21 +65,50 @@ export async function cursorCreatedAt(tracking: Knex, siteName: string): Promise
   return rows[0]?.createdAt ?? null
 }
 
+/**
+ * Below which every transaction had arrived, by what the site read in its turn while its main database was a replica; 0 where it never
+ * was.
+ */
+export async function loadArrivedBelow(tracking: Knex, siteName: string): Promise<string> {
+  const { rows } = await run<{ rows: { xactId: string | null }[] }>(
+    tracking,
+    'select arrived_below::text as "xactId" from geo_event_cursors where site_name = ?',
+    [siteName],
+  )
+  return rows[0]?.xactId ?? '0'
+}
+
+export interface CursorRead {
+  /** That of the last event before the position, where there was one. */
+  readonly eventCreatedAt: string | null
+  /** Whether the main database was a replica still after the events had been read. */
+  readonly fromReplica: boolean
+}
+
 /** Stores the position; in the transaction that holds the effects of the events before it, so that each happens once. */
 export async function saveCursor(
   trx: Knex,
   siteName: string,
   cursor: StoredCursor,
-  eventCreatedAt: string | null,
+  { eventCreatedAt, fromReplica }: CursorRead,
 ): Promise<void> {
   await run(
     trx,
-    `insert into geo_event_cursors (site_name, system_identifier, timeline, xact_id, event_id, event_created_at, updated_at)
-     values (?, ?, ?, ?::xid8, ?::bigint, ?::timestamptz, clock_timestamp())
+    `insert into geo_event_cursors (site_name, system_identifier, timeline, xact_id, event_id, arrived_below, event_created_at, updated_at)
+     values (?, ?, ?, ?::xid8, ?::bigint, ?::xid8, ?::timestamptz, clock_timestamp())
      on conflict (site_name) do update set system_identifier = excluded.system_identifier, timeline = excluded.timeline,
        xact_id = excluded.xact_id, event_id = excluded.event_id,
+       arrived_below = coalesce(excluded.arrived_below, geo_event_cursors.arrived_below),
        event_created_at = coalesce(excluded.event_created_at, geo_event_cursors.event_created_at), updated_at = excluded.updated_at`,
-    [siteName, cursor.systemIdentifier, cursor.timeline, cursor.xactId, cursor.eventId, eventCreatedAt],
+    [
+      siteName,
+      cursor.systemIdentifier,
+      cursor.timeline,
+      cursor.xactId,
+      cursor.eventId,
+      fromReplica ? cursor.xactId : null,
+      eventCreatedAt,
+    ],
   )
 }
 

@@ -60,10 +60,10 @@ async function followFrom(
   }))
   if (!isSameLog(cursor, log.identity)) return null
   if (log.pruned) {
-    await passPruned(context, cursor, log.pruned)
+    await passPruned(context, cursor, log.pruned, log.isReplica)
     return { consumed: NOTHING, more: true, early: 0 }
   }
-  const consumed = events.length > 0 ? await apply(context, cursor, events) : NOTHING
+  const consumed = events.length > 0 ? await apply(context, cursor, events, log.isReplica) : NOTHING
   const unsettled = events.filter((event) => !event.settled).length
   return { consumed, more: events.length === EVENTS_PER_BATCH, early: known.length + unsettled }
 }
@@ -75,7 +75,12 @@ function endOf(events: readonly GeoEvent[]): EventPosition | null {
 }
 
 /** Events were pruned before this site had read them: it goes on after them, and compares everything anew. */
-async function passPruned(context: FollowContext, cursor: StoredCursor, pruned: EventPosition): Promise<void> {
+async function passPruned(
+  context: FollowContext,
+  cursor: StoredCursor,
+  pruned: EventPosition,
+  fromReplica: boolean,
+): Promise<void> {
   const { tracking, siteName, replicables, logger } = context
   logger.warn(
     { code: 'CURSOR_PRUNED', cursor, pruned },
@@ -83,12 +88,17 @@ async function passPruned(context: FollowContext, cursor: StoredCursor, pruned: 
   )
   await bounded(tracking, async (trx) => {
     await forgetEarly(trx, pruned)
-    await saveCursor(trx, siteName, { ...cursor, ...pruned }, null)
+    await saveCursor(trx, siteName, { ...cursor, ...pruned }, { eventCreatedAt: null, fromReplica })
     await askReconciliation(trx, [...replicables.keys()], 'CURSOR_PRUNED')
   })
 }
 
-async function apply(context: FollowContext, cursor: StoredCursor, events: readonly SeenEvent[]): Promise<Consumed> {
+async function apply(
+  context: FollowContext,
+  cursor: StoredCursor,
+  events: readonly SeenEvent[],
+  fromReplica: boolean,
+): Promise<Consumed> {
   const [settled, early] = [events.filter((event) => event.settled), events.filter((event) => !event.settled)]
   const position = endOf(settled) ?? cursor
   return boundedByKey(context.tracking, async (trx) => {
@@ -99,7 +109,8 @@ async function apply(context: FollowContext, cursor: StoredCursor, events: reado
     if (early.length > 0) await rememberEarly(trx, early)
     if (settled.length === 0) return consumed
     await forgetEarly(trx, position)
-    await saveCursor(trx, context.siteName, { ...cursor, ...position }, settled.at(-1)?.createdAt ?? null)
+    const read = { eventCreatedAt: settled.at(-1)?.createdAt ?? null, fromReplica }
+    await saveCursor(trx, context.siteName, { ...cursor, ...position }, read)
     return consumed
   })
 }
@@ -111,8 +122,9 @@ async function apply(context: FollowContext, cursor: StoredCursor, events: reado
 async function beginAnew(context: FollowContext, stored: StoredCursor | null): Promise<StoredCursor> {
   const { replica, tracking, siteName, replicables, logger } = context
   // What was pruned cannot be read again, and the reconciliation makes up for it.
-  const { identity, pruned } = await logBeyond(replica, BEGINNING)
-  const fresh = { ...(stored ? (pruned ?? BEGINNING) : await horizonOf(replica)), ...identity }
+  const horizon = stored ? null : await horizonOf(replica)
+  const { identity, isReplica, pruned } = await logBeyond(replica, BEGINNING)
+  const fresh = { ...(horizon ?? pruned ?? BEGINNING), ...identity }
   if (stored)
     logger.warn(
       { stored, identity },
@@ -120,7 +132,7 @@ async function beginAnew(context: FollowContext, stored: StoredCursor | null): P
     )
   await bounded(tracking, async (trx) => {
     await forgetAllEarly(trx)
-    await saveCursor(trx, siteName, fresh, null)
+    await saveCursor(trx, siteName, fresh, { eventCreatedAt: null, fromReplica: isReplica })
     // What was missed until now is told by no event that is still to be read.
     await askReconciliation(trx, [...replicables.keys()], stored ? 'ANOTHER_TIMELINE' : null)
   })

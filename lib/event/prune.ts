@@ -61,16 +61,17 @@ async function notePruned(trx: Knex.Transaction, systemIdentifier: string, upTo:
 }
 
 /**
- * Which log lies behind `db`, and up to where its events were pruned, if that is after the given position: then some may never
- * have been read. To be asked after the events themselves: what was pruned between the two questions is noticed, not skipped.
+ * Which log lies behind `db`, whether that is a replica, and up to where its events were pruned, if that is after the given position:
+ * then some may never have been read. To be asked after the events themselves: what was pruned between the two questions is noticed,
+ * not skipped, and so is a promotion.
  */
 export async function logBeyond(
   db: Knex,
   { xactId, eventId }: EventPosition,
-): Promise<{ identity: ClusterIdentity; pruned: EventPosition | null }> {
-  const { rows } = await run<{ rows: (ClusterIdentity & { pruned: EventPosition | null })[] }>(
+): Promise<{ identity: ClusterIdentity; isReplica: boolean; pruned: EventPosition | null }> {
+  const { rows } = await run<{ rows: (ClusterIdentity & { isReplica: boolean; pruned: EventPosition | null })[] }>(
     db,
-    `select log.*, case when p.xact_id is not null
+    `select log.*, pg_is_in_recovery() as "isReplica", case when p.xact_id is not null
        then json_build_object('xactId', p.xact_id::text, 'eventId', p.event_id::text) end as "pruned"
      from (select ${IDENTITY_COLUMNS}) as log left join geo_event_prunes p on p.system_identifier = log."systemIdentifier"
        and (p.xact_id, p.event_id) > (?::xid8, ?::bigint) and p.xact_id < pg_snapshot_xmin(pg_current_snapshot())`,
@@ -78,6 +79,6 @@ export async function logBeyond(
   )
   const [row] = rows
   if (!row) throw new Error('pg_control_system() returned no row')
-  const { pruned, ...identity } = row
-  return { identity, pruned }
+  const { pruned, isReplica, ...identity } = row
+  return { identity, isReplica, pruned }
 }

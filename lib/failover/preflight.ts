@@ -1,8 +1,10 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
+import type { Clock } from '../clock.ts'
 import { run } from '../databases.ts'
 import { missingGrants, missingToPromote, neededInMain } from '../grants.ts'
 import { isoTime } from '../iso-time.ts'
+import type { ReadOnlyMode } from '../read-only-mode.ts'
 import { type UnprovenRecord, unprovenRecords } from '../registry/unproven.ts'
 import type { SiteDirectory } from '../site.ts'
 
@@ -15,7 +17,10 @@ export interface Preflight {
   readonly database: 'replica' | 'promoted'
   /** The time of the last transaction that has arrived; ISO 8601. What the primary wrote after that is not here. */
   readonly replayedAt: string | null
-  /** The primary takes no more writes, and all that it ever took have arrived: see `geo read-only`. */
+  /**
+   * The primary takes no more writes, and all that it ever took have arrived: see `geo read-only`. Not believed any more ten minutes after
+   * the last that has arrived from it.
+   */
   readonly sealed: boolean
   readonly types: readonly TypePreflight[]
   /** What the role of this process lacks to do it, and to promote the database where that is still a replica: as statements. */
@@ -40,8 +45,11 @@ export interface PreflightSources {
   readonly tracking: Knex
   readonly sites: SiteDirectory
   readonly replicables: readonly Replicable[]
+  readonly clock: Pick<Clock, 'nowMs'>
 }
 
+/** So long after the last that has arrived it is believed that the primary still takes no writes: it cannot take that back unheard. */
+const SEAL_BELIEVED_MS = 10 * 60_000
 const MOST_ROWS = 100_000
 
 export interface DatabaseState {
@@ -67,7 +75,7 @@ export async function preflight(
   sources: PreflightSources,
   looked: (records: number) => void = () => undefined,
 ): Promise<Preflight> {
-  const { main, sites, replicables } = sources
+  const { main, sites, replicables, clock } = sources
   await sites.refresh()
   const { primary } = sites
   const { recovering, replayedAt } = await databaseState(main)
@@ -80,7 +88,7 @@ export async function preflight(
     })
     types.push(type)
   }
-  const sealed = primary?.readOnly?.isSealed ?? false
+  const sealed = isBelieved(primary?.readOnly ?? null, replayedAt, clock.nowMs())
   const unproven = types.reduce((sum, type) => sum + type.unproven, 0)
   const former = primary?.name ?? null
   return {
@@ -95,8 +103,15 @@ export async function preflight(
       ...(await missingGrants(main, neededInMain(replicables, 'primary'))),
     ],
     passes: sealed && unproven === 0,
-    phrase: phraseOf(unproven, sealed, former, replayedAt),
+    phrase: phraseOf(unproven, sealed, former),
   }
+}
+
+/** A replica that has stopped replaying shows a seal for ever, also once the primary takes writes again. */
+function isBelieved(mode: ReadOnlyMode | null, replayedAt: string | null, nowMs: number): boolean {
+  if (!mode?.isSealed) return false
+  const heardAtMs = Math.max(mode.sinceMs, replayedAt === null ? 0 : Date.parse(replayedAt))
+  return nowMs - heardAtMs <= SEAL_BELIEVED_MS
 }
 
 async function preflightOf(
@@ -115,12 +130,11 @@ async function preflightOf(
   return { type: replicable.name, records, unproven, rows }
 }
 
-function phraseOf(unproven: number, sealed: boolean, former: string | null, replayedAt: string | null): string | null {
+/** Without the time of the last transaction, which passes while somebody types. */
+function phraseOf(unproven: number, sealed: boolean, former: string | null): string | null {
   const lost = [
     ...(unproven > 0 ? [`${unproven} ${unproven === 1 ? 'record' : 'records'}`] : []),
-    ...(sealed
-      ? []
-      : [`what ${former ?? 'the primary'} wrote ${replayedAt === null ? 'last' : `after ${replayedAt}`}`]),
+    ...(sealed ? [] : [`what ${former ?? 'the primary'} wrote and has not arrived`]),
   ]
   return lost.length > 0 ? `lose ${lost.join(' and ')}` : null
 }

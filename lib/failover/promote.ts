@@ -2,11 +2,12 @@ import type { Knex } from 'knex'
 import { compareDigests } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { bounded, run } from '../databases.ts'
+import { nextEpoch } from '../epoch.ts'
 import { GeoError } from '../errors.ts'
-import { loadCursor } from '../event/cursor.ts'
+import { loadArrivedBelow } from '../event/cursor.ts'
 import { type UnprovenRecord, unprovenRecords } from '../registry/unproven.ts'
 import type { SiteDirectory } from '../site.ts'
-import { listSites } from '../site-table.ts'
+import { listSites, type Site } from '../site-table.ts'
 import type { ChecksumPool, ChecksumResult } from '../verification/checksum.ts'
 import { hashAgain } from '../verification/damaged.ts'
 import { databaseState, type PreflightSources } from './preflight.ts'
@@ -17,36 +18,48 @@ const PROMOTION_TIMEOUT_S = 60
 /**
  * Promotes the database behind `main`, where it is still a replica, and waits until it takes writes. Needs the right to execute
  * `pg_promote`.
- * @throws GeoError `NOT_PROMOTED`
+ * @throws GeoError `PROMOTION_UNDER_WAY`
  */
 export async function promoteDatabase(main: Knex): Promise<void> {
   const { rows } = await run<{ rows: { done: boolean }[] }>(main, 'select pg_promote(true, ?) as done', [
     PROMOTION_TIMEOUT_S,
   ])
   if (!rows[0]?.done) {
-    throw new GeoError('NOT_PROMOTED', `The database is still a replica after ${PROMOTION_TIMEOUT_S} seconds`)
+    throw new GeoError(
+      'PROMOTION_UNDER_WAY',
+      `The database is still a replica ${PROMOTION_TIMEOUT_S} seconds after it was told to end that: it replays what it has received first`,
+    )
   }
 }
 
 /**
  * Makes this site the primary of a new epoch, in the database that has been promoted, in one transaction: the former primary stays
  * in the table, disabled. Everything else is kept: rows, recorded checksums, files. `horizon`: every transaction below had arrived.
- * Returns the epoch.
+ * `sealed`: it is counted on that the former primary takes no more writes, and all have arrived. `heardEpoch`: the latest that other
+ * sites know of. Returns the epoch.
+ * @throws GeoError `WOULD_LOSE` where it takes writes again
  */
 export async function makePrimary(
   { main, tracking, sites }: Pick<PreflightSources, 'main' | 'tracking' | 'sites'>,
-  { horizon, sealed }: { readonly horizon: string; readonly sealed: boolean },
+  { horizon, sealed, heardEpoch }: { readonly horizon: string; readonly sealed: boolean; readonly heardEpoch: number },
 ): Promise<number> {
   const { siteName } = sites
   const { replayedAt } = await databaseState(main)
-  // What this site has read in its turn had arrived as well, where nobody saw the database as it was before.
-  const read = (await loadCursor(tracking, siteName))?.xactId ?? '0'
+  // Where nobody saw the database as it was before, there is what this site had read in its turn by then.
+  const read = await loadArrivedBelow(tracking, siteName)
   const epoch = await bounded(main, async (trx) => {
     const all = await listSites(trx, { forUpdate: true })
     const me = all.find(({ name }) => name.toLowerCase() === siteName.toLowerCase())
     if (!me) throw new GeoError('SITE_UNKNOWN', `No site is named "${siteName}" in geo_nodes`)
     if (me.primary) throw new GeoError('NOT_SECONDARY', `The site "${siteName}" is the primary already`)
-    const next = 1 + Math.max(...all.map((site) => Math.max(site.epoch, site.fencedByEpoch ?? 0)))
+    const former = all.find((site) => site.primary)
+    if (sealed && !former?.readOnly?.isSealed) {
+      throw new GeoError(
+        'WOULD_LOSE',
+        `The primary "${former?.name}" has begun to take writes again meanwhile: run this once more`,
+      )
+    }
+    const next = nextEpoch(Math.max(heardEpoch, latestOf(all)), me.id)
     await run(
       trx,
       `update geo_nodes set "primary" = false, enabled = false, fenced_by_epoch = null, fenced_at = null,
@@ -60,18 +73,53 @@ export async function makePrimary(
     await insertPromotion(trx, {
       epoch: next,
       siteName: me.name,
-      formerSiteName: all.find((site) => site.primary)?.name ?? null,
+      formerSiteName: former?.name ?? null,
       replayedAt,
       sealed,
       arrivedBelow: BigInt(horizon) > BigInt(read) ? horizon : read,
     })
+    // All of them came with the replica: their holders work on another database.
+    await run(trx, 'update geo_leases set expires_at = clock_timestamp()')
     return next
   })
   await sites.refresh()
   return epoch
 }
 
-export interface LookSources extends PreflightSources {
+/**
+ * Makes a primary that is fenced the primary of a later epoch: whoever was promoted in its place is lost for good, or was promoted by
+ * mistake, and is fenced where it hears of it.
+ */
+export async function retakePrimary(main: Knex, { siteName }: SiteDirectory, heardEpoch: number): Promise<void> {
+  const { horizon } = await databaseState(main)
+  await bounded(main, async (trx) => {
+    const all = await listSites(trx, { forUpdate: true })
+    const me = all.find(({ name, primary }) => primary && name.toLowerCase() === siteName.toLowerCase())
+    if (!me) throw new GeoError('NOT_PRIMARY', `"${siteName}" is not the primary site`)
+    const next = nextEpoch(Math.max(heardEpoch, latestOf(all)), me.id)
+    await run(
+      trx,
+      'update geo_nodes set epoch = ?, fenced_by_epoch = null, fenced_at = null, updated_at = now() where id = ?',
+      [next, me.id],
+    )
+    await insertPromotion(trx, {
+      epoch: next,
+      siteName: me.name,
+      formerSiteName: null,
+      replayedAt: null,
+      sealed: false,
+      arrivedBelow: horizon,
+    })
+    // It has all that it ever had.
+    await endPromotion(trx, next)
+  })
+}
+
+function latestOf(all: readonly Site[]): number {
+  return Math.max(...all.map((site) => Math.max(site.epoch, site.fencedByEpoch ?? 0)))
+}
+
+export interface LookSources extends Omit<PreflightSources, 'clock'> {
   readonly sites: SiteDirectory
   readonly pool: ChecksumPool
 }

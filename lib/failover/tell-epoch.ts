@@ -26,23 +26,31 @@ export async function tellEpoch(context: AskingContext): Promise<ToldSite[]> {
   return asked.map(({ site, word, problem }) => ({ site, epoch: word?.epoch ?? null, problem }))
 }
 
+/** The latest epoch that any other site that answers knows of; 0 where there is none. */
+export async function latestElsewhere(context: AskingContext): Promise<number> {
+  const asked = await askAll(context)
+  return asked.reduce((latest, { word }) => Math.max(latest, word?.epoch ?? 0), 0)
+}
+
 /**
  * The promotions that this site has not heard of by its database, the first of them first, as the other sites have it; none where
- * none of those that answer knows of any. Having heard of them, this site is fenced.
- * @throws GeoError `SITE_UNREACHABLE` where no site answers
+ * all answer and none knows of any. Having heard of them, this site is fenced.
+ * @throws GeoError `SITE_UNREACHABLE` where none is known of, and there is a site that does not answer, which may have been promoted
  */
 export async function laterPromotions(context: AskingContext): Promise<readonly Promotion[]> {
   const asked = await askAll(context)
-  const words = asked.flatMap(({ word }) => (word ? [word] : []))
-  if (words.length === 0) {
-    const problems = asked.map(({ site, problem }) => `${site}: ${problem?.message}`)
-    throw new GeoError('SITE_UNREACHABLE', `No site answers: ${problems.join('; ') || 'there is no other'}`)
+  const told = asked.map(({ word }) => word?.promotions ?? [])
+  const latest = told.reduce((best, promotions) => (lastOf(promotions) > lastOf(best) ? promotions : best), [])
+  if (latest.length > 0) return latest
+  const silent = asked.filter(({ word }) => word === null).map(({ site, problem }) => `${site}: ${problem?.message}`)
+  if (silent.length > 0 || asked.length === 0) {
+    const who = silent.join('; ') || 'there is no other site'
+    throw new GeoError('SITE_UNREACHABLE', `No site that answers tells of a promotion. Those that do not: ${who}`)
   }
-  const latest = words.reduce((best, word) => (lastOf(word) > lastOf(best) ? word : best))
-  return latest.promotions
+  return []
 }
 
-function lastOf({ promotions }: EpochWord): number {
+function lastOf(promotions: readonly Promotion[]): number {
   return promotions.at(-1)?.epoch ?? 0
 }
 

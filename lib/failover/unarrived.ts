@@ -31,27 +31,35 @@ interface Written extends Omit<UnarrivedRecord, 'key'> {
 
 /**
  * On the database of the former primary, as it was left: the records with events in transactions that had not arrived when the
- * other site was promoted, in the order of their last.
+ * other site was promoted, in the order of their last. Where that one did not take the place of this site, but both were promoted
+ * without knowing of each other, that is all that this site wrote since its own promotion.
  */
 export async function unarrivedRecords(
   main: Knex,
   replicables: ReadonlyMap<string, Replicable>,
-  { arrivedBelow, arrivedXactIds }: Pick<Promotion, 'arrivedBelow' | 'arrivedXactIds'>,
+  siteName: string,
+  {
+    arrivedBelow,
+    arrivedXactIds,
+    formerSiteName,
+  }: Pick<Promotion, 'arrivedBelow' | 'arrivedXactIds' | 'formerSiteName'>,
 ): Promise<Unarrived> {
+  const tookItsPlace = formerSiteName?.toLowerCase() === siteName.toLowerCase()
   const { rows, incomplete } = await bounded(main, async (trx) => {
     const { rows } = await run<{ rows: Written[] }>(
       trx,
       `with newest as (
          select distinct on (replicable_name, payload ->> 'model_record_id') replicable_name, payload, event_name, created_at, xact_id, id
          from geo_events
-         where xact_id >= ?::xid8 and xact_id <> all(?::xid8[]) and event_name <> 'checksum_succeeded'
+         where event_name <> 'checksum_succeeded' and (xact_id >= ?::xid8 and xact_id <> all(?::xid8[])
+           or ?::boolean and xact_id > (select max(p.xact_id) from geo_promotions p where lower(p.site_name) = lower(?)))
          order by replicable_name, payload ->> 'model_record_id', xact_id desc, id desc
        )
        select replicable_name as "type", payload ->> 'model_record_id' as "id", event_name as "event",
          payload ->> 'blob_path' as "deletedKey",
          ${isoTime('created_at')} as "at"
        from newest order by xact_id, newest.id`,
-      [arrivedBelow, arrivedXactIds],
+      [arrivedBelow, arrivedXactIds, !tookItsPlace, siteName],
     )
     const { rows: pruned } = await run<{ rows: unknown[] }>(
       trx,

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process'
+import { randomUUID } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -37,8 +38,6 @@ const LONGEST_REST_MS = 60_000
 /** What ends only once the processes of the sites have done their part. */
 const WAITS = /^npx geo (wait|reverify)\b/
 
-const databaseOf = (site: string): string => `geo_drill_${site}`
-
 /** The processes of one site, while they run. */
 export interface DrillSite {
   readonly parts: Assembly
@@ -52,6 +51,7 @@ export interface DrillSite {
  */
 export class Drill {
   readonly folder: string
+  readonly #id = randomUUID().slice(0, 8)
   readonly #clock = shiftedClock()
   readonly #clusters: Cluster[] = []
   readonly #opened: Knex[] = []
@@ -77,7 +77,7 @@ export class Drill {
     }
     for (const cluster of this.#clusters) await cluster.stop()
     for (const name of this.#tracking.keys())
-      await dropDatabase(inject('databaseServers').trackingUrl, databaseOf(name))
+      await dropDatabase(inject('databaseServers').trackingUrl, this.#databaseOf(name))
     await rm(this.folder, { recursive: true, force: true })
   }
 
@@ -126,9 +126,10 @@ export class Drill {
   /** A new tracking database, of one site alone. */
   async newTracking(site: string): Promise<Knex> {
     const { trackingUrl } = inject('databaseServers')
-    const url = databaseUrl(trackingUrl, databaseOf(site))
-    await dropDatabase(trackingUrl, databaseOf(site))
-    await createDatabase(trackingUrl, databaseOf(site), TRACKING_TEMPLATE)
+    const name = this.#databaseOf(site)
+    const url = databaseUrl(trackingUrl, name)
+    await dropDatabase(trackingUrl, name)
+    await createDatabase(trackingUrl, name, TRACKING_TEMPLATE)
     const knex = this.#connect(await urlAs('app_paris', url))
     this.#tracking.set(site, knex)
     return knex
@@ -222,6 +223,11 @@ export class Drill {
     while (running) for (const { parts } of sites) await settle(parts)
     const { status, stdout, stderr } = await ended
     return { status, stdout, stderr }
+  }
+
+  /** Of this drill: others run beside it. */
+  #databaseOf(site: string): string {
+    return `geo_drill_${this.#id}_${site}`
   }
 
   #connect(url: string): Knex {

@@ -1,0 +1,159 @@
+import type { Knex } from 'knex'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { facadeOf } from '../../lib/facade.ts'
+import { insertSite } from '../../lib/site-table.ts'
+import { step } from '../../lib/testing/settle.ts'
+import { roleBlock } from '../support/database-roles.ts'
+import { Drill } from '../support/drill.ts'
+import {
+  agrees,
+  cutOff,
+  lose,
+  openBoth,
+  type Running,
+  settleAll,
+  startAgain,
+  startSecondary,
+  typed,
+} from '../support/drill-sites.ts'
+import { ENCRYPTION_KEY } from '../support/fixture-rows.ts'
+import { stepByStep } from '../support/step-by-step.ts'
+
+const { widgets } = declareReplicables('unused')
+const [PARIS, OSAKA] = [1002, 1003]
+const LATER = 20
+
+let drill: Drill
+let tokyo: Running
+let paris: Running
+let osaka: Running
+let slow: string
+let apart: string
+
+beforeAll(async () => {
+  drill = await Drill.begin()
+  const { primary, seed } = await drill.startServers()
+  const [db, own] = await openBoth(drill, 'tokyo', primary)
+  for (const name of ['tokyo', 'paris', 'osaka']) {
+    await insertSite(db, ENCRYPTION_KEY, { name, url: await drill.address(name), primary: name === 'tokyo' })
+  }
+  tokyo = { server: primary, db, own, site: await drill.start('tokyo', own) }
+  await db.raw(await roleBlock('promote-database'))
+  const [, grants = ''] = (await roleBlock('promoted')).trim().split('\n')
+  await db.raw(grants)
+  await db.raw((await roleBlock('app')).replaceAll('app_tokyo', 'app_paris'))
+  paris = await startSecondary(drill, 'paris', tokyo, seed)
+  osaka = await startSecondary(drill, 'osaka', tokyo, seed)
+})
+afterAll(() => drill?.end())
+
+stepByStep()
+
+const cursorOf = async (site: string) =>
+  (await drill.trackingOf(site)('geo_event_cursors').first('xact_id', 'arrived_below')) as Record<string, string>
+const preflight = (of: Running) => typed(drill, ['npx geo promote --preflight'], of.site)
+
+/** An upload of the host that has not been committed yet. */
+async function beginUpload({ db, site }: Running, key: string): Promise<{ id: string; trx: Knex.Transaction }> {
+  const trx = await db.transaction()
+  const [row] = await trx('widgets').insert({ name: key, file_path: key }).returning('*')
+  await facadeOf(site.parts).replicator(widgets).created(row, trx)
+  return { id: String(row.id), trx }
+}
+
+describe('Promotions that go otherwise than by the guide', () => {
+  it('are not told that all has arrived by a seal from which nothing has come for ten minutes', async () => {
+    await settleAll(drill, tokyo, paris, osaka)
+    expect((await typed(drill, ['npx geo read-only on'], tokyo.site)).statuses).toEqual([0])
+    await drill.caughtUp(tokyo.db, paris.db)
+    expect(await preflight(paris)).toMatchObject({
+      statuses: [0],
+      said: expect.stringContaining('Nothing would be lost.'),
+    })
+    for (let minute = 0; minute <= 10; minute += 1) drill.passTime()
+    const later = await preflight(paris)
+    expect(later).toMatchObject({
+      statuses: [1],
+      said: expect.stringContaining('It would lose what tokyo wrote and has not'),
+    })
+    expect((await typed(drill, ['npx geo read-only off'], tokyo.site)).statuses).toEqual([0])
+  })
+
+  it('know what had arrived also where the database was promoted by hand, and its events were followed since', async () => {
+    const upload = await beginUpload(tokyo, 'slow')
+    slow = upload.id
+    await tokyo.site.add('fast', 'is committed first')
+    await settleAll(drill, tokyo, paris, osaka)
+    // Osaka receives more: transactions whose numbers paris gives anew.
+    await cutOff(paris)
+    for (let at = 1; at <= LATER; at += 1) await tokyo.site.add(`later ${at}`, 'never comes to paris')
+    await drill.caughtUp(tokyo.db, osaka.db)
+    await cutOff(osaka)
+    await upload.trx.commit()
+    await lose(drill, tokyo)
+    await paris.db.raw('select pg_promote()')
+    while (await step(paris.site.parts, 'events'));
+    const cursor = await cursorOf('paris')
+    expect(BigInt(cursor['xact_id'] ?? 0)).toBeGreaterThan(BigInt(cursor['arrived_below'] ?? 0))
+    const promoted = await typed(drill, ['npx geo promote --force'], paris.site, { answers: agrees })
+    expect(promoted.said).toContain(`in epoch ${PARIS}.`)
+    // Nothing of what had arrived is lost; what had not is, and that is no success.
+    expect(promoted).toMatchObject({
+      statuses: [1],
+      said: expect.stringContaining('Lost of what had arrived: 0 files'),
+    })
+
+    tokyo = await startAgain(drill, 'tokyo', tokyo)
+    const left = await typed(drill, ['npx geo demote'], tokyo.site)
+    expect(left).toMatchObject({ statuses: [1], said: expect.stringContaining(`widget #${slow} slow: created`) })
+    expect(left.said).toContain(`Written here and not there: ${LATER + 1} records\n`)
+    await lose(drill, tokyo)
+  })
+
+  it('begin another epoch each where two sites do not know of each other, and one is fenced by it', async () => {
+    await paris.site.parts.sites.refresh()
+    apart = await paris.site.add('apart', 'is on paris alone')
+    await drill.stop(paris.site)
+    const promoted = await typed(drill, ['npx geo promote --promote-database --force'], osaka.site, { answers: agrees })
+    expect(promoted.said).toContain(`in epoch ${OSAKA}.`)
+    expect(promoted.said).toContain('"paris" has not heard of it')
+
+    paris = { ...paris, site: await drill.start('paris', paris.own) }
+    await osaka.site.parts.sites.refresh()
+    await step(osaka.site.parts, 'epoch')
+    expect([paris.site.parts.sites.fencedBy, osaka.site.parts.sites.fencedBy]).toEqual([OSAKA, null])
+    await expect(paris.site.add('refused', 'too late')).rejects.toMatchObject({ code: 'STALE_EPOCH' })
+  })
+
+  it('list at the one that is fenced what it wrote since it was promoted', async () => {
+    const left = await typed(drill, ['npx geo demote'], paris.site)
+    expect(left.said).toMatch(new RegExp(`not there: 1 record\\n {2}widget #${apart} apart: created`))
+  })
+
+  it('do not go on with the old primary as long as a site does not answer that may have been promoted', async () => {
+    await drill.stop(osaka.site)
+    const unheard = await typed(drill, ['npx geo demote'], paris.site)
+    expect(unheard).toMatchObject({
+      statuses: [2],
+      wrong: expect.stringMatching(/osaka: .*SITE_UNREACHABLE/s),
+    })
+    osaka = { ...osaka, site: await drill.start('osaka', osaka.own) }
+  })
+
+  it('make a fenced one the primary again only with force and its phrase, and fence the other', async () => {
+    const refused = await typed(drill, ['npx geo promote'], paris.site)
+    expect(refused).toMatchObject({ statuses: [2], wrong: expect.stringContaining('STALE_EPOCH') })
+    const mistyped = await typed(drill, ['npx geo promote --force'], paris.site, { answers: () => 'yes' })
+    expect(mistyped).toMatchObject({ statuses: [2], wrong: expect.stringContaining('WOULD_LOSE') })
+    expect(paris.site.parts.sites.fencedBy).toBe(OSAKA)
+
+    const retaken = await typed(drill, ['npx geo promote --force'], paris.site, { answers: agrees })
+    expect(retaken).toMatchObject({ statuses: [0], said: expect.stringContaining('in epoch 2002.') })
+    expect(retaken.said).toContain('"osaka" knows of epoch')
+    expect(osaka.site.parts.sites.fencedBy).toBe(2002)
+    await paris.site.parts.sites.refresh()
+    expect(await paris.site.add('again', 'takes writes')).toBeDefined()
+    await expect(osaka.site.add('refused', 'too late')).rejects.toMatchObject({ code: 'STALE_EPOCH' })
+  })
+})
