@@ -59,11 +59,15 @@ export interface DatabaseState {
   readonly horizon: string
 }
 
+// A server that was started anew since its promotion has forgotten when the last transaction was: the last that wrote an event is known.
+const LAST_ARRIVED = `coalesce(pg_last_xact_replay_timestamp(),
+  case when not pg_is_in_recovery() then (select created_at from geo_events order by xact_id desc, id desc limit 1) end)`
+
 export async function databaseState(main: Knex): Promise<DatabaseState> {
   const { rows } = await run<{ rows: DatabaseState[] }>(
     main,
     `select pg_is_in_recovery() as recovering, pg_snapshot_xmin(pg_current_snapshot())::text as horizon,
-       ${isoTime('pg_last_xact_replay_timestamp()')} as "replayedAt"`,
+       ${isoTime(LAST_ARRIVED)} as "replayedAt"`,
   )
   const [state] = rows
   if (!state) throw new Error('A select without a table returned no row')

@@ -11,7 +11,7 @@ import { listSites, type Site } from '../site-table.ts'
 import type { ChecksumPool, ChecksumResult } from '../verification/checksum.ts'
 import { hashAgain } from '../verification/damaged.ts'
 import { databaseState, type PreflightSources } from './preflight.ts'
-import { endPromotion, insertLosses, insertPromotion, type LossFinding } from './promotion-table.ts'
+import { endPromotion, insertLosses, insertPromotion, type LossFinding, writtenSince } from './promotion-table.ts'
 
 const PROMOTION_TIMEOUT_S = 60
 
@@ -127,8 +127,8 @@ export interface LookSources extends Omit<PreflightSources, 'clock'> {
 const RECORDS_AT_ONCE = 100
 
 /**
- * Looks at the files of all records that the registries do not prove, and notes what is not there or not right: that is what the
- * promotion has lost of what had arrived. What is found so is hashed next by the processes of the site, as they hash any file: it
+ * Looks at the files of all records that the registries do not prove, and that were not written since, and notes what is not there or
+ * not right: that is what the promotion has lost of what had arrived. What is found so is hashed next by the processes of the site, as they hash any file: it
  * becomes a failure that `geo repair` knows. May be begun anew as often as need be.
  */
 export async function lookAtUnproven(
@@ -156,7 +156,15 @@ async function lookAt(
   records: readonly UnprovenRecord[],
 ): Promise<void> {
   const results = await hash(pool, replicable, records)
+  // Asked after they were hashed: whatever was written before that is the bytes that were there.
+  const own = await writtenSince(
+    main,
+    epoch,
+    replicable.name,
+    records.map(({ id }) => id),
+  )
   const losses = records.flatMap((record) => {
+    if (own.has(record.id)) return []
     const loss = lossOf(record, results.get(record.id))
     return loss ? [{ type: replicable.name, id: record.id, key: record.key, ...loss }] : []
   })

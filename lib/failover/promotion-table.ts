@@ -62,6 +62,23 @@ export async function insertPromotion(
   )
 }
 
+/** Those of the records that have been written since the promotion: their files are this site's own. */
+export async function writtenSince(
+  db: Knex,
+  epoch: number,
+  replicableName: string,
+  ids: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const { rows } = await run<{ rows: { id: string }[] }>(
+    db,
+    `select distinct payload ->> 'model_record_id' as id from geo_events
+     where xact_id > (select p.xact_id from geo_promotions p where p.epoch = ?) and replicable_name = ?
+       and event_name in ('created', 'updated') and payload ->> 'model_record_id' = any(?::text[])`,
+    [epoch, replicableName, ids],
+  )
+  return new Set(rows.map(({ id }) => id))
+}
+
 export async function insertLosses(trx: Knex, epoch: number, losses: readonly Loss[]): Promise<void> {
   await run(
     trx,

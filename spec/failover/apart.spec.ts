@@ -111,9 +111,18 @@ describe('Promotions that go otherwise than by the guide', () => {
     await lose(drill, tokyo)
   })
 
-  it('begin another epoch each where two sites do not know of each other, and one is fenced by it', async () => {
+  it('do not count what the new primary has written since among the losses', async () => {
     await paris.site.parts.sites.refresh()
     apart = await paris.site.add('apart', 'is on paris alone')
+    // As if the command had been broken off before it looked at files.
+    await paris.db('geo_promotions').update({ ended_at: null })
+    const { said } = await typed(drill, ['npx geo promote'], paris.site)
+    expect(said).toContain('Lost of what had arrived: 0 files')
+    expect(said).not.toContain('nothing recorded')
+    expect(await paris.db('geo_promotions').whereNull('ended_at')).toEqual([])
+  })
+
+  it('begin another epoch each where two sites do not know of each other, and one is fenced by it', async () => {
     await drill.stop(paris.site)
     const promoted = await typed(drill, ['npx geo promote --promote-database --force'], osaka.site, { answers: agrees })
     expect(promoted.said).toContain(`in epoch ${OSAKA}.`)
