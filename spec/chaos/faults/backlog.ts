@@ -73,7 +73,8 @@ export async function watchBacklog(world: World, { perSecond, backWithinMs }: Li
         violations.push(`work began again ${Math.round(backAfterMs / 1000)} s after all was well`)
       if (backlog > few)
         violations.push(`${backlog} blobs are still missing ${Math.round(timeoutMs / 1000)} s after all was well`)
-      const text = `a backlog of ${most} began to fall after ${(backAfterMs / 1000).toFixed(1)} s, by ${fallsPerSecond.toFixed(0)} a second`
+      const fell = `began to fall after ${(backAfterMs / 1000).toFixed(1)} s, by ${fallsPerSecond.toFixed(0)} a second`
+      const text = most <= few ? `a backlog of at most ${most}` : `a backlog of ${most} ${fell}`
       return { text, violations, backAfterMs, requestsUntilBack: back?.requests ?? requests, fallsPerSecond }
     }
     await sleep(LOOK_EVERY_MS)
