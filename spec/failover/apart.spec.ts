@@ -2,22 +2,9 @@ import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { facadeOf } from '../../lib/facade.ts'
-import { insertSite } from '../../lib/site-table.ts'
 import { step } from '../../lib/testing/settle.ts'
-import { roleBlock } from '../support/database-roles.ts'
 import { Drill } from '../support/drill.ts'
-import {
-  agrees,
-  cutOff,
-  lose,
-  openBoth,
-  type Running,
-  settleAll,
-  startAgain,
-  startSecondary,
-  typed,
-} from '../support/drill-sites.ts'
-import { ENCRYPTION_KEY } from '../support/fixture-rows.ts'
+import { agrees, cutOff, lose, type Running, settleAll, startAgain, startThree, typed } from '../support/drill-sites.ts'
 import { stepByStep } from '../support/step-by-step.ts'
 
 const { widgets } = declareReplicables('unused')
@@ -33,18 +20,7 @@ let apart: string
 
 beforeAll(async () => {
   drill = await Drill.begin()
-  const { primary, seed } = await drill.startServers()
-  const [db, own] = await openBoth(drill, 'tokyo', primary)
-  for (const name of ['tokyo', 'paris', 'osaka']) {
-    await insertSite(db, ENCRYPTION_KEY, { name, url: await drill.address(name), primary: name === 'tokyo' })
-  }
-  tokyo = { server: primary, db, own, site: await drill.start('tokyo', own) }
-  await db.raw(await roleBlock('promote-database'))
-  const [, grants = ''] = (await roleBlock('promoted')).trim().split('\n')
-  await db.raw(grants)
-  await db.raw((await roleBlock('app')).replaceAll('app_tokyo', 'app_paris'))
-  paris = await startSecondary(drill, 'paris', tokyo, seed)
-  osaka = await startSecondary(drill, 'osaka', tokyo, seed)
+  ;[tokyo, paris, osaka] = await startThree(drill)
 })
 afterAll(() => drill?.end())
 

@@ -1,7 +1,6 @@
 import { readFile, stat } from 'node:fs/promises'
 import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { insertSite } from '../../lib/site-table.ts'
 import { settle, step } from '../../lib/testing/settle.ts'
 import { roleBlock } from '../support/database-roles.ts'
 import { Drill } from '../support/drill.ts'
@@ -9,14 +8,13 @@ import {
   agrees,
   cutOff,
   lose,
-  openBoth,
   type Running,
   settleAll,
   startAgain,
   startSecondary,
+  startThree,
   typed,
 } from '../support/drill-sites.ts'
-import { ENCRYPTION_KEY } from '../support/fixture-rows.ts'
 import { readGuide } from '../support/guide.ts'
 import { stepByStep } from '../support/step-by-step.ts'
 
@@ -36,7 +34,7 @@ let kept: string
 let late: string
 let unarrived: string
 
-const [promoteNow = '', grantsOfPromoted = ''] = (await roleBlock('promoted')).trim().split('\n')
+const [promoteNow = ''] = (await roleBlock('promoted')).trim().split('\n')
 
 /** The statement as the guide has it, with what is different here. */
 function asHere(text: string, from: string, to: string): string {
@@ -55,20 +53,9 @@ const stateOf = async (db: Knex, id: string) =>
 
 beforeAll(async () => {
   drill = await Drill.begin()
-  const { primary, seed } = await drill.startServers()
-  const [db, own] = await openBoth(drill, 'tokyo', primary)
-  for (const name of ['tokyo', 'paris', 'osaka']) {
-    await insertSite(db, ENCRYPTION_KEY, { name, url: await drill.address(name), primary: name === 'tokyo' })
-  }
-  tokyo = { server: primary, db, own, site: await drill.start('tokyo', own) }
-  // Paris is to promote its database itself; tokyo, later, may not.
-  await db.raw(await roleBlock('promote-database'))
-  await db.raw(grantsOfPromoted)
-  await db.raw((await roleBlock('app')).replaceAll('app_tokyo', 'app_paris'))
-  paris = await startSecondary(drill, 'paris', tokyo, seed)
-  osaka = await startSecondary(drill, 'osaka', tokyo, seed)
+  ;[tokyo, paris, osaka] = await startThree(drill)
 })
-afterAll(() => drill.end())
+afterAll(() => drill?.end())
 
 stepByStep()
 

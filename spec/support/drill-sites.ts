@@ -1,7 +1,10 @@
 import type { Knex } from 'knex'
+import { insertSite } from '../../lib/site-table.ts'
 import { type Cluster, startCluster } from '../../lib/testing/postgres/cluster.ts'
 import { settle } from '../../lib/testing/settle.ts'
+import { roleBlock } from './database-roles.ts'
 import type { Drill, DrillSite } from './drill.ts'
+import { ENCRYPTION_KEY } from './fixture-rows.ts'
 import { until } from './until.ts'
 
 /** A site of a drill with its database, and what happens to them. */
@@ -17,8 +20,24 @@ export interface Running {
 /** The guide to roles has one site of each kind. */
 const roleOf = (name: string) => (name === 'tokyo' ? 'app_tokyo' : 'app_paris')
 
-export async function openBoth(drill: Drill, name: string, server: Cluster): Promise<[Knex, Knex]> {
+async function openBoth(drill: Drill, name: string, server: Cluster): Promise<[Knex, Knex]> {
   return [drill.open(server), await drill.openAs(roleOf(name), server)]
+}
+
+/** Tokyo, the primary, and the secondaries paris and osaka, whose processes may promote their database. */
+export async function startThree(drill: Drill): Promise<[Running, Running, Running]> {
+  const { primary, seed } = await drill.startServers()
+  const [db, own] = await openBoth(drill, 'tokyo', primary)
+  for (const name of ['tokyo', 'paris', 'osaka']) {
+    await insertSite(db, ENCRYPTION_KEY, { name, url: await drill.address(name), primary: name === 'tokyo' })
+  }
+  const tokyo = { server: primary, db, own, site: await drill.start('tokyo', own) }
+  await db.raw(await roleBlock('promote-database'))
+  const [, grantsOfPromoted = ''] = (await roleBlock('promoted')).trim().split('\n')
+  await db.raw(grantsOfPromoted)
+  await db.raw((await roleBlock('app')).replaceAll('app_tokyo', 'app_paris'))
+  const paris = await startSecondary(drill, 'paris', tokyo, seed)
+  return [tokyo, paris, await startSecondary(drill, 'osaka', tokyo, seed)]
 }
 
 /** A site whose database is a replica, begun with the folder of another replica. */
