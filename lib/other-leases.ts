@@ -54,7 +54,8 @@ export function endDeadLeases(db: Knex, end: EndLease): Promise<number> {
  * themselves. They count against the site's limits until then. Those on other hosts, and those that do not say which process
  * they are of, stay.
  */
-export async function endLeasesOfGone(db: Knex, own: ProcessIdentity, end: EndLease): Promise<number> {
+export async function endLeasesOfGone(db: Knex, own: ProcessIdentity | null, end: EndLease): Promise<number> {
+  if (!own) return 0
   const { rows } = await run<{ rows: Pick<ProcessIdentity, 'pid' | 'started'>[] }>(
     db,
     `select distinct holder_pid as pid, holder_started::text as started from geo_leases

@@ -72,6 +72,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const { main } = databases
   const tracking = databases.tracking ?? main
   const onPrimary = () => sites.role === 'primary'
+  const writable = () => (onPrimary() ? main : tracking)
   const following = new Singleton('events', leases, clock)
   const reconciling = new Singleton('reconcile', leases, clock)
   const pruning = new Singleton('prune-events', leases, clock)
@@ -103,7 +104,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const sweep = new Sweep({
     ...context,
     main,
-    writable: () => (onPrimary() ? main : tracking),
+    writable,
     role: () => sites.role,
     replicables: [...context.replicables.values()],
     everyMs: context.sweepIntervalMs,
@@ -143,9 +144,8 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
     async endDeadLeases() {
       if (sites.role === 'unknown') return false
-      const db = onPrimary() ? main : tracking
-      let ended = await endDeadLeases(db, context.endDied)
-      if (leases.process) ended += await endLeasesOfGone(db, leases.process, context.endDied)
+      const [db, { endDied }] = [writable(), context]
+      const ended = (await endDeadLeases(db, endDied)) + (await endLeasesOfGone(db, leases.process, endDied))
       if (ended > 0)
         logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
       return ended > 0
@@ -153,7 +153,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     async bulk() {
       const { role } = sites
       if (role === 'unknown') return false
-      const db = onPrimary() ? main : tracking
+      const db = writable()
       // Asked before the lease, so that there is none while there is nothing to do.
       if (!(await bulk.waiting(db))) return false
       return alone(bulking, db, () => bulk.step(db, role))
@@ -167,14 +167,14 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
     async sweep(signal) {
       if (sites.role === 'unknown') return false
-      return alone(sweeping, onPrimary() ? main : tracking, () => sweep.step(signal))
+      return alone(sweeping, writable(), () => sweep.step(signal))
     },
     async gatherStatus() {
       if (sites.role === 'unknown') return false
-      return aloneOnce(gathering, onPrimary() ? main : tracking, () => context.gatherStatus())
+      return aloneOnce(gathering, writable(), () => context.gatherStatus())
     },
     async flushThroughput() {
-      if (sites.role !== 'unknown') await context.throughput.flush(onPrimary() ? main : tracking)
+      if (sites.role !== 'unknown') await context.throughput.flush(writable())
       return false
     },
     hashPrimary: () => fill('hash', 'verify-primary'),

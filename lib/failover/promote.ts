@@ -11,7 +11,14 @@ import { listSites, type Site } from '../site-table.ts'
 import type { ChecksumPool, ChecksumResult } from '../verification/checksum.ts'
 import { hashAgain } from '../verification/damaged.ts'
 import { databaseState, type PreflightSources } from './preflight.ts'
-import { endPromotion, insertLosses, insertPromotion, type LossFinding, writtenSince } from './promotion-table.ts'
+import {
+  endPromotion,
+  insertLosses,
+  insertPromotion,
+  type LossFinding,
+  type NewPromotion,
+  writtenSince,
+} from './promotion-table.ts'
 
 const PROMOTION_TIMEOUT_S = 60
 
@@ -59,20 +66,12 @@ export async function makePrimary(
         `The primary "${former?.name}" has begun to take writes again meanwhile: run this once more`,
       )
     }
-    const next = nextEpoch(Math.max(heardEpoch, latestOf(all)), me.id)
     await run(
       trx,
       `update geo_nodes set "primary" = false, enabled = false, fenced_by_epoch = null, fenced_at = null,
          read_only_since = null, read_only_sealed_at = null, read_only_message = null where "primary"`,
     )
-    await run(
-      trx,
-      'update geo_nodes set "primary" = true, enabled = true, epoch = ?, updated_at = now() where id = ?',
-      [next, me.id],
-    )
-    await insertPromotion(trx, {
-      epoch: next,
-      siteName: me.name,
+    const next = await beginEpoch(trx, me, Math.max(heardEpoch, latestOf(all)), {
       formerSiteName: former?.name ?? null,
       replayedAt,
       sealed,
@@ -96,23 +95,28 @@ export async function retakePrimary(main: Knex, { siteName }: SiteDirectory, hea
     const all = await listSites(trx, { forUpdate: true })
     const me = all.find(({ name, primary }) => primary && name.toLowerCase() === siteName.toLowerCase())
     if (!me) throw new GeoError('NOT_PRIMARY', `"${siteName}" is not the primary site`)
-    const next = nextEpoch(Math.max(heardEpoch, latestOf(all)), me.id)
-    await run(
-      trx,
-      'update geo_nodes set epoch = ?, fenced_by_epoch = null, fenced_at = null, updated_at = now() where id = ?',
-      [next, me.id],
-    )
-    await insertPromotion(trx, {
-      epoch: next,
-      siteName: me.name,
-      formerSiteName: null,
-      replayedAt: null,
-      sealed: false,
-      arrivedBelow: horizon,
-    })
+    const lost = { formerSiteName: null, replayedAt: null, sealed: false, arrivedBelow: horizon }
     // It has all that it ever had.
-    await endPromotion(trx, next)
+    await endPromotion(trx, await beginEpoch(trx, me, Math.max(heardEpoch, latestOf(all)), lost))
   })
+}
+
+/** The site is the primary of the next epoch from the end of the transaction on. Returns that epoch. */
+async function beginEpoch(
+  trx: Knex.Transaction,
+  { id, name }: Site,
+  known: number,
+  what: Omit<NewPromotion, 'epoch' | 'siteName'>,
+): Promise<number> {
+  const epoch = nextEpoch(known, id)
+  await run(
+    trx,
+    `update geo_nodes set "primary" = true, enabled = true, epoch = ?, fenced_by_epoch = null, fenced_at = null, updated_at = now()
+     where id = ?`,
+    [epoch, id],
+  )
+  await insertPromotion(trx, { ...what, epoch, siteName: name })
+  return epoch
 }
 
 function latestOf(all: readonly Site[]): number {
@@ -128,8 +132,8 @@ const RECORDS_AT_ONCE = 100
 
 /**
  * Looks at the files of all records that the registries do not prove, and that were not written since, and notes what is not there or
- * not right: that is what the promotion has lost of what had arrived. What is found so is hashed next by the processes of the site, as they hash any file: it
- * becomes a failure that `geo repair` knows. May be begun anew as often as need be.
+ * not right: that is what the promotion has lost of what had arrived. What is found so is hashed next by the processes of the site, as
+ * they hash any file: it becomes a failure that `geo repair` knows. May be begun anew as often as need be.
  */
 export async function lookAtUnproven(
   sources: LookSources,

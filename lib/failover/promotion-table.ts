@@ -44,14 +44,16 @@ export async function lastPromotion(db: Knex): Promise<(Promotion & { readonly e
   return rows[0] ?? null
 }
 
+export type NewPromotion = Pick<
+  Promotion,
+  'epoch' | 'siteName' | 'formerSiteName' | 'replayedAt' | 'sealed' | 'arrivedBelow'
+>
+
 /**
  * Notes a promotion in the transaction that makes it. Of the transactions that are not below `arrivedBelow` those have arrived
  * whose events are there now.
  */
-export async function insertPromotion(
-  trx: Knex.Transaction,
-  promotion: Pick<Promotion, 'epoch' | 'siteName' | 'formerSiteName' | 'replayedAt' | 'sealed' | 'arrivedBelow'>,
-): Promise<void> {
+export async function insertPromotion(trx: Knex.Transaction, promotion: NewPromotion): Promise<void> {
   const { epoch, siteName, formerSiteName, replayedAt, sealed, arrivedBelow } = promotion
   await run(
     trx,
