@@ -32,13 +32,13 @@ export const flags: Fault<Numbers> = {
     const other = await buildOtherVersion()
     world.say(`the same code, built, as version ${other.version} beside`)
     const over = new AbortController()
-    const sizes = { leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5, owners: OWNERS }
+    const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5, owners: OWNERS }
     const beside: (readonly [Site, Member])[] = []
     let acting: readonly Promise<number>[] = []
     try {
       for (const site of world.sites) beside.push([site, site.addWorker('other', other.command)])
       for (const [, member] of beside) await member.start()
-      await underLoad(world, { perSecond, ...sizes }, chance.stream('load'), async () => {
+      await underLoad(world, load, chance.stream('load'), async () => {
         acting = [
           flap(world, chance.stream('flags'), over.signal),
           reselect(world, chance.stream('selection'), over.signal, violations),
