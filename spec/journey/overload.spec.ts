@@ -84,24 +84,31 @@ it(
   },
 )
 
-it('Headers up to the limit of Node are answered, and beyond it with 431', TIMEOUT, async () => {
-  const answer = async (bytes: number, authorization: string) => {
-    const client = await rawClient(
-      sites.primary.url,
-      requestHead('GET', path(small), { connection: 'close', authorization, 'x-long': 'a'.repeat(bytes) }),
-    )
-    await client.untilClosed()
-    return Number(/^HTTP\/1\.1 (\d+)/.exec(client.received)?.[1])
-  }
-  await expectWell('Huge headers', async () => {
-    const authorization = await sign(blob(small))
-    expect(await answer(15_000, authorization)).toBe(200)
-    expect(await answer(10, `GL-Geo ${'a'.repeat(7000)}:${'b'.repeat(7000)}`)).toBe(401)
-    const many = Array.from({ length: 200 }, () => answer(1024 * 1024, authorization))
-    expect(new Set(await Promise.all(many))).toEqual(new Set([431]))
-    await pause(200)
-  })
-})
+it(
+  'Headers up to the limit of Node are answered, beyond it with 431, and far beyond it cut off at the latest',
+  TIMEOUT,
+  async () => {
+    const answer = async (bytes: number, authorization: string) => {
+      const client = await rawClient(
+        sites.primary.url,
+        requestHead('GET', path(small), { connection: 'close', authorization, 'x-long': 'a'.repeat(bytes) }),
+      )
+      await client.untilClosed()
+      return Number(/^HTTP\/1\.1 (\d+)/.exec(client.received)?.[1])
+    }
+    await expectWell('Huge headers', async () => {
+      const authorization = await sign(blob(small))
+      expect(await answer(15_000, authorization)).toBe(200)
+      expect(await answer(10, `GL-Geo ${'a'.repeat(7000)}:${'b'.repeat(7000)}`)).toBe(401)
+      const many = (bytes: number) => Promise.all(Array.from({ length: 200 }, () => answer(bytes, authorization)))
+      expect(new Set(await many(17_000))).toEqual(new Set([431]))
+      // What Node has not read when it closes resets the connection, and a reset may overtake its answer.
+      const far = await many(1024 * 1024)
+      expect(far.filter((status) => status !== 431 && !Number.isNaN(status))).toEqual([])
+      await pause(200)
+    })
+  },
+)
 
 it.each([
   ['signed', async () => ({ authorization: await sign(blob(large)) }), [200, 429, 503], 429],
