@@ -114,9 +114,8 @@ class Drill {
     this.#host = this.#hostAt('tokyo')
   }
 
-  #hostAt(site: SiteName): Host {
-    // Of the ledger of the moment: after a promotion the host has other rows.
-    const ledger = this.#ledger
+  /** Its writes go into the ledger of the moment: after a promotion the host has other rows. */
+  #hostAt(site: SiteName, ledger = this.#ledger): Host {
     const note: History['note'] = (entry) => {
       this.#stage.history.note(entry)
       ledger.add(entry)
@@ -130,6 +129,12 @@ class Drill {
       history: { note },
       ledger,
     })
+  }
+
+  /** Said at once: what goes wrong here may keep what follows waiting. */
+  #found(...messages: readonly string[]): void {
+    this.violations.push(...messages)
+    for (const message of messages) this.#say(message)
   }
 
   get #secondaries(): SiteName[] {
@@ -161,7 +166,7 @@ class Drill {
       const left = await this.#left()
       if (left === null) return
       if (performance.now() > deadline) {
-        this.violations.push(`${when}, ${SETTLED_WITHIN_MS / 1000} s were not enough: ${left}`)
+        this.#found(`${when}, ${SETTLED_WITHIN_MS / 1000} s were not enough: ${left}`)
         return
       }
       await sleep(LOOK_EVERY_MS)
@@ -215,16 +220,16 @@ class Drill {
     this.#say(
       `planned: ${to} took the place of ${from} in ${seconds.toFixed(1)} s (${laps.text}), with ${this.#ledger.count} blobs`,
     )
-    if (seconds > PLANNED_WITHIN_S) this.violations.push(`a planned failover took ${seconds.toFixed(1)} s`)
-    if (!report.sealed) this.violations.push('a planned promotion was not sealed')
+    if (seconds > PLANNED_WITHIN_S) this.#found(`a planned failover took ${seconds.toFixed(1)} s`)
+    if (!report.sealed) this.#found('a planned promotion was not sealed')
     const keys = await keysOf(this.#stage, to)
     const missing = sealedLedger.live().filter((record) => !keys.has(`${record.type}/${record.id}`))
-    this.violations.push(...missing.map(({ type, id }) => `a planned failover lost the row ${type}/${id}`))
+    this.#found(...missing.map(({ type, id }) => `a planned failover lost the row ${type}/${id}`))
     const { violations, lost: gone } = await judgeLosses(this.#ledger, keys, this.#stage.blobsDir(to), report.losses)
-    this.violations.push(...violations, ...gone.map((name) => `a planned failover lost the file of ${name}`))
+    this.#found(...violations, ...gone.map((name) => `a planned failover lost the file of ${name}`))
     await before.close()
     const { third, records } = await this.#meetAgain(from)
-    this.violations.push(...records.map(({ type, id }) => `a planned failover: \`geo demote\` lists ${type} ${id}`))
+    this.#found(...records.map(({ type, id }) => `a planned failover: \`geo demote\` lists ${type} ${id}`))
     await this.#comeBack(from, third)
   }
 
@@ -244,13 +249,13 @@ class Drill {
     const keys = await keysOf(this.#stage, to)
     const before = this.#ledger
     const { violations, lost: gone } = await judgeLosses(before, keys, this.#stage.blobsDir(to), report.losses)
-    this.violations.push(...violations)
+    this.#found(...violations)
     this.#ledger = ledgerOf(before, keys)
     this.#moveTo(to)
     await this.#mustWrite()
 
     const { third, records } = await this.#meetAgain(from)
-    this.violations.push(...judgeUnarrived(before, keys, this.#acknowledged, records, report.replayedAt))
+    this.#found(...judgeUnarrived(before, keys, this.#acknowledged, records, report.replayedAt))
     this.#say(
       `unplanned: ${to} took the place of ${from}; ${gone.length} files were lost of what had arrived, ${records.length} records had not`,
     )
@@ -263,7 +268,8 @@ class Drill {
     const third = await this.#turnThird(from)
     await this.#stage.startDatabase(from)
     await this.#stage.start(from)
-    const lonely = this.#hostAt(from)
+    // What it may write against all promises is a violation, and nothing that the other sites are to have.
+    const lonely = this.#hostAt(from, new Ledger())
     await this.#mustBeFenced(from, lonely)
     await lonely.close()
     const left = await this.#said<{ unarrived: { records: SaidUnarrived[] } }>([0, 1], from, 'demote')
@@ -304,7 +310,7 @@ class Drill {
   async #mustWrite(): Promise<void> {
     const { count } = this.#ledger
     await this.#load(1, PER_SECOND)
-    if (this.#ledger.count === count) this.violations.push(`the new primary ${this.#primary} takes no writes`)
+    if (this.#ledger.count === count) this.#found(`the new primary ${this.#primary} takes no writes`)
   }
 
   /** The former primary hears of it, and then neither its host nor people can write. */
@@ -320,11 +326,10 @@ class Drill {
       () => true,
       () => false,
     )
-    if (!heard)
-      this.violations.push(`${from} has not heard of the promotion ${FENCED_WITHIN_MS / 1000} s after it was there`)
+    if (!heard) this.#found(`${from} has not heard of the promotion ${FENCED_WITHIN_MS / 1000} s after it was there`)
     const before = await this.#rowsAt(from)
     await host.publish('widgets', LEAST_BYTES, this.#chance)
-    if ((await this.#rowsAt(from)) !== before) this.violations.push(`the host could write at ${from}, which is fenced`)
+    if ((await this.#rowsAt(from)) !== before) this.#found(`the host could write at ${from}, which is fenced`)
     // Its other processes know within five seconds; until then the database refuses.
     let status = 0
     const isRefused = async () => {
@@ -332,7 +337,7 @@ class Drill {
       return status === 503
     }
     await until(isRefused, KNOWN_WITHIN_MS).catch(() =>
-      this.violations.push(`${from}, which is fenced, still answers a write with ${status}`),
+      this.#found(`${from}, which is fenced, still answers a write with ${status}`),
     )
   }
 
@@ -393,7 +398,7 @@ class Drill {
     }
     for (const check of [lost, twice, absent, untouched, died, output]) {
       const found = await check.look(scene)
-      this.violations.push(...found.map((message) => `${when}, ${check.name}: ${message}`))
+      this.#found(...found.map((message) => `${when}, ${check.name}: ${message}`))
     }
   }
 
