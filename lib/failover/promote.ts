@@ -21,20 +21,26 @@ import {
 } from './promotion-table.ts'
 
 const PROMOTION_TIMEOUT_S = 60
+const MARGIN_S = 10
 
 /**
- * Promotes the database behind `main`, where it is still a replica, and waits until it takes writes. Needs the right to execute
- * `pg_promote`.
+ * Promotes the database behind `main`, where it is still a replica, and waits until it takes writes, at most `timeoutS` seconds,
+ * whatever the host's own limit for statements is. Needs the right to execute `pg_promote`.
  * @throws GeoError `PROMOTION_UNDER_WAY`
  */
-export async function promoteDatabase(main: Knex): Promise<void> {
-  const { rows } = await run<{ rows: { done: boolean }[] }>(main, 'select pg_promote(true, ?) as done', [
-    PROMOTION_TIMEOUT_S,
-  ])
-  if (!rows[0]?.done) {
+export async function promoteDatabase(main: Knex, timeoutS = PROMOTION_TIMEOUT_S): Promise<void> {
+  const done = await bounded(
+    main,
+    async (trx) => {
+      const { rows } = await run<{ rows: { done: boolean }[] }>(trx, 'select pg_promote(true, ?) as done', [timeoutS])
+      return rows[0]?.done
+    },
+    { longestStatementMs: (timeoutS + MARGIN_S) * 1000 },
+  )
+  if (!done) {
     throw new GeoError(
       'PROMOTION_UNDER_WAY',
-      `The database is still a replica ${PROMOTION_TIMEOUT_S} seconds after it was told to end that: it replays what it has received first`,
+      `The database is still a replica ${timeoutS} seconds after it was told to end that: it replays what it has received first`,
     )
   }
 }

@@ -2,10 +2,13 @@ import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { facadeOf } from '../../lib/facade.ts'
+import { databaseState } from '../../lib/failover/preflight.ts'
+import { promoteDatabase } from '../../lib/failover/promote.ts'
 import { step } from '../../lib/testing/settle.ts'
 import { Drill } from '../support/drill.ts'
 import { agrees, cutOff, lose, type Running, settleAll, startAgain, startThree, typed } from '../support/drill-sites.ts'
 import { stepByStep } from '../support/step-by-step.ts'
+import { until } from '../support/until.ts'
 
 const { widgets } = declareReplicables('unused')
 const [PARIS, OSAKA] = [1002, 1003]
@@ -57,6 +60,7 @@ describe('Promotions that go otherwise than by the guide', () => {
   })
 
   it('know what had arrived also where the database was promoted by hand, and its events were followed since', async () => {
+    await tokyo.db('geo_leases').insert({ kind: 'epoch', holder: 'of tokyo', expires_at: '2999-01-01' })
     const upload = await beginUpload(tokyo, 'slow')
     slow = upload.id
     await tokyo.site.add('fast', 'is committed first')
@@ -79,6 +83,8 @@ describe('Promotions that go otherwise than by the guide', () => {
       statuses: [1],
       said: expect.stringContaining('Lost of what had arrived: 0 files'),
     })
+    // Nobody waits for who held something in the database of which this was a replica.
+    expect(await paris.db('geo_leases').where('expires_at', '>', paris.db.fn.now()).pluck('holder')).toEqual([])
 
     tokyo = await startAgain(drill, 'tokyo', tokyo)
     const left = await typed(drill, ['npx geo demote'], tokyo.site)
@@ -98,12 +104,24 @@ describe('Promotions that go otherwise than by the guide', () => {
     expect(await paris.db('geo_promotions').whereNull('ended_at')).toEqual([])
   })
 
-  it('begin another epoch each where two sites do not know of each other, and one is fenced by it', async () => {
+  it('are still under way where the database has not ended to be a replica in time, and go on by the same command', async () => {
+    const { rows } = await osaka.db.raw(`select pid from pg_stat_activity where backend_type = 'startup'`)
+    const [{ pid: replaying }] = rows as [{ pid: number }]
+    process.kill(replaying, 'SIGSTOP')
+    try {
+      await osaka.own.raw(`set statement_timeout = '100ms'`)
+      await expect(promoteDatabase(osaka.own, 1)).rejects.toMatchObject({ code: 'PROMOTION_UNDER_WAY' })
+    } finally {
+      process.kill(replaying, 'SIGCONT')
+    }
+    await until(async () => !(await databaseState(osaka.db)).recovering)
     await drill.stop(paris.site)
     const promoted = await typed(drill, ['npx geo promote --promote-database --force'], osaka.site, { answers: agrees })
     expect(promoted.said).toContain(`in epoch ${OSAKA}.`)
     expect(promoted.said).toContain('"paris" has not heard of it')
+  })
 
+  it('begin another epoch each where two sites do not know of each other, and one is fenced by it', async () => {
     paris = { ...paris, site: await drill.start('paris', paris.own) }
     await osaka.site.parts.sites.refresh()
     await step(osaka.site.parts, 'epoch')
