@@ -7,6 +7,7 @@ import { GeoError } from './errors.ts'
 import { type RepairedRecord, repairType } from './failover/repair.ts'
 import type { Lease } from './lease.ts'
 import { whileRenewing } from './renewal.ts'
+import { unrecordedFailures } from './verification/damaged.ts'
 
 /** What is asked of a repair. */
 export interface RepairRequest {
@@ -26,6 +27,8 @@ export interface RepairResult {
   readonly counts: Readonly<Record<RepairedRecord['outcome'], number>>
   /** The records, at most 10,000 of them. */
   readonly records: readonly RepairedRecord[]
+  /** Failed, with no checksum recorded to tell a right copy by: not looked at; counted up to 10,000. 0 where `ids` are given. */
+  readonly unrecorded: number
 }
 
 const MOST_IDS = 10_000
@@ -71,7 +74,8 @@ export async function repair(assembly: Parts, input: RepairRequest): Promise<Rep
           if (records.length < MOST_RECORDS) records.push(record)
           onRecord(replicable.name, record)
         })
-        results.push({ type: replicable.name, counts, records })
+        const unrecorded = ids ? 0 : await unrecordedFailures(databases.main, replicable)
+        results.push({ type: replicable.name, counts, records, unrecorded })
       }
       return results
     } finally {

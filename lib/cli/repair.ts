@@ -18,10 +18,10 @@ export function repairCommand(cli: CommandLine): Command {
     description:
       'On the primary: brings back files that are missing or corrupt from secondaries that still have good copies.',
     text: `Looks at records whose verification failed and whose checksum is recorded. What lies at the key is hashed first: a good file
-is never replaced. A copy must hash to the recorded checksum on its site now, and again when it has arrived.
+is never replaced. Those without a recorded checksum are only counted: no copy can be told to be right. A copy must hash to the recorded checksum on its site now, and again when it has arrived.
 Repaired files are then hashed by the processes of this site, like any other.`,
     examples: ['repair --dry-run', 'repair --type widget --id 42'],
-    exits: { ok: 'nothing is damaged any more', no: 'something is' },
+    exits: { ok: 'nothing is damaged any more', no: 'something is, or has failed with no checksum recorded' },
   })
     .option('--type <name>', 'only this type; may be given several times (default: all immutable ones)', collect)
     .option(
@@ -30,7 +30,7 @@ Repaired files are then hashed by the processes of this site, like any other.`,
       collect,
     )
     .option('--dry-run', 'only looks what is damaged; no site is asked, nothing is changed')
-    .option('--json', 'as one JSON array: type, counts, records')
+    .option('--json', 'as one JSON array: type, counts, records, unrecorded')
     .action(cli.acting<RepairOptions>((options) => repair(cli, options)))
 }
 
@@ -47,7 +47,8 @@ function repair(cli: CommandLine, { type, id, dryRun, json, ...options }: Repair
       progress.clear()
       if (json) cli.printJson(results)
       else cli.print(results.map(summary).join(''))
-      return results.some(({ counts }) => counts.failed + counts.damaged > 0) ? EXIT.no : EXIT.ok
+      const isWell = ({ counts, unrecorded }: RepairResult) => counts.failed + counts.damaged + unrecorded === 0
+      return results.every(isWell) ? EXIT.ok : EXIT.no
     }),
   )
 }
@@ -65,9 +66,11 @@ function line(type: string, { id, key, outcome, from, reasons }: RepairedRecord)
   return `${type} #${id}${key === null ? '' : ` ${JSON.stringify(key)}`}: ${SAID[outcome]}${from === null ? '' : ` ${from}`}${why}\n`
 }
 
-function summary({ type, counts }: RepairResult): string {
+function summary({ type, counts, unrecorded }: RepairResult): string {
   const { repaired, good, damaged, gone, failed } = counts
   const looked = repaired + good + damaged + gone + failed
-  if (looked === 0) return `${type}: nothing is known to be damaged\n`
-  return `${type}: ${looked} looked at, ${repaired} repaired, ${good} good, ${failed + damaged} damaged\n`
+  const more =
+    unrecorded > 0 ? `${type}: ${unrecorded} failed, with no checksum recorded to tell a right copy by\n` : ''
+  if (looked === 0) return more || `${type}: nothing is known to be damaged\n`
+  return `${type}: ${looked} looked at, ${repaired} repaired, ${good} good, ${failed + damaged} damaged\n${more}`
 }
