@@ -1,9 +1,11 @@
+import type { Knex } from 'knex'
 import type { Assembly } from './assembly.ts'
 import { GeoError } from './errors.ts'
-import { loadCursor } from './event/cursor.ts'
+import { clusterIdentity, isSameLog, loadCursor, wasPromoted } from './event/cursor.ts'
 import { databaseState } from './failover/preflight.ts'
-import { laterPromotions } from './failover/tell-epoch.ts'
-import { type Unarrived, unarrivedRecords } from './failover/unarrived.ts'
+import { firstLaterPromotions } from './failover/tell-epoch.ts'
+import { type Unarrived, unarrivedAtAny } from './failover/unarrived.ts'
+import type { Site } from './site-table.ts'
 import { requireTrackingTables } from './start-check.ts'
 import type { Promotion } from './transfer/epoch-word.ts'
 import { askToBeEnabled } from './transfer/steer.ts'
@@ -16,7 +18,7 @@ export type Demotion =
       readonly step: 'left'
       readonly site: string
       readonly promotion: Promotion
-      /** What this site wrote and the new primary has not. */
+      /** What this site wrote and the new primary has not: by the word of any site, where they do not say the same. */
       readonly unarrived: Unarrived
     }
   | {
@@ -46,13 +48,14 @@ export async function demote(parts: Parts): Promise<Demotion> {
 
 async function leave({ sites, databases, byName, repairContext, settings }: Parts): Promise<Demotion> {
   // What has not arrived at the first of them has at none.
-  const [promotion] = await laterPromotions({ ...repairContext, clock: settings.clock })
+  const promotions = await firstLaterPromotions({ ...repairContext, clock: settings.clock })
+  const [promotion] = promotions
   if (!promotion) {
     // One that was promoted has forgotten it, as with a database from before.
     sites.requireUnfenced()
     throw new GeoError('NOT_DEMOTED', `No site knows of a later primary than "${sites.siteName}"`)
   }
-  const unarrived = await unarrivedRecords(databases.main, byName, sites.siteName, promotion)
+  const unarrived = await unarrivedAtAny(databases.main, byName, sites.siteName, promotions)
   return { step: 'left', site: sites.siteName, promotion, unarrived }
 }
 
@@ -61,9 +64,16 @@ async function comeBack({ sites, databases, repairContext, settings }: Parts): P
   const me = sites.requireMe()
   if (!tracking) throw new GeoError('TRACKING_DATABASE_MISSING', `"${me.name}" is a secondary without trackingDb`)
   await requireTrackingTables(tracking, settings.replicables)
-  if (!me.enabled && (await loadCursor(tracking, me.name))) {
-    throw new GeoError('TRACKING_DATABASE_REUSED', `The tracking database of "${me.name}" has followed events before`)
+  if (await isOfEarlierLife(databases.main, tracking, me)) {
+    throw new GeoError('TRACKING_DATABASE_REUSED', `The tracking database of "${me.name}" is of its earlier life`)
   }
   if (!me.enabled) await askToBeEnabled({ ...repairContext, clock: settings.clock }, true)
   return { step: 'back', site: me.name, primary: sites.primary?.name ?? '' }
+}
+
+/** Its processes may have been started too early: then it follows the log of the new primary, and is as good as an empty one. */
+async function isOfEarlierLife(main: Knex, tracking: Knex, me: Site): Promise<boolean> {
+  if (await wasPromoted(tracking, me.name)) return true
+  const cursor = me.enabled ? null : await loadCursor(tracking, me.name)
+  return cursor !== null && !isSameLog(cursor, await clusterIdentity(main))
 }

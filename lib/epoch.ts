@@ -21,6 +21,14 @@ export function nextEpoch(known: number, siteId: string): number {
   return (Math.floor(known / SITES) + 1) * SITES + Number(BigInt(siteId) % BigInt(SITES))
 }
 
+/** Nobody misses so many promotions: a later number was made up. Each leaves room for as many again, so that none runs out of numbers. */
+const MOST_MISSED = 100
+
+/** Whether another site may know of this epoch, where `known` is the latest in the table of this one. */
+export function isCredible(epoch: number, known: number): boolean {
+  return epoch < (Math.floor(known / SITES) + 1 + MOST_MISSED) * SITES
+}
+
 /** A later epoch never gives way to an earlier one. */
 export async function fenceSite(db: Knex, siteName: string, epoch: number): Promise<void> {
   await run(

@@ -10,7 +10,7 @@ import { Dispatcher } from './dispatcher.ts'
 import { insertEvents } from './event/event-log.ts'
 import { facadeOf, type Geo } from './facade.ts'
 import { promotionsAfter } from './failover/promotion-table.ts'
-import { tellEpoch } from './failover/tell-epoch.ts'
+import { isUnchallenged, tellEpoch } from './failover/tell-epoch.ts'
 import { FeatureGate } from './feature.ts'
 import { afterEnd, type TransactionLike } from './host-transaction.ts'
 import { JobLoops } from './job-loop.ts'
@@ -187,6 +187,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     orphans: settings.orphans,
     sendReport: (report) => reportStatus(telling, report),
     tellEpoch: () => tellEpoch(telling),
+    isUnchallenged: () => isUnchallenged(telling),
     databases,
     sites,
     replicables: byName,

@@ -1,13 +1,22 @@
 import type { Assembly } from './assembly.ts'
 import { GeoError } from './errors.ts'
-import { databaseState, type Preflight, type PreflightSources, preflight } from './failover/preflight.ts'
+import { notePromoted } from './event/cursor.ts'
+import {
+  databaseState,
+  type KnownEpoch,
+  type Preflight,
+  type PreflightSources,
+  preflight,
+  whatWasWrittenIn,
+} from './failover/preflight.ts'
 import { lookAtUnproven, makePrimary, promoteDatabase, retakePrimary } from './failover/promote.ts'
-import { type Loss, lastPromotion, lossesOf } from './failover/promotion-table.ts'
+import { firstLosses, type LossesInPart, lastPromotion } from './failover/promotion-table.ts'
 import { latestElsewhere, type ToldSite, tellEpoch } from './failover/tell-epoch.ts'
 import { requireTrackingTables } from './start-check.ts'
-import type { Promotion } from './transfer/epoch-word.ts'
+import type { AskingContext, Promotion } from './transfer/epoch-word.ts'
 
 const MOST_NAMED = 3
+const MOST_LOSSES = 100_000
 
 type Parts = Pick<Assembly, 'settings' | 'databases' | 'sites' | 'repairContext' | 'audit'>
 
@@ -25,8 +34,12 @@ export interface PromotionRequest {
 
 /** What a promotion did, and what was lost of what had arrived. */
 export interface PromotionReport extends Omit<Promotion, 'arrivedBelow' | 'arrivedXactIds'> {
-  /** Not proven before, and not found right: row by row. */
-  readonly losses: readonly Loss[]
+  /** Not proven before, and not found right: row by row, at most 100,000 of them. */
+  readonly losses: LossesInPart['first']
+  /** How many files are missing, wrong or cannot be read. */
+  readonly lost: number
+  /** How many files are there with nothing recorded to tell by. */
+  readonly unproven: number
   /** Whether every record has been looked at. */
   readonly ended: boolean
   /** What other sites said when they were told. */
@@ -34,11 +47,12 @@ export interface PromotionReport extends Omit<Promotion, 'arrivedBelow' | 'arriv
 }
 
 /**
- * What a promotion of this secondary would lose.
+ * What a promotion of this secondary would lose. Asks the other sites which epoch they know of.
  * @throws GeoError `NOT_SECONDARY`, `SITE_UNKNOWN`, `STALE_EPOCH`. ConfigurationError `UNKNOWN_TABLE`
  */
 export async function preflightHere(parts: Parts, looked?: (records: number) => void): Promise<Preflight> {
-  return preflight(await sourcesOf(parts), looked)
+  const sources = await sourcesOf(parts)
+  return preflight(sources, await latestElsewhere(asking(parts)), looked)
 }
 
 /**
@@ -47,15 +61,17 @@ export async function preflightHere(parts: Parts, looked?: (records: number) => 
  * @throws GeoError `WOULD_LOSE`, `NOT_PROMOTED`, `PROMOTION_UNDER_WAY`, `NOT_GRANTED`, `SITE_UNKNOWN`, `STALE_EPOCH`
  */
 export async function promote(parts: Parts, request: PromotionRequest): Promise<PromotionReport> {
-  const { sites, settings, repairContext } = parts
+  const { sites } = parts
   await sites.refresh()
   const { name, primary } = sites.requireMe()
   if (primary && sites.fencedBy !== null) await retake(parts, request, sites.fencedBy)
   if (primary) return report(parts, request)
   const sources = await sourcesOf(parts)
   const state = await databaseState(sources.main)
-  const before = await preflight(sources, request.looked)
+  const latest = await latestElsewhere(asking(parts))
+  const before = await preflight(sources, latest, request.looked)
   request.show(before)
+  if (before.later && !request.force) throw alreadyPromoted(before.later)
   if (!before.passes && !request.force) throw wouldLose(before)
   if (state.recovering && !request.promotesDatabase) {
     throw new GeoError('NOT_PROMOTED', `The database of the site "${name}" is still a replica`)
@@ -65,12 +81,13 @@ export async function promote(parts: Parts, request: PromotionRequest): Promise<
   if (phrase !== null) {
     const typed = await request.ask(phrase)
     // Typing takes its time, in which more may have arrived, or be missing.
-    const now = await preflight(sources, request.looked)
+    const now = await preflight(sources, latest, request.looked)
     if (typed !== now.phrase && (typed !== phrase || losesMore(now, before))) throw wouldLose(now)
   }
-  const heardEpoch = await latestElsewhere({ ...repairContext, clock: settings.clock })
-  if (state.recovering) await promoteDatabase(sources.main)
-  await makePrimary(sources, { horizon: state.recovering ? state.horizon : '0', sealed, heardEpoch })
+  // Somebody else may have promoted it meanwhile.
+  if ((await databaseState(sources.main)).recovering) await promoteDatabase(sources.main)
+  const horizon = state.recovering ? state.horizon : '0'
+  await makePrimary(sources, { horizon, sealed, heardEpoch: latest?.epoch ?? 0 })
   // Now that there is a database of this site's own to note it in.
   await note(parts, phrase)
   return report(parts, request)
@@ -78,12 +95,12 @@ export async function promote(parts: Parts, request: PromotionRequest): Promise<
 
 /** A fenced primary becomes the primary again, in the place of whoever was promoted: that needs `force`, and a phrase, in any case. */
 async function retake(parts: Parts, request: PromotionRequest, fencedBy: number): Promise<void> {
-  const { sites, settings, databases, repairContext } = parts
-  const phrase = `lose what was written in epoch ${fencedBy}`
+  const { sites, databases } = parts
+  const phrase = `lose ${whatWasWrittenIn(fencedBy)}`
   if (!request.force) sites.requireUnfenced()
   if ((await request.ask(phrase)) !== phrase)
     throw new GeoError('WOULD_LOSE', `To make "${sites.siteName}" the primary again would ${phrase}`)
-  await retakePrimary(databases.main, sites, await latestElsewhere({ ...repairContext, clock: settings.clock }))
+  await retakePrimary(databases.main, sites, (await latestElsewhere(asking(parts)))?.epoch ?? 0)
   await sites.refresh()
   await note(parts, phrase)
 }
@@ -113,6 +130,14 @@ function losesMore(now: Preflight, agreed: Preflight): boolean {
   return unproven(now) > unproven(agreed) || (agreed.sealed && !now.sealed)
 }
 
+function alreadyPromoted({ site, epoch }: KnownEpoch): GeoError {
+  return new GeoError('STALE_EPOCH', `Another site has been promoted: "${site}" knows of epoch ${epoch}`)
+}
+
+function asking({ settings: { clock }, repairContext }: Parts): AskingContext {
+  return { ...repairContext, clock }
+}
+
 function wouldLose({ site, phrase }: Preflight): GeoError {
   return new GeoError('WOULD_LOSE', `A promotion of "${site}" would ${phrase}`)
 }
@@ -134,12 +159,14 @@ async function report(parts: Parts, { looked }: PromotionRequest): Promise<Promo
   sites.requireUnfenced()
   const begun = await lastPromotion(main)
   if (!begun) throw new GeoError('NOT_SECONDARY', `The site "${sites.siteName}" is the primary, and never was promoted`)
-  const told = await tellEpoch({ ...repairContext, clock: settings.clock })
+  const told = await tellEpoch(asking(parts))
+  if (tracking) await notePromoted(tracking, sites.siteName)
   if (!begun.ended && tracking) {
     const { replicables } = settings
     await lookAtUnproven({ main, tracking, sites, replicables, pool: repairContext.pool }, begun.epoch, looked)
   }
   const { arrivedBelow: _, arrivedXactIds: __, ended: ___, ...promotion } = begun
   const ended = begun.ended || tracking !== null
-  return { ...promotion, losses: await lossesOf(main, begun.epoch), ended, told }
+  const { first: losses, lost, unproven } = await firstLosses(main, begun.epoch, { limit: MOST_LOSSES })
+  return { ...promotion, losses, lost, unproven, ended, told }
 }

@@ -210,6 +210,22 @@ export async function deleteSite(db: Knex, name: string): Promise<void> {
   throw new InvalidSiteError([{ field: 'base', text: 'The primary site cannot be removed while there are others' }])
 }
 
+/**
+ * What is changed in the table of a fenced primary no other site ever sees.
+ * @throws GeoError `STALE_EPOCH`
+ */
+export async function requireNoFence(db: Knex): Promise<void> {
+  const primary = (await listSites(db)).find((site) => site.primary)
+  if (primary && isFenced(primary)) {
+    const message = `"${primary.name}" is no primary any more, and its table of sites is left: ask the one of epoch ${primary.fencedByEpoch}`
+    throw new GeoError('STALE_EPOCH', message)
+  }
+}
+
+export function isFenced({ primary, epoch, fencedByEpoch }: Site): boolean {
+  return primary && fencedByEpoch !== null && fencedByEpoch > epoch
+}
+
 /** @throws GeoError `SITE_UNKNOWN` */
 export async function requireSite(db: Knex, name: string): Promise<void> {
   const exists = await db('geo_nodes').whereRaw('lower(name) = lower(?)', [name]).first('id')

@@ -54,6 +54,8 @@ export interface WorkContext {
   enabled(): readonly Replicable[]
   sendReport(report: StatusReport): Promise<Reported>
   tellEpoch(): Promise<readonly ToldSite[]>
+  /** Whether the primary has asked, and none of the others that answer knows of a later one. */
+  isUnchallenged(): Promise<boolean>
   /** Gathers the status of the site, if it is time. */
   gatherStatus(): Promise<void>
   readonly throughput: Pick<Throughput, 'flush'>
@@ -201,7 +203,8 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
         for (const replicable of enabled()) more = (await reverifyDue(main, replicable, days)) || more
         return more
       }),
-    pruneEvents: () => aloneOnce(pruning, main, () => pruneEvents(main, context.eventRetentionMs)),
+    pruneEvents: () =>
+      aloneOnce(pruning, main, () => pruneEvents(main, context.eventRetentionMs, context.isUnchallenged)),
     async writeSwitches() {
       const on = enabled()
       const all = [...context.replicables.values()]

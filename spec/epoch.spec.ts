@@ -208,14 +208,44 @@ describe('A primary that hears of a later epoch', () => {
 
   it('says that its database does not answer while it does not', async () => {
     await rome.databases.main.destroy()
-    const answered = await ask(urls.rome, '/api/v4/geo/epoch', 'paris', 0, { scope: 'geo_api' }, 'POST')
+    const answered = await ask(urls.rome, '/api/v4/geo/epoch?promotions=true', 'paris', 0, { scope: 'geo_api' }, 'POST')
     expect(answered).toEqual({ status: 503, code: 'DATABASE_UNAVAILABLE' })
+  })
+
+  it('forgets no event that nobody has read before it has asked', async () => {
+    await before.main('geo_nodes').where({ name: 'oslo' }).delete()
+    await insertWidget(rome, before.main)
+    await before.main('geo_events').update({ created_at: '2020-01-01' })
+    const real = urls.paris
+    await before.main('geo_nodes').where({ name: 'paris' }).update({ internal_url: 'http://127.0.0.1:1/' })
+    await rome.sites.refresh()
+    const events = () => before.main('geo_events').select('event_name')
+    await step(rome, 'prune-events')
+    expect(await events()).toHaveLength(1)
+    await before
+      .main('geo_nodes')
+      .where({ name: 'paris' })
+      .update({ internal_url: `${real}/` })
+    await rome.sites.refresh()
+    await step(rome, 'prune-events')
+    expect(await events()).toHaveLength(1)
+    expect(rome.sites.fencedBy).toBe(1)
   })
 
   it('hears of it from the new one, which tells all', async () => {
     await step(paris, 'epoch')
     expect(rome.sites.fencedBy).toBe(1)
     expect(paris.sites.role).toBe('primary')
+  })
+
+  it('is not fenced for ever by a number that somebody makes up', async () => {
+    expect(await ask(urls.rome, RETRIEVE, 'oslo', 2 ** 31 - 1)).toMatchObject({ status: 401 })
+    expect(await ask(urls.rome, RETRIEVE, 'oslo', 101_000)).toMatchObject({ status: 401 })
+    expect(await isFenced()).toBe(false)
+    // What is believed leaves room for a later one, also after many such.
+    expect(await ask(urls.rome, RETRIEVE, 'oslo', 100_999)).toEqual(stale)
+    expect(await isFenced()).toBe(true)
+    expect(await ask(urls.rome, RETRIEVE, 'oslo', 101_000)).toMatchObject({ status: 401 })
   })
 
   it('is not fenced by whom it does not know, nor by an epoch that is not later', async () => {

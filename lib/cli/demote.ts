@@ -21,7 +21,10 @@ lists every record that it wrote and that had not arrived there: their rows and 
 Then make its database a replica of the new primary's, give it an empty tracking database, and run it again: the new primary enables the
 site. Its files stay where they are; those that are right are taken over once they are hashed.`,
     examples: ['demote', 'demote --json > unarrived.json'],
-    exits: { ok: 'nothing was written that had not arrived, or the site is back', no: 'something was' },
+    exits: {
+      ok: 'nothing was written that had not arrived, or the site is back',
+      no: 'something was, or may have been',
+    },
   })
     .option('--json', 'as one JSON object: step, and all that had not arrived')
     .action(cli.acting<DemoteOptions>((options) => demote(cli, options)))
@@ -33,8 +36,15 @@ function demote(cli: CommandLine, { json, ...options }: DemoteOptions): Promise<
     const demotion = await demoteHere(assembly)
     if (json) cli.printJson(demotion)
     else cli.print(textOf(demotion))
-    return demotion.step === 'left' && demotion.unarrived.records.length > 0 ? EXIT.no : EXIT.ok
+    return exitCodeOf(demotion)
   })
+}
+
+/** Whoever goes on without a look must not lose what may be nowhere else. */
+export function exitCodeOf(demotion: Demotion): ExitCode {
+  if (demotion.step === 'back') return EXIT.ok
+  const { records, incomplete } = demotion.unarrived
+  return records.length > 0 || incomplete ? EXIT.no : EXIT.ok
 }
 
 function textOf(demotion: Demotion): string {

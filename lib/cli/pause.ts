@@ -49,6 +49,7 @@ async function steer(assembly: Assembly, name: string | undefined, enabled: bool
   const me = sites.requireMe()
   if (me.primary) {
     if (name === undefined) throw new GeoError('INVALID_REQUEST', 'Name the secondary with --site')
+    sites.requireUnfenced()
     return (await updateSite(databases.main, name, { enabled })).name
   }
   if (name !== undefined && sites.byName(name) !== me) {

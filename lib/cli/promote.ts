@@ -1,7 +1,8 @@
 import type { Command } from 'commander'
 import { GeoError } from '../errors.ts'
-import type { Preflight } from '../failover/preflight.ts'
+import type { Preflight, Seal } from '../failover/preflight.ts'
 import type { Loss } from '../failover/promotion-table.ts'
+import type { ToldSite } from '../failover/tell-epoch.ts'
 import type { PromotionReport } from '../promoting.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
@@ -37,7 +38,7 @@ not proven is looked at, and what is missing or wrong is the report, which is pr
     .option('--force', 'goes on although something would be lost')
     .option('--phrase <text>', 'with --force: what would have to be typed at the terminal')
     .option('--promote-database', 'promotes the database as well, if it is still a replica (pg_promote)')
-    .option('--json', 'as one JSON object: the preflight, or the report with losses row by row')
+    .option('--json', 'as one JSON object: the preflight, or the report with losses row by row, at most 100,000')
     .action(cli.acting<PromoteOptions>((options) => promote(cli, options)))
 }
 
@@ -74,8 +75,8 @@ function promote(cli: CommandLine, options: PromoteOptions): Promise<ExitCode> {
 }
 
 /** What had not arrived of an unsealed primary is lost as well, as long as `geo demote` there has not said that it is nothing. */
-function isWhole({ losses, ended, sealed, formerSiteName }: PromotionReport): boolean {
-  return ended && losses.length === 0 && (sealed || formerSiteName === null)
+function isWhole({ lost, unproven, ended, sealed }: PromotionReport): boolean {
+  return ended && lost + unproven === 0 && sealed
 }
 
 /** Whether it is the right one is not for the terminal to say. */
@@ -85,14 +86,22 @@ async function typed({ surroundings }: CommandLine, { phrase }: PromoteOptions, 
   return (await surroundings.ask(`Type "${wanted}" to go on: `)).trim()
 }
 
+const SEALS: Readonly<Record<Seal, string>> = Object.freeze({
+  none: 'What the primary wrote and has not arrived cannot be told here: make it read only first, where it still runs.',
+  unfinished:
+    'The primary takes no new writes of files; that those which were under way have ended has not arrived: wait, and ask again.',
+  whole: 'The primary takes no writes of files, and all that it took have arrived.',
+  lapsed:
+    'The primary took no writes of files, and all that it took had arrived; but nothing has come from it for more than ten minutes, in which it may have been told to take writes again. If you know that it was not, nothing of it is missing.',
+})
+
 function preflightText(before: Preflight): string {
-  const { site, former, database, replayedAt, sealed, types, missingGrants, passes, phrase } = before
+  const { site, former, database, replayedAt, seal, later, types, missingGrants, passes, phrase } = before
   const arrived = replayedAt === null ? '' : ` The last transaction that arrived is of ${replayedAt}.`
   const lines = [
     `The site "${site}" would take the place of ${former === null ? 'no primary' : `"${former}"`}; its database ${database === 'replica' ? 'is still a replica' : 'has been promoted'}.${arrived}`,
-    sealed
-      ? 'The primary takes no writes of files, and all that it took have arrived.'
-      : 'What the primary wrote and has not arrived cannot be told here: make it read only first, where it still runs.',
+    SEALS[seal],
+    ...(later ? [`Another site has been promoted already: "${later.site}" knows of epoch ${later.epoch}.`] : []),
     ...types.map(({ type, records, unproven }) => `${type}: ${unproven} of ${records} not proven to be here`),
     ...types.flatMap(({ type, rows, unproven }) =>
       firstLines(rows, MOST_PRINTED, (row) => recordLine(type, row, row.state, row.failure), unproven),
@@ -112,26 +121,19 @@ function reportText({
   replayedAt,
   sealed,
   losses,
+  lost,
+  unproven,
   ended,
   told,
 }: PromotionReport) {
-  const lost = losses.filter(({ finding }) => finding !== 'unproven')
-  const unproven = losses.filter(({ finding }) => finding === 'unproven')
   const lines = [
     `The site "${siteName}" has been the primary since ${promotedAt}, in epoch ${epoch}.`,
-    ...(sealed || formerSiteName === null
-      ? []
-      : [
-          `What "${formerSiteName}" wrote after ${replayedAt ?? 'the last transaction that arrived'} is not here: \`geo demote\` there lists it.`,
-        ]),
-    `Lost of what had arrived: ${lost.length} ${lost.length === 1 ? 'file' : 'files'}`,
-    ...listed(lost),
-    ...(unproven.length > 0
-      ? [`There, with nothing recorded to tell by: ${unproven.length}`, ...listed(unproven)]
-      : []),
-    ...told.map(({ site, epoch: known, problem }) =>
-      problem ? `"${site}" has not heard of it: ${problem.message}` : `"${site}" knows of epoch ${known}.`,
-    ),
+    ...(sealed ? [] : [`${whatIsNotHere(formerSiteName, replayedAt)} is not here: \`geo demote\` there lists it.`]),
+    `Lost of what had arrived: ${lost} ${lost === 1 ? 'file' : 'files'}`,
+    ...listed(losses, lost, ({ finding }) => finding !== 'unproven'),
+    ...(unproven > 0 ? [`There, with nothing recorded to tell by: ${unproven}`] : []),
+    ...listed(losses, unproven, ({ finding }) => finding === 'unproven'),
+    ...told.map((site) => heardText(site, epoch, formerSiteName)),
     ...(ended ? [] : ['Not all has been looked at: run this again with `trackingDb` among the options.']),
     ...(ended && formerSiteName !== null
       ? ['Remove `trackingDb` from the options of this site and start its processes anew.']
@@ -140,8 +142,23 @@ function reportText({
   return `${lines.join('\n')}\n`
 }
 
-function listed(losses: readonly Loss[]): string[] {
-  return firstLines(losses, MOST_PRINTED, (loss) => recordLine(loss.type, loss, loss.finding, loss.message))
+function whatIsNotHere(former: string | null, replayedAt: string | null): string {
+  return former === null
+    ? 'What another site wrote as the primary meanwhile'
+    : `What "${former}" wrote after ${replayedAt ?? 'the last transaction that arrived'}`
+}
+
+/** Whoever answers has heard of it. */
+function heardText({ site, epoch: known, problem }: ToldSite, epoch: number, former: string | null): string {
+  if (problem) return `"${site}" has not heard of it: ${problem.message}`
+  if (site === former) return `"${site}" has heard of it, and serves nothing any more.`
+  const behind = known !== null && known < epoch ? '; its database does not follow this one yet' : ''
+  return `"${site}" has heard of it${behind}.`
+}
+
+function listed(losses: readonly Loss[], count: number, which: (loss: Loss) => boolean): string[] {
+  const some = losses.filter(which)
+  return firstLines(some, MOST_PRINTED, (loss) => recordLine(loss.type, loss, loss.finding, loss.message), count)
 }
 
 function recordLine(

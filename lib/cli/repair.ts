@@ -18,7 +18,8 @@ export function repairCommand(cli: CommandLine): Command {
     description:
       'On the primary: brings back files that are missing or corrupt from secondaries that still have good copies.',
     text: `Looks at records whose verification failed and whose checksum is recorded. What lies at the key is hashed first: a good file
-is never replaced. Those without a recorded checksum are only counted: no copy can be told to be right. A copy must hash to the recorded checksum on its site now, and again when it has arrived.
+is never replaced. A copy must hash to the recorded checksum on its site now, and again when it has arrived. Records that failed without a
+recorded checksum are only counted: no copy can be told to be right.
 Repaired files are then hashed by the processes of this site, like any other.`,
     examples: ['repair --dry-run', 'repair --type widget --id 42'],
     exits: { ok: 'nothing is damaged any more', no: 'something is, or has failed with no checksum recorded' },

@@ -1,5 +1,5 @@
 import type { Command } from 'commander'
-import { insertSite } from '../site-table.ts'
+import { insertSite, requireNoFence } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { collect, explained } from './explained.ts'
@@ -36,6 +36,7 @@ export function siteAddCommand(cli: CommandLine): Command {
       cli.acting<AddOptions>(({ config, debug: _, redirectHost, ...given }) =>
         cli.withSettings({ ...(config && { config }) }, async ({ mainDb, encryptionKey }) => {
           const site = { ...given, ...(redirectHost && { redirectHosts: redirectHost }) }
+          await requireNoFence(mainDb)
           const { name, primary, url } = await insertSite(mainDb, encryptionKey, site)
           cli.print(`Added the ${primary ? 'primary' : 'secondary'} site "${name}" at ${url}\n`)
           return EXIT.ok

@@ -11,7 +11,8 @@ export function siteRotateKeyCommand(cli: CommandLine): Command {
     description: 'Gives a site a new key without a pause. Run it where the config names the database of the primary.',
     text: `All sites take the new key as soon as their replicas have it. The site itself signs with it once the lead is over, and the old one is
 refused after as long again. Nothing has to be started anew. If the old key is in wrong hands, a short lead shuts it out sooner; a site whose
-replica lags behind by more than that cannot be reached until it has caught up.`,
+replica lags behind by more than that cannot be reached until it has caught up. A former primary that is away does not get to know of it, and
+is not fenced when it comes back.`,
     examples: ['site rotate-key paris', 'site rotate-key paris --lead 60'],
     exits: { ok: 'changed' },
   })

@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { GeoError } from '../errors.ts'
 import type { SiteChange } from '../site-fields.ts'
-import { updateSite } from '../site-table.ts'
+import { requireNoFence, updateSite } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { collect, explained } from './explained.ts'
@@ -56,6 +56,7 @@ export function siteUpdateCommand(cli: CommandLine): Command {
       cli.acting<UpdateOptions, [string]>((options, name) => {
         const change = changeOf(options)
         return cli.withSettings(options, async ({ mainDb }) => {
+          await requireNoFence(mainDb)
           const site = await updateSite(mainDb, name, change)
           cli.print(`Changed the site "${site.name}": ${Object.keys(change).join(', ')}\n`)
           return EXIT.ok

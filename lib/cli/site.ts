@@ -1,5 +1,5 @@
 import { Command } from 'commander'
-import { deleteSite, listSites } from '../site-table.ts'
+import { deleteSite, isFenced, listSites, type Site } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { explained } from './explained.ts'
@@ -25,26 +25,42 @@ function listCommand(cli: CommandLine): Command {
     description: 'Lists the sites, the primary first.',
     examples: ['site list --json'],
   })
-    .option('--json', 'as one JSON array: name, primary, enabled, url')
+    .option('--json', 'as one JSON array: name, primary, enabled, url, epoch, fencedByEpoch, readOnlySince')
     .action(
       cli.acting<{ json?: true }>(({ json, ...options }) =>
         cli.withSettings(options, async ({ mainDb }) => {
-          const sites = (await listSites(mainDb)).map(({ name, primary, enabled, url }) => ({
-            name,
-            primary,
-            enabled,
-            url,
-          }))
-          const lines = sites.map(({ name, primary, enabled, url }) => {
-            const role = primary ? 'primary' : 'secondary'
-            return `${name.padEnd(24)} ${role.padEnd(10)} ${enabled ? 'enabled ' : 'disabled'} ${url}\n`
-          })
-          if (json) cli.printJson(sites)
-          else cli.print(lines.join(''))
+          const sites = await listSites(mainDb)
+          if (json) cli.printJson(sites.map(listed))
+          else cli.print(sites.map(lineOf).join(''))
           return EXIT.ok
         }),
       ),
     )
+}
+
+/** Times in ISO 8601. */
+function listed(site: Site) {
+  const { name, primary, enabled, url, epoch, readOnly } = site
+  const readOnlySince = readOnly && new Date(readOnly.sinceMs).toISOString()
+  return {
+    name,
+    primary,
+    enabled,
+    url,
+    epoch,
+    fencedByEpoch: isFenced(site) ? site.fencedByEpoch : null,
+    readOnlySince,
+  }
+}
+
+function lineOf(site: Site): string {
+  const { name, primary, enabled, url, fencedByEpoch, readOnlySince } = listed(site)
+  const role = primary ? 'primary' : 'secondary'
+  const more = [
+    ...(fencedByEpoch === null ? [] : [`fenced by epoch ${fencedByEpoch}`]),
+    ...(readOnlySince ? [`takes no writes since ${readOnlySince}`] : []),
+  ]
+  return `${[name.padEnd(24), role.padEnd(10), enabled ? 'enabled ' : 'disabled', url, ...more].join(' ')}\n`
 }
 
 function removeCommand(cli: CommandLine): Command {
@@ -52,7 +68,7 @@ function removeCommand(cli: CommandLine): Command {
     name: 'remove',
     description: 'Forgets a secondary site. Run it where the config names the database of the primary.',
     text: `Its processes stop replicating; its files and its tracking database stay as they are. What is left to do there: drop that
-database before the site is added again.`,
+database before the site is added again. A former primary stays in the table until it is back: removed, it is not fenced when it comes.`,
     examples: ['site remove paris'],
     exits: { ok: 'removed' },
   })

@@ -78,6 +78,25 @@ export async function loadArrivedBelow(tracking: Knex, siteName: string): Promis
   return rows[0]?.xactId ?? '0'
 }
 
+/** Whether the site has been promoted since it began to follow the log with this database: what its registries say is of before. */
+export async function wasPromoted(tracking: Knex, siteName: string): Promise<boolean> {
+  const { rows } = await run<{ rows: unknown[] }>(
+    tracking,
+    'select 1 from geo_event_cursors where site_name = ? and promoted_at is not null',
+    [siteName],
+  )
+  return rows.length > 0
+}
+
+/** The site is the primary now. */
+export async function notePromoted(tracking: Knex, siteName: string): Promise<void> {
+  await run(
+    tracking,
+    'update geo_event_cursors set promoted_at = coalesce(promoted_at, clock_timestamp()) where site_name = ?',
+    [siteName],
+  )
+}
+
 export interface CursorRead {
   /** That of the last event before the position, where there was one. */
   readonly eventCreatedAt: string | null

@@ -11,8 +11,17 @@ const MOST_PER_RUN = 50_000
  * Deletes events that every secondary has read, and those that are older than the retention whoever has not; with no secondary,
  * all. In the order of the log, so that one position says what is gone; a transaction that is still open keeps what it wrote
  * and whatever comes after it. Up to 50,000 in one run. Returns how many.
+ *
+ * What nobody has read is asked for first (`mayForget`): on a primary that another one has replaced it is all that tells what did not
+ * arrive there.
  */
-export async function pruneEvents(main: Knex, retentionMs: number): Promise<number> {
+export async function pruneEvents(main: Knex, retentionMs: number, mayForget: () => Promise<boolean>): Promise<number> {
+  const read = await pruneBatches(main, null)
+  if (read >= MOST_PER_RUN || !(await isOlder(main, retentionMs)) || !(await mayForget())) return read
+  return read + (await pruneBatches(main, retentionMs))
+}
+
+async function pruneBatches(main: Knex, retentionMs: number | null): Promise<number> {
   let pruned = 0
   for (let batch = EVENTS_PER_BATCH; batch === EVENTS_PER_BATCH && pruned < MOST_PER_RUN; pruned += batch) {
     batch = await bounded(main, (trx) => pruneBatch(trx, retentionMs))
@@ -20,14 +29,27 @@ export async function pruneEvents(main: Knex, retentionMs: number): Promise<numb
   return pruned
 }
 
-async function pruneBatch(trx: Knex.Transaction, retentionMs: number): Promise<number> {
+const OLDER = `created_at < clock_timestamp() - ? * interval '1 ms'`
+
+/** Whether the first event of the log is. */
+async function isOlder(main: Knex, retentionMs: number): Promise<boolean> {
+  const { rows } = await run<{ rows: { older: boolean }[] }>(
+    main,
+    `select ${OLDER} as older from geo_events order by xact_id, id limit 1`,
+    [retentionMs],
+  )
+  return rows[0]?.older ?? false
+}
+
+/** `retentionMs` null: only what all have read. */
+async function pruneBatch(trx: Knex.Transaction, retentionMs: number | null): Promise<number> {
   const identity = await clusterIdentity(trx)
   const read = await leastPosition(trx, identity)
   const readByAll = read ? '(xact_id, id) <= (?::xid8, ?::bigint)' : 'true'
   const { rows } = await run<{ rows: (EventPosition & { count: number })[] }>(
     trx,
     `with settled as materialized (
-       select id, xact_id, ${readByAll} or created_at < clock_timestamp() - ? * interval '1 ms' as done
+       select id, xact_id, ${readByAll} or coalesce(${OLDER}, false) as done
        from geo_events where xact_id < pg_snapshot_xmin(pg_current_snapshot())
        order by xact_id, id limit ${EVENTS_PER_BATCH}
      ), first_kept as (

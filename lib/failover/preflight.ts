@@ -17,11 +17,11 @@ export interface Preflight {
   readonly database: 'replica' | 'promoted'
   /** The time of the last transaction that has arrived; ISO 8601. What the primary wrote after that is not here. */
   readonly replayedAt: string | null
-  /**
-   * The primary takes no more writes, and all that it ever took have arrived: see `geo read-only`. Not believed any more ten minutes after
-   * the last that has arrived from it.
-   */
+  /** Another site that answers, and that knows of a later epoch: somebody has been promoted already. */
+  readonly later: KnownEpoch | null
+  /** The seal is `whole`. */
   readonly sealed: boolean
+  readonly seal: Seal
   readonly types: readonly TypePreflight[]
   /** What the role of this process lacks to do it, and to promote the database where that is still a replica: as statements. */
   readonly missingGrants: readonly string[]
@@ -30,6 +30,18 @@ export interface Preflight {
   /** What a person has to type where something would be. */
   readonly phrase: string | null
 }
+
+export interface KnownEpoch {
+  readonly site: string
+  readonly epoch: number
+}
+
+/**
+ * Whether the primary takes no more writes, and all that it ever took have arrived: see `geo read-only`. `none`: it takes writes, as far
+ * as is known here. `unfinished`: it takes no new ones, and that those which were under way have ended has not arrived. `whole`: that
+ * has. `lapsed`: that has, and the last that arrived is more than ten minutes old.
+ */
+export type Seal = 'none' | 'unfinished' | 'whole' | 'lapsed'
 
 export interface TypePreflight {
   readonly type: string
@@ -74,9 +86,10 @@ export async function databaseState(main: Knex): Promise<DatabaseState> {
   return state
 }
 
-/** Changes nothing. `looked`: how many records were looked at so far. */
+/** Changes nothing. `latest`: that other sites know of. `looked`: how many records were looked at so far. */
 export async function preflight(
   sources: PreflightSources,
+  latest: KnownEpoch | null,
   looked: (records: number) => void = () => undefined,
 ): Promise<Preflight> {
   const { main, sites, replicables, clock } = sources
@@ -92,7 +105,9 @@ export async function preflight(
     })
     types.push(type)
   }
-  const sealed = isBelieved(primary?.readOnly ?? null, replayedAt, clock.nowMs())
+  const seal = sealOf(primary?.readOnly ?? null, replayedAt, clock.nowMs())
+  const sealed = seal === 'whole'
+  const later = latest && latest.epoch > sites.epoch ? latest : null
   const unproven = types.reduce((sum, type) => sum + type.unproven, 0)
   const former = primary?.name ?? null
   return {
@@ -100,22 +115,25 @@ export async function preflight(
     former,
     database: recovering ? 'replica' : 'promoted',
     replayedAt,
+    later,
     sealed,
+    seal,
     types,
     missingGrants: [
       ...(recovering ? await missingToPromote(main) : []),
       ...(await missingGrants(main, neededInMain(replicables, 'primary'))),
     ],
-    passes: sealed && unproven === 0,
-    phrase: phraseOf(unproven, sealed, former),
+    passes: sealed && unproven === 0 && later === null,
+    phrase: phraseOf(unproven, sealed, former, later),
   }
 }
 
 /** A replica that has stopped replaying shows a seal for ever, also once the primary takes writes again. */
-function isBelieved(mode: ReadOnlyMode | null, replayedAt: string | null, nowMs: number): boolean {
-  if (!mode?.isSealed) return false
+function sealOf(mode: ReadOnlyMode | null, replayedAt: string | null, nowMs: number): Seal {
+  if (!mode) return 'none'
+  if (!mode.isSealed) return 'unfinished'
   const heardAtMs = Math.max(mode.sinceMs, replayedAt === null ? 0 : Date.parse(replayedAt))
-  return nowMs - heardAtMs <= SEAL_BELIEVED_MS
+  return nowMs - heardAtMs <= SEAL_BELIEVED_MS ? 'whole' : 'lapsed'
 }
 
 async function preflightOf(
@@ -135,10 +153,15 @@ async function preflightOf(
 }
 
 /** Without the time of the last transaction, which passes while somebody types. */
-function phraseOf(unproven: number, sealed: boolean, former: string | null): string | null {
+function phraseOf(unproven: number, sealed: boolean, former: string | null, later: KnownEpoch | null): string | null {
   const lost = [
     ...(unproven > 0 ? [`${unproven} ${unproven === 1 ? 'record' : 'records'}`] : []),
     ...(sealed ? [] : [`what ${former ?? 'the primary'} wrote and has not arrived`]),
+    ...(later ? [whatWasWrittenIn(later.epoch)] : []),
   ]
   return lost.length > 0 ? `lose ${lost.join(' and ')}` : null
+}
+
+export function whatWasWrittenIn(epoch: number): string {
+  return `what was written in epoch ${epoch}`
 }

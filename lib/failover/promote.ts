@@ -117,8 +117,8 @@ async function beginEpoch(
   const epoch = nextEpoch(known, id)
   await run(
     trx,
-    `update geo_nodes set "primary" = true, enabled = true, epoch = ?, fenced_by_epoch = null, fenced_at = null, updated_at = now()
-     where id = ?`,
+    `update geo_nodes set "primary" = true, enabled = true, epoch = ?, fenced_by_epoch = null, fenced_at = null,
+       read_only_since = null, read_only_sealed_at = null, read_only_message = null, updated_at = now() where id = ?`,
     [epoch, id],
   )
   await insertPromotion(trx, { ...what, epoch, siteName: name })

@@ -106,15 +106,6 @@ export async function endPromotion(db: Knex, epoch: number): Promise<void> {
 const LOSS_COLUMNS = 'replicable_name as "type", record_id as "id", blob_key as "key", finding, message'
 const LOSS_ORDER = 'replicable_name, length(record_id), record_id'
 
-export async function lossesOf(db: Knex, epoch: number): Promise<Loss[]> {
-  const { rows } = await run<{ rows: Loss[] }>(
-    db,
-    `select ${LOSS_COLUMNS} from geo_promotion_losses where epoch = ? order by ${LOSS_ORDER}`,
-    [epoch],
-  )
-  return rows
-}
-
 export interface LossesInPart {
   readonly first: readonly Loss[]
   /** Both are of the first `countUpTo` only. */
@@ -122,11 +113,11 @@ export interface LossesInPart {
   readonly unproven: number
 }
 
-/** The same for people to look at, however many there are. */
+/** The first of them, and how many there are, all or up to a number. */
 export async function firstLosses(
   db: Knex,
   epoch: number,
-  { limit, countUpTo }: { readonly limit: number; readonly countUpTo: number },
+  { limit, countUpTo = null }: { readonly limit: number; readonly countUpTo?: number | null },
 ): Promise<LossesInPart> {
   const { rows: first } = await run<{ rows: Loss[] }>(
     db,

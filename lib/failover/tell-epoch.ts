@@ -26,22 +26,35 @@ export async function tellEpoch(context: AskingContext): Promise<ToldSite[]> {
   return asked.map(({ site, word, problem }) => ({ site, epoch: word?.epoch ?? null, problem }))
 }
 
-/** The latest epoch that any other site that answers knows of; 0 where there is none. */
-export async function latestElsewhere(context: AskingContext): Promise<number> {
-  const asked = await askAll(context)
-  return asked.reduce((latest, { word }) => Math.max(latest, word?.epoch ?? 0), 0)
+/** The latest epoch that any other site that answers knows of, and which site that is; null where none answers. */
+export async function latestElsewhere(context: AskingContext): Promise<{ site: string; epoch: number } | null> {
+  const known = (await tellEpoch(context)).flatMap(({ site, epoch }) => (epoch === null ? [] : [{ site, epoch }]))
+  return known.reduce<(typeof known)[number] | null>(
+    (latest, each) => (each.epoch > (latest?.epoch ?? -1) ? each : latest),
+    null,
+  )
 }
 
 /**
- * The promotions that this site has not heard of by its database, the first of them first, as the other sites have it; none where
- * all answer and none knows of any. Having heard of them, this site is fenced.
+ * Whether this site may still take itself for the primary: it asks the others, and one of them at least answers, where there are any,
+ * and none knows of a later epoch.
+ */
+export async function isUnchallenged(context: AskingContext): Promise<boolean> {
+  const told = await tellEpoch(context)
+  return context.sites.fencedBy === null && (told.length === 0 || told.some(({ problem }) => problem === null))
+}
+
+/**
+ * The first promotion that this site has not heard of by its database, as the other sites have it: each that any of them tells of,
+ * the one of whoever knows of the latest epoch first, for one may say what is not so. None where all answer and none knows of any.
+ * Having heard of them, this site is fenced.
  * @throws GeoError `SITE_UNREACHABLE` where none is known of, and there is a site that does not answer, which may have been promoted
  */
-export async function laterPromotions(context: AskingContext): Promise<readonly Promotion[]> {
-  const asked = await askAll(context)
-  const told = asked.map(({ word }) => word?.promotions ?? [])
-  const latest = told.reduce((best, promotions) => (lastOf(promotions) > lastOf(best) ? promotions : best), [])
-  if (latest.length > 0) return latest
+export async function firstLaterPromotions(context: AskingContext): Promise<readonly Promotion[]> {
+  const asked = await askAll(context, { withPromotions: true })
+  const told = asked.map(({ word }) => word?.promotions ?? []).sort((one, other) => lastOf(other) - lastOf(one))
+  const firsts = new Map(told.flatMap(([first]) => (first ? [[JSON.stringify(first), first] as const] : [])))
+  if (firsts.size > 0) return [...firsts.values()]
   const silent = asked.filter(({ word }) => word === null).map(({ site, problem }) => `${site}: ${problem?.message}`)
   if (silent.length > 0 || asked.length === 0) {
     const who = silent.join('; ') || 'there is no other site'
@@ -54,13 +67,13 @@ function lastOf(promotions: readonly Promotion[]): number {
   return promotions.at(-1)?.epoch ?? 0
 }
 
-function askAll(context: AskingContext): Promise<AskedSite[]> {
+function askAll(context: AskingContext, wanted?: { withPromotions: boolean }): Promise<AskedSite[]> {
   const { sites } = context
   const others = sites.all.filter((site) => site !== sites.me)
   return Promise.all(
     others.map(async (site) => {
       try {
-        return { site: site.name, word: await askForWord(context, site), problem: null }
+        return { site: site.name, word: await askForWord(context, site, wanted), problem: null }
       } catch (reason) {
         const code = reason instanceof GeoError ? reason.code : 'INTERNAL'
         return { site: site.name, word: null, problem: { code, message: messageOf(reason) } }

@@ -29,20 +29,35 @@ interface Written extends Omit<UnarrivedRecord, 'key'> {
   readonly deletedKey: string | null
 }
 
+/** As unarrivedRecords, by what any of several says of one promotion. */
+export async function unarrivedAtAny(
+  main: Knex,
+  replicables: ReadonlyMap<string, Replicable>,
+  siteName: string,
+  said: readonly Arrived[],
+): Promise<Unarrived> {
+  const records = new Map<string, UnarrivedRecord>()
+  let incomplete = false
+  for (const arrived of said) {
+    const unarrived = await unarrivedRecords(main, replicables, siteName, arrived)
+    for (const record of unarrived.records) records.set(`${record.type}/${record.id}`, record)
+    incomplete ||= unarrived.incomplete
+  }
+  return { records: [...records.values()], incomplete }
+}
+
+type Arrived = Pick<Promotion, 'arrivedBelow' | 'arrivedXactIds' | 'formerSiteName'>
+
 /**
  * On the database of the former primary, as it was left: the records with events in transactions that had not arrived when the
  * other site was promoted, in the order of their last. Where that one did not take the place of this site, but both were promoted
  * without knowing of each other, that is all that this site wrote since its own promotion.
  */
-export async function unarrivedRecords(
+async function unarrivedRecords(
   main: Knex,
   replicables: ReadonlyMap<string, Replicable>,
   siteName: string,
-  {
-    arrivedBelow,
-    arrivedXactIds,
-    formerSiteName,
-  }: Pick<Promotion, 'arrivedBelow' | 'arrivedXactIds' | 'formerSiteName'>,
+  { arrivedBelow, arrivedXactIds, formerSiteName }: Arrived,
 ): Promise<Unarrived> {
   const tookItsPlace = formerSiteName?.toLowerCase() === siteName.toLowerCase()
   const { rows, incomplete } = await bounded(main, async (trx) => {

@@ -8,15 +8,22 @@ import type { LoggerLike } from '../log.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
 import { answerErrors } from './answer-errors.ts'
+import { bodyInTime } from './slow-client.ts'
 import type { TransferThreads } from './threads.ts'
 import { authenticate, type DoorContext, signAsMe, signedBy } from './token.ts'
 
-/** How sites tell each other of promotions: whoever asks says which epoch it knows of, and gets what it does not know yet. */
+/**
+ * How sites tell each other of promotions: whoever asks says which epoch it knows of, and hears which the other does; and of all
+ * promotions that it does not know yet where it asks for them, with `?promotions=true`.
+ */
 
 export const EPOCH_PATH = '/api/v4/geo/epoch'
 
 const TIMEOUT_MS = 10_000
-const LONGEST_ANSWER_BYTES = 16 * 1024 * 1024
+// Asked every 30 seconds, and read on the host's own thread.
+const LONGEST_ANSWER_BYTES = 16 * 1024
+/** With the transactions of each promotion. */
+const LONGEST_WITH_PROMOTIONS_BYTES = 16 * 1024 * 1024
 
 const transactionId = z.string().regex(/^\d{1,20}$/)
 
@@ -43,19 +50,21 @@ const wordShape = z.strictObject({
   promotions: z.array(promotionShape),
 })
 
-/** What a site says of the epoch it knows of, and of the promotions after that of whoever asked. */
+/** What a site says of the epoch it knows of, and of the promotions after that of whoever asked for them. */
 export type EpochWord = z.output<typeof wordShape>
 
 const answerShape = z.strictObject({ word: z.string(), authorization: z.string() })
 
 export interface EpochRouteContext extends DoorContext {
   readonly logger: LoggerLike
+  readonly idleTimeoutMs: number
   promotionsAfter(epoch: number): Promise<Promotion[]>
 }
 
 /** Where any site asks any other for its word, also one that is disabled, or whose epoch is another. */
 export function epochRouter(context: EpochRouteContext): Router {
   const router = express.Router()
+  router.use(EPOCH_PATH, bodyInTime(context))
   router.post(EPOCH_PATH, (request, response, next) => void answer(context, request, response).catch(next))
   router.use(EPOCH_PATH, answerErrors(context.logger))
   return router
@@ -66,7 +75,7 @@ async function answer(context: EpochRouteContext, request: Request, response: Re
   await answering(() => sites.ensureFresh())
   const { scope, epoch } = await authenticate(request, context, { disabledToo: true, ofAnyEpoch: true })
   if (!('scope' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
-  const promotions = await answering(() => context.promotionsAfter(epoch))
+  const promotions = request.query['promotions'] === 'true' ? await answering(() => context.promotionsAfter(epoch)) : []
   const word = JSON.stringify({ site: sites.siteName, epoch: sites.epoch, promotions } satisfies EpochWord)
   response.json({ word, authorization: await signAsMe(sites, { word_sha256: digestOf(word) }, clock) })
 }
@@ -78,17 +87,21 @@ export interface AskingContext {
 }
 
 /**
- * The word of another site, which hears of this one's epoch by being asked. Where it knows of a later one, this site has heard of
- * that too.
+ * The word of another site, `withPromotions` that this one does not know of. That site hears of this one's epoch by being asked. Where
+ * it knows of a later one, this site has heard of that too.
  * @throws GeoError `SITE_UNREACHABLE`, `INVALID_RESPONSE`, `SITE_UNKNOWN`, or the code with which it refused
  */
-export async function askForWord({ sites, threads, clock }: AskingContext, site: Site): Promise<EpochWord> {
+export async function askForWord(
+  { sites, threads, clock }: AskingContext,
+  site: Site,
+  { withPromotions = false }: { withPromotions?: boolean } = {},
+): Promise<EpochWord> {
   const posted = await threads.post({
-    url: `${site.internalUrl}${EPOCH_PATH.slice(1)}`,
+    url: `${site.internalUrl}${EPOCH_PATH.slice(1)}${withPromotions ? '?promotions=true' : ''}`,
     authorization: await signAsMe(sites, { scope: 'geo_api' }, clock),
     body: '{}',
     timeoutMs: TIMEOUT_MS,
-    longestAnswerBytes: LONGEST_ANSWER_BYTES,
+    longestAnswerBytes: withPromotions ? LONGEST_WITH_PROMOTIONS_BYTES : LONGEST_ANSWER_BYTES,
   })
   if (posted.refusal) {
     const { code, message } = posted.refusal

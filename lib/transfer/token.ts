@@ -6,6 +6,7 @@ import type { Ability } from '../ability.ts'
 import type { AllowedIps } from '../allowed-ips.ts'
 import type { Clock } from '../clock.ts'
 import { answering } from '../databases.ts'
+import { isCredible } from '../epoch.ts'
 import { GeoError } from '../errors.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { SiteKey } from '../site-key.ts'
@@ -166,6 +167,10 @@ export async function signedBy(header: string | undefined, sites: SiteDirectory,
   const known = sites.byAccessKey(accessKey)
   const said = await verify(token, known?.key ?? NOBODY, known ? sites.secretOf(known.key) : NOBODYS_SECRET, clock)
   if (!known) throw new GeoError('UNAUTHORIZED', '401 Unauthorized')
+  if (!isCredible(said.epoch, sites.epoch)) {
+    const message = `401 Unauthorized: the site "${known.site.name}" claims to know of epoch ${said.epoch}`
+    throw new GeoError('UNAUTHORIZED', message)
+  }
   return { site: known.site, ...said }
 }
 

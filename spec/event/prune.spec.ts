@@ -49,7 +49,7 @@ async function settled(): Promise<void> {
 
 async function prune(): Promise<number> {
   await settled()
-  return pruneEvents(main, WEEK_MS)
+  return pruneEvents(main, WEEK_MS, async () => true)
 }
 
 const kept = async () => (await main('geo_events').orderBy('id')).map(({ id }) => String(id))
@@ -88,6 +88,25 @@ describe('Events are pruned', () => {
     expect(await kept()).toEqual([young.eventId])
     expect(await prunedUpTo()).toBe(old[1]?.eventId)
     await updateSite(main, SECONDARY_NAME, { enabled: true })
+  })
+
+  it('however old, not if nobody has read them and it is not known that this is still the primary', async () => {
+    const [read, unread] = [await publish(), await publish()]
+    await age(read, unread)
+    await storeReport(main, nodeId, read, null)
+    await settled()
+    const asked: string[] = []
+    const isNot = async () => {
+      asked.push('others')
+      return false
+    }
+    expect(await pruneEvents(main, WEEK_MS, isNot)).toBe(1)
+    expect(await kept()).toEqual([unread.eventId])
+    expect(asked).toEqual(['others'])
+    // While there is nothing to be forgotten nobody is asked.
+    await storeReport(main, nodeId, unread, null)
+    await pruneEvents(main, WEEK_MS, isNot)
+    expect(asked).toEqual(['others'])
   })
 
   it('in the order of the log: an old event after a young one waits, so that one position says what is gone', async () => {
@@ -135,10 +154,10 @@ describe('Events are pruned', () => {
       const after = await publish('3')
       await storeReport(main, nodeId, after, null)
       await until(async () => {
-        await pruneEvents(main, WEEK_MS)
+        await pruneEvents(main, WEEK_MS, async () => true)
         return !(await kept()).includes(before.eventId)
       })
-      expect(await pruneEvents(main, WEEK_MS)).toBe(0)
+      expect(await pruneEvents(main, WEEK_MS, async () => true)).toBe(0)
       await open.commit()
       expect(await kept()).toEqual([held.eventId, after.eventId])
     } finally {

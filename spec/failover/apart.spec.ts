@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
@@ -54,13 +55,15 @@ describe('Promotions that go otherwise than by the guide', () => {
     const later = await preflight(paris)
     expect(later).toMatchObject({
       statuses: [1],
-      said: expect.stringContaining('It would lose what tokyo wrote and has not'),
+      said: expect.stringMatching(
+        /nothing has come from it for more than ten.*\nIt would lose what tokyo wrote and has not/s,
+      ),
     })
     expect((await typed(drill, ['npx geo read-only off'], tokyo.site)).statuses).toEqual([0])
   })
 
   it('know what had arrived also where the database was promoted by hand, and its events were followed since', async () => {
-    await tokyo.db('geo_leases').insert({ kind: 'epoch', holder: 'of tokyo', expires_at: '2999-01-01' })
+    await tokyo.db('geo_leases').insert({ kind: 'epoch', holder: randomUUID(), expires_at: '2999-01-01' })
     const upload = await beginUpload(tokyo, 'slow')
     slow = upload.id
     await tokyo.site.add('fast', 'is committed first')
@@ -83,8 +86,9 @@ describe('Promotions that go otherwise than by the guide', () => {
       statuses: [1],
       said: expect.stringContaining('Lost of what had arrived: 0 files'),
     })
+    expect(promoted.said).toContain('"osaka" has heard of it; its database does not follow this one yet.')
     // Nobody waits for who held something in the database of which this was a replica.
-    expect(await paris.db('geo_leases').where('expires_at', '>', paris.db.fn.now()).pluck('holder')).toEqual([])
+    expect(await paris.db('geo_leases').where('expires_at', '>', paris.db.fn.now()).pluck('kind')).toEqual([])
 
     tokyo = await startAgain(drill, 'tokyo', tokyo)
     const left = await typed(drill, ['npx geo demote'], tokyo.site)
@@ -102,6 +106,23 @@ describe('Promotions that go otherwise than by the guide', () => {
     expect(said).toContain('Lost of what had arrived: 0 files')
     expect(said).not.toContain('nothing recorded')
     expect(await paris.db('geo_promotions').whereNull('ended_at')).toEqual([])
+  })
+
+  it('are refused where another site that answers has been promoted, unless somebody agrees to lose what it wrote', async () => {
+    const refused = await typed(drill, ['npx geo promote --promote-database'], osaka.site)
+    expect(refused).toMatchObject({
+      statuses: [2],
+      said: expect.stringContaining(`Another site has been promoted already: "paris" knows of epoch ${PARIS}.`),
+      wrong: expect.stringContaining('STALE_EPOCH'),
+    })
+    const mistyped = await typed(drill, ['npx geo promote --promote-database --force'], osaka.site, {
+      answers: (question) => agrees(question).replace(/ and what was written in epoch.*/, ''),
+    })
+    expect(mistyped).toMatchObject({
+      statuses: [2],
+      wrong: expect.stringMatching(/would lose .* and what was written in epoch 1002\n/),
+    })
+    expect((await databaseState(osaka.db)).recovering).toBe(true)
   })
 
   it('are still under way where the database has not ended to be a replica in time, and go on by the same command', async () => {
@@ -150,10 +171,17 @@ describe('Promotions that go otherwise than by the guide', () => {
     const mistyped = await typed(drill, ['npx geo promote --force'], paris.site, { answers: () => 'yes' })
     expect(mistyped).toMatchObject({ statuses: [2], wrong: expect.stringContaining('WOULD_LOSE') })
     expect(paris.site.parts.sites.fencedBy).toBe(OSAKA)
+    const listed = await typed(drill, ['npx geo site list'], paris.site)
+    expect(listed.said).toContain(`fenced by epoch ${OSAKA}`)
+    // Nobody would see what is changed there.
+    const changed = await typed(drill, ['npx geo site update osaka --files-max-capacity 1'], paris.site)
+    expect(changed).toMatchObject({ statuses: [2], wrong: expect.stringContaining('STALE_EPOCH') })
+    await paris.db('geo_nodes').where({ primary: true }).update({ read_only_since: paris.db.fn.now() })
 
     const retaken = await typed(drill, ['npx geo promote --force'], paris.site, { answers: agrees })
-    expect(retaken).toMatchObject({ statuses: [0], said: expect.stringContaining('in epoch 2002.') })
-    expect(retaken.said).toContain('"osaka" knows of epoch')
+    expect(retaken).toMatchObject({ statuses: [1], said: expect.stringContaining('in epoch 2002.') })
+    expect(retaken.said).toContain('What another site wrote as the primary meanwhile is not here')
+    expect(retaken.said).toContain('"osaka" has heard of it')
     expect(osaka.site.parts.sites.fencedBy).toBe(2002)
     await paris.site.parts.sites.refresh()
     expect(await paris.site.add('again', 'takes writes')).toBeDefined()

@@ -204,7 +204,7 @@ describe('A drill by the guide to failing over', () => {
     expect(statuses).toEqual([0])
     expect(said).toContain('Lost of what had arrived: 0 files\n')
     // The one before hears of it while it is there.
-    expect(said).toContain('"paris" knows of epoch')
+    expect(said).toContain('"paris" has heard of it, and serves nothing any more.')
     expect(paris.site.parts.sites.role).toBe('unknown')
     await lose(drill, paris)
     await drill.stop(tokyo.site)

@@ -203,6 +203,25 @@ This machine's clock agrees with that of the primary ... skipped
     expect(await about('can be written')).toMatchObject([{ answer: 'no', code: 'STORAGE_ERROR' }])
   })
 
+  it('a primary that takes no writes, and a promotion that was broken off', async () => {
+    const { main } = site.databases
+    expect(await about('takes writes', primary)).toMatchObject([{ answer: 'yes' }])
+    await main('geo_nodes').where({ primary: true }).update({ read_only_since: '2026-01-02T03:04:05Z' })
+    await primary.sites.refresh()
+    const reason = 'It is read only since 2026-01-02T03:04:05.000Z'
+    expect(await about('takes writes', primary)).toMatchObject([{ answer: 'no', code: 'READ_ONLY_MODE', reason }])
+    await main('geo_nodes').update({ read_only_since: null })
+    await primary.sites.refresh()
+
+    expect(await about('have lost', primary)).toMatchObject([{ answer: 'yes' }])
+    const promotion = { epoch: 1002, site_name: 'rome', sealed: true, arrived_below: '1', arrived_xact_ids: '{}' }
+    await main('geo_promotions').insert(promotion)
+    expect(await about('have lost', primary)).toMatchObject([{ answer: 'no' }])
+    await main('geo_promotions').update({ ended_at: main.fn.now() })
+    expect(await about('have lost', primary)).toMatchObject([{ answer: 'yes' }])
+    await main('geo_promotions').delete()
+  })
+
   it('a tracking database that was left after promotion', async () => {
     const promoted = { ...primary, settings: { ...primary.settings, trackingDb: site.databases.tracking } }
     expect(await about('after promotion', promoted)).toMatchObject([{ answer: 'no' }])

@@ -1,3 +1,4 @@
+import { lastPromotion } from '../../failover/promotion-table.ts'
 import { FeatureGate } from '../../feature.ts'
 import { openSecret } from '../../secret.ts'
 import type { SiteKey } from '../../site-key.ts'
@@ -73,8 +74,28 @@ export function flagChecks({ settings, sites }: CheckSources): Check[] {
 }
 
 /** What is left of an earlier life as a secondary (GB.K.3). */
-export function promotedChecks({ settings }: CheckSources): Check[] {
+export function promotedChecks({ settings, databases, sites }: CheckSources): Check[] {
   return [
+    {
+      name: 'The primary takes writes',
+      async ask() {
+        const readOnly = sites.me?.readOnly
+        if (!readOnly) return yes()
+        return noBy('READ_ONLY_MODE', `It is read only since ${new Date(readOnly.sinceMs).toISOString()}`)
+      },
+    },
+    {
+      name: 'All that a promotion may have lost was looked at',
+      async ask() {
+        const promotion = await lastPromotion(databases.main)
+        if (!promotion) return yes('there was none')
+        if (promotion.ended) return yes()
+        return no(
+          'The promotion was broken off while it looked',
+          'Run `geo promote` again, before `trackingDb` is removed: its registries tell what is proven.',
+        )
+      },
+    },
     {
       name: 'The tracking database is not configured after promotion',
       async ask() {

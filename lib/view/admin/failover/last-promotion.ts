@@ -22,9 +22,10 @@ export async function lastPromotionPart(main: Knex, { format }: Visit): Promise<
   if (!promotion) return html``
   const { epoch, siteName, formerSiteName, promotedAt, replayedAt, sealed, ended } = promotion
   const { first, lost, unproven } = await firstLosses(main, epoch, { limit: MOST_SHOWN, countUpTo: MOST_COUNTED })
-  const left =
-    formerSiteName === null || sealed
-      ? null
+  const left = sealed
+    ? null
+    : formerSiteName === null
+      ? html`Whatever another site wrote as the primary meanwhile: <code>geo demote</code> there lists it.`
       : html`Whatever ${formerSiteName} wrote after ${replayedAt === null ? 'the last transaction that arrived' : format.exact(replayedAt)}: <code>geo demote</code> there lists it.`
   return html`<h2>Last promotion</h2>
 ${definitions([
@@ -43,7 +44,7 @@ function lossTable(losses: readonly Loss[], all: number, format: Visit['format']
   return html`<div class="table-scroll" tabindex="0" role="group" aria-label="Lost with the last promotion"><table class="cards"><thead><tr><th scope="col">Record</th><th scope="col">File</th><th scope="col">Found</th><th scope="col">Why</th></tr></thead><tbody>${losses.map(
     ({ type, id, key, finding, message }) =>
       html`<tr><th scope="row" class="wrap" data-label="Record">${type} #${id}</th><td class="wrap" data-label="File">${key ?? '–'}</td><td data-label="Found">${FINDINGS[finding]}</td><td class="wrap" data-label="Why">${message ?? ''}</td></tr>`,
-  )}</tbody></table></div>${all > losses.length ? html`<p class="quiet">The first ${format.count(losses.length)} are shown; <code>geo promote --json</code> lists them all.</p>` : ''}`
+  )}</tbody></table></div>${all > losses.length ? html`<p class="quiet">The first ${format.count(losses.length)} are shown; <code>geo promote --json</code> lists them.</p>` : ''}`
 }
 
 function upTo(count: number, format: Visit['format']): string {
