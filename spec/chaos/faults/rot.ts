@@ -1,5 +1,4 @@
-import { open, rename, rm, stat, truncate, utimes, writeFile } from 'node:fs/promises'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { until } from '../../support/until.ts'
 import { SYNCED, TYPE_NAMES, TYPES, VERIFIED } from '../checks/scene.ts'
 import { rowsOf } from '../databases.ts'
@@ -7,16 +6,19 @@ import { hashOf } from '../hash-of.ts'
 import { currentOf, type KnownRecord, nameOf } from '../ledger.ts'
 import type { Seeded } from '../seeded.ts'
 import type { Site } from '../site.ts'
-import { ifThere, OWN_PREFIX } from '../watcher.ts'
+import { ifThere } from '../watcher.ts'
 import type { World } from '../world.ts'
+import { copiesOf, fetchedAgain } from './copies.ts'
+import { primaryFailures } from './failures.ts'
 import type { Fault } from './fault.ts'
+import { reverify, untilJudged } from './reverify.ts'
+import { KINDS, type Kind, spoil } from './spoil.ts'
 
 const LEAST_BYTES = 64
 const MOST_BYTES = 64 * 1024
 const CYCLE_MS = 300_000
 const ASKED_ANEW = 4
 
-type Kind = keyof typeof SPOIL
 type Numbers = { blobs: number; perKind: number }
 
 export const rot: Fault<Numbers> = {
@@ -38,77 +40,39 @@ export const rot: Fault<Numbers> = {
   },
 }
 
-/** What becomes of a file. Each leaves its times as they were: nobody is told. */
-const SPOIL = {
-  async flipped(path: string, chance: Seeded) {
-    const file = await open(path, 'r+')
-    try {
-      const { size } = await file.stat()
-      const at = chance.below(size)
-      const byte = Buffer.alloc(1)
-      await file.read(byte, 0, 1, at)
-      byte.writeUInt8(byte.readUInt8(0) ^ (1 << chance.below(8)))
-      await file.write(byte, 0, 1, at)
-    } finally {
-      await file.close()
-    }
-  },
-  async truncated(path: string, chance: Seeded) {
-    await truncate(path, chance.below((await stat(path)).size))
-  },
-  async zeroed(path: string) {
-    // In one step: half of the zeros would be bytes that nobody has written down.
-    const draft = join(dirname(path), `${OWN_PREFIX}zeroed`)
-    await writeFile(draft, Buffer.alloc((await stat(path)).size))
-    await rename(draft, path)
-  },
-  async removed(path: string) {
-    await rm(path)
-  },
-} as const satisfies Record<string, (path: string, chance: Seeded) => Promise<void>>
-const KINDS = Object.keys(SPOIL) as Kind[]
-
 interface Damage {
   readonly record: KnownRecord
   readonly kind: Kind
-  /** Of the bytes that are there now; null: nothing is. */
-  readonly sha256: string | null
 }
 
 /** By the names of the records. */
-async function spoil(world: World, site: Site, perKind: number, chance: Seeded): Promise<Map<string, Damage>> {
+async function spoilSome(world: World, site: Site, perKind: number, chance: Seeded): Promise<Map<string, Damage>> {
   const chosen = chance.shuffled(world.ledger.live()).slice(0, KINDS.length * perKind)
   const done = new Map<string, Damage>()
   for (const [at, record] of chosen.entries()) {
     const kind = KINDS[at % KINDS.length] ?? 'flipped'
-    const path = join(site.blobsDir, currentOf(record).key)
-    const { atime, mtime } = await stat(path)
-    await SPOIL[kind](path, chance)
-    if (kind !== 'removed') await utimes(path, atime, mtime)
-    const sha256 = (await ifThere(() => hashOf(path)))?.sha256 ?? null
-    world.history.note({ kind: 'damaged', path, sha256 })
-    done.set(nameOf(record.type, record.id), { record, kind, sha256 })
+    await spoil(join(site.blobsDir, currentOf(record).key), kind, chance, (damage) => world.history.note(damage))
+    done.set(nameOf(record.type, record.id), { record, kind })
   }
   return done
 }
 
 async function onSecondary(world: World, site: Site, at: number, perKind: number, chance: Seeded): Promise<string[]> {
-  const before = await fetchedAt(world, at)
-  const damages = await spoil(world, site, perKind, chance)
+  const before = await copiesOf(world, at)
+  const damages = await spoilSome(world, site, perKind, chance)
   const beganMs = performance.now()
   const violations = await reverify(site)
   const left = await world.settled(CYCLE_MS)
   if (left !== null) violations.push(`${site.name}: one cycle after its files were damaged ${left}`)
   const seconds = (performance.now() - beganMs) / 1000
-  const after = await fetchedAt(world, at)
+  const after = await copiesOf(world, at)
   let found = 0
-  for (const [name, fetched] of after) {
-    const damage = damages.get(name)
-    const isFetched = fetched !== before.get(name)
-    if (damage && isFetched) found += 1
-    if (damage && !isFetched) violations.push(`${site.name}: ${name} was ${damage.kind}, and that was not found`)
-    if (!damage && isFetched) violations.push(`${site.name}: ${name} was whole, and was fetched again`)
+  const again = fetchedAgain(world.ledger, before, after)
+  for (const [name, { kind }] of damages) {
+    if (again.has(name)) found += 1
+    else violations.push(`${site.name}: ${name} was ${kind}, and that was not found`)
   }
+  for (const [name, sentence] of again) if (!damages.has(name)) violations.push(`${site.name}: ${sentence}`)
   for (const { record, kind } of damages.values()) {
     const wrong = await wrongBytes(site, record)
     if (wrong) violations.push(`${site.name}: ${wrong}, a cycle after it was ${kind}`)
@@ -121,14 +85,12 @@ async function onSecondary(world: World, site: Site, at: number, perKind: number
 
 async function onPrimary(world: World, perKind: number, chance: Seeded): Promise<string[]> {
   const { primary, secondaries } = world
-  const damages = await spoil(world, primary, perKind, chance)
+  const damages = await spoilSome(world, primary, perKind, chance)
   const beganMs = performance.now()
   const violations = await reverify(primary)
-  const unjudged = `select 1 from widget_states where verification_state in (0, 1)
-    union all select 1 from gadgets where verification_state in (0, 1)`
-  await until(async () => (await rowsOf(world.databases.primary.url, unjudged)).length === 0, CYCLE_MS, 'the primary')
+  await untilJudged(world, CYCLE_MS)
   const seconds = (performance.now() - beganMs) / 1000
-  const reported = await failures(world)
+  const reported = await primaryFailures(world)
   for (const [name, { kind }] of damages) {
     const failure = reported.get(name)
     const expected = kind === 'removed' ? /file does not exist at: / : /^CORRUPT_ON_PRIMARY: /
@@ -149,8 +111,8 @@ async function onPrimary(world: World, perKind: number, chance: Seeded): Promise
       if (wrong) violations.push(`${site.name}: ${wrong}, after geo repair of what was ${kind} on the primary`)
     }
   }
-  await until(async () => (await rowsOf(world.databases.primary.url, unjudged)).length === 0, CYCLE_MS, 'the primary')
-  for (const [name, failure] of await failures(world)) violations.push(`${name} is still reported: ${failure}`)
+  await untilJudged(world, CYCLE_MS)
+  for (const [name, failure] of await primaryFailures(world)) violations.push(`${name} is still reported: ${failure}`)
   return violations
 }
 
@@ -184,31 +146,11 @@ async function resync(site: Site, damages: readonly Damage[]): Promise<string[]>
   return violations
 }
 
-async function reverify(site: Site): Promise<string[]> {
-  const { exitCode, complaints } = await site.command(['reverify', '--all'])
-  return exitCode === 0 ? [] : [`${site.name}: geo reverify --all ended with ${exitCode}: ${complaints}`]
-}
-
 async function wrongBytes({ blobsDir }: Site, record: KnownRecord): Promise<string | null> {
   const { key, sha256 } = currentOf(record)
   const file = await ifThere(() => hashOf(join(blobsDir, key)))
   if (file?.sha256 === sha256) return null
   return `${nameOf(record.type, record.id)} has ${file ? 'other bytes' : 'no file'} at ${key}`
-}
-
-/** When each copy came, by the name of its record. */
-async function fetchedAt({ databases }: World, at: number): Promise<Map<string, string>> {
-  const found = new Map<string, string>()
-  const url = databases.secondaries[at]?.tracking.url ?? ''
-  for (const type of TYPE_NAMES) {
-    const { registry, key } = TYPES[type]
-    const rows = await rowsOf<{ id: string; fetched: string }>(
-      url,
-      `select ${key}::text as id, last_synced_at::text as fetched from ${registry}`,
-    )
-    for (const { id, fetched } of rows) found.set(nameOf(type, id), fetched)
-  }
-  return found
 }
 
 /** Rows of which anything is still to be done. */
@@ -223,18 +165,6 @@ async function unfinished({ databases }: World, at: number): Promise<string[]> {
     found.push(...rows.map(({ id }) => nameOf(type, id)))
   }
   return found
-}
-
-/** What the primary says of its own files, by the name of the record. */
-async function failures({ databases }: World): Promise<Map<string, string>> {
-  const rows = await rowsOf<{ name: string; failure: string }>(
-    databases.primary.url,
-    `select 'widgets/' || widget_id as name, verification_failure as failure from widget_states
-       where verification_failure is not null or verification_state = 3
-     union all select 'gadgets/' || id, verification_failure from gadgets
-       where verification_failure is not null or verification_state = 3`,
-  )
-  return new Map(rows.map(({ name, failure }) => [name, failure]))
 }
 
 function unrepaired(output: string): string {
