@@ -2,17 +2,18 @@ import { randomUUID } from 'node:crypto'
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { rowsOf } from '../databases.ts'
 import { hashOf } from '../hash-of.ts'
 import { currentOf } from '../ledger.ts'
 import { type Seeded, seededBytes } from '../seeded.ts'
 import type { Site } from '../site.ts'
 import { filesBelow, MARKER } from '../watcher.ts'
-import type { World } from '../world.ts'
-import { watchBacklog } from './backlog.ts'
+import { CAPACITY, type World } from '../world.ts'
+import { backlogOf, watchBacklog } from './backlog.ts'
+import { copiesOf, fetchedAgain } from './copies.ts'
+import { primaryFailures, watchFailures } from './failures.ts'
 import type { Fault } from './fault.ts'
 import { HealthWatch } from './health-watch.ts'
-import { newlyRetried, retried } from './retries.ts'
+import { reverify, untilJudged } from './reverify.ts'
 import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
@@ -69,15 +70,7 @@ async function ofSecondary(
   return underLoad(world, load, chance.stream('load'), async () => {
     // Not at the same moment of anything each time.
     await sleep(BETWEEN_MS + chance.between(0, 1000))
-    const before = await retried(world)
-    const violations = await away(world, site, instead, chance, async () => {
-      const { exitCode, complaints } = await site.command(['reverify', '--all'])
-      if (exitCode !== 0) violations.push(`geo reverify --all ended with ${exitCode}: ${complaints}`)
-      await sleep(outageSeconds * 1000)
-    })
-    violations.push(...(await caughtUp(world, perSecond)))
-    violations.push(...(await newlyRetried(world, before)))
-    return violations
+    return harmless(world, perSecond, () => away(world, site, instead, chance, () => sleep(outageSeconds * 1000)))
   })
 }
 
@@ -90,16 +83,38 @@ async function ofPrimary(
 ): Promise<string[]> {
   const left = await world.settled(CAUGHT_UP_WITHIN_MS)
   if (left !== null) return [`before it ${left}`]
-  const before = await retried(world)
   const load = { blobs: perSecond * 10, perSecond: 1000, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
-  await world.host.load(load, chance.stream('load'))
-  const violations = await away(world, world.primary, instead, chance, () => sleep(outageSeconds * 1000))
+  try {
+    await world.setCapacity(0)
+    await world.host.load(load, chance.stream('load'))
+    const waiting = await backlogOf(world)
+    world.say(`${waiting} blobs are still to be fetched`)
+    const violations = await harmless(world, perSecond, () =>
+      away(world, world.primary, instead, chance, async () => {
+        await world.setCapacity(CAPACITY)
+        await sleep(outageSeconds * 1000)
+      }),
+    )
+    if (waiting < load.blobs) violations.push(`of ${load.blobs} blobs only ${waiting} were still to be fetched`)
+    await untilJudged(world, CAUGHT_UP_WITHIN_MS)
+    const failed = await primaryFailures(world)
+    return [...violations, ...[...failed].map(([name, failure]) => `the primary says of ${name}: ${failure}`)]
+  } finally {
+    await world.setCapacity(CAPACITY)
+  }
+}
+
+/** Afterwards all that arrived is made up for, and nothing was ever said against a file or a copy, nor fetched again. */
+async function harmless(world: World, perSecond: number, act: () => Promise<string[]>): Promise<string[]> {
+  const copies = () => Promise.all(world.secondaries.map((_, at) => copiesOf(world, at)))
+  const before = await copies()
+  const failures = await watchFailures(world)
+  const violations = await act()
   violations.push(...(await caughtUp(world, perSecond)))
-  violations.push(...(await newlyRetried(world, before)))
-  const failed = `select count(*)::int as count from
-    (select 1 from widget_states where verification_state = 3 union all select 1 from gadgets where verification_state = 3) as f`
-  const [row] = await rowsOf<{ count: number }>(world.databases.primary.url, failed)
-  if (row?.count !== 0) violations.push(`the primary calls ${row?.count} of its files bad or missing`)
+  violations.push(...(await failures()).map(({ site, record, text }) => `${site} says of ${record}: ${text}`))
+  const after = await copies()
+  for (const [at, had] of before.entries())
+    violations.push(...fetchedAgain(world.ledger, had, after[at] ?? new Map()).values())
   return violations
 }
 
@@ -124,6 +139,8 @@ async function away(
   const before = await contents(other)
   const watch = new HealthWatch(world, site)
   world.history.note({ kind: 'fault', fault: 'volume', what: `${instead} in place of the volume of ${site.name}` })
+  // Some are being hashed when it goes, where there are many, and all are to be while it is away.
+  violations.push(...(await reverify(site)))
   const putBack = await replace(world, site, other)
   site.storeBroke.push(Date.now())
   const beganMs = performance.now()
@@ -132,6 +149,7 @@ async function away(
     const seconds = ((performance.now() - beganMs) / 1000).toFixed(1)
     if (said === null) violations.push(`no STORE_NOT_MOUNTED in the health of ${site.name} for ${seconds} s`)
     else world.say(`after ${seconds} s: ${said}`)
+    violations.push(...(await reverify(site)))
     await meanwhile()
   } finally {
     await putBack()
