@@ -5,7 +5,7 @@ import type { World } from '../world.ts'
 import { watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { HealthWatch } from './health-watch.ts'
-import { newlyRetried, retried, watchRetries } from './retries.ts'
+import { hasten, newlyRetried, type Retry, retried, watchRetries } from './retries.ts'
 import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
@@ -18,9 +18,12 @@ const NOTED_WITHIN_MS = 40_000
 const BACK_WITHIN_MS = 30_000
 const MEASURED_TO_S = 3
 const LATE_MS = 15_000
-/** Of which each waits for another attempt when the clock is set. */
+/** Of which each waits for another attempt when the clock is set, and is to get it so long after, by the clock of the database. */
 const FAILING = 4
+const DUE_IN_S = 15
 const FAILED_WITHIN_MS = 20_000
+/** What failed last is marked by then. */
+const MARKED_WITHIN_MS = 1000
 
 type Numbers = { perKind: number; holdSeconds: number; perSecond: number }
 
@@ -36,7 +39,7 @@ interface Shift {
 export const clock: Fault<Numbers> = {
   name: 'clock',
   title: "the wall clock of one side's processes is off by 30 s, 90 s, and jumps back by an hour, while blobs arrive",
-  full: { perKind: 2, holdSeconds: 20, perSecond: 50 },
+  full: { perKind: 4, holdSeconds: 20, perSecond: 50 },
   least: { perKind: 1, holdSeconds: 15, perSecond: 10 },
   async run(world, { perKind, holdSeconds, perSecond }, chance) {
     const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
@@ -71,14 +74,13 @@ interface Manner {
 
 /** Nothing at all is to come of it; what waits for another attempt gets it in its time. */
 async function harmless(world: World, { site, seconds }: Shift, { holdMs }: Manner, chance: Seeded): Promise<string[]> {
-  const waiting = await failSome(world, chance)
+  const { waiting, before, violations } = await failSome(world, chance)
   const watches = world.secondaries.map((secondary) => new HealthWatch(world, secondary))
-  const before = await retried(world)
-  const violations: string[] = []
   await site.setClock(seconds * 1000)
   try {
-    const [early] = await Promise.all([watchRetries(world, waiting, LATE_MS), sleep(holdMs)])
-    violations.push(...early)
+    const patience = { lateMs: LATE_MS, workedForMs: () => Number.POSITIVE_INFINITY }
+    const [untimely] = await Promise.all([watchRetries(world, waiting, patience), sleep(holdMs)])
+    violations.push(...untimely)
   } finally {
     await site.setClock(0)
   }
@@ -93,31 +95,59 @@ async function harmless(world: World, { site, seconds }: Shift, { holdMs }: Mann
   return violations
 }
 
-/** Some blobs whose transfer fails, and which wait to be tried again. Returns their names. */
-async function failSome(world: World, chance: Seeded): Promise<string[]> {
-  const before = await retried(world)
-  const plan = { seed: String(chance.next()), tricks: ['broken'], perThousand: 1000, most: FAILING } as const
+interface Failed {
+  /** Names of what waits to be tried again. */
+  readonly waiting: readonly string[]
+  /** All that counts a retry by now. */
+  readonly before: ReadonlyMap<string, Retry>
+  readonly violations: string[]
+}
+
+/** Has the transfers of some blobs fail. */
+async function failSome(world: World, chance: Seeded): Promise<Failed> {
+  const earlier = await retried(world)
+  const anew = (now: ReadonlyMap<string, Retry>) => [...now.keys()].filter((name) => !earlier.has(name))
+  const plan = {
+    seed: String(chance.next()),
+    tricks: ['broken'],
+    perThousand: 1000,
+    most: Number.MAX_SAFE_INTEGER,
+  } as const
   world.front.order({ type: 'mischief', plan })
   const deadline = performance.now() + FAILED_WITHIN_MS
   try {
-    for (;;) {
-      const names = [...(await retried(world)).keys()].filter((name) => !before.has(name))
-      if (names.length >= FAILING || performance.now() > deadline) return names
-      await sleep(200)
-    }
+    while (anew(await retried(world)).length < FAILING && performance.now() < deadline) await sleep(200)
   } finally {
     world.front.order({ type: 'mischief', plan: null })
   }
+  // A request that failed may have been for many, of which the last are marked later than the first.
+  await sleep(MARKED_WITHIN_MS)
+  await hasten(world, DUE_IN_S)
+  const before = await retried(world)
+  const waiting = anew(before).filter((name) => (before.get(name)?.dueInMs ?? 0) > 0)
+  const violations =
+    waiting.length < FAILING ? [`only ${waiting.length} of ${FAILING} blobs wait to be tried again`] : []
+  return { waiting, before, violations }
 }
 
-/** The secondary says by how much, counts nothing, and goes on once the clock is right. */
-async function noted(world: World, { site, seconds }: Shift, { holdMs, perSecond }: Manner): Promise<string[]> {
+/** The secondary says by how much, counts nothing, and goes on once the clock is right: also with what waits to be tried again. */
+async function noted(
+  world: World,
+  { site, seconds }: Shift,
+  { holdMs, perSecond }: Manner,
+  chance: Seeded,
+): Promise<string[]> {
+  const { waiting, before, violations } = await failSome(world, chance)
   const watches = world.secondaries.map((secondary) => new HealthWatch(world, secondary))
-  const before = await retried(world)
-  const violations: string[] = []
   const isPrimary = site === world.primary
   const direction = seconds > 0 === isPrimary ? 'behind' : 'ahead of'
+  // Such clocks pause the transfers: late is what comes late after that.
+  let rightAtMs = Number.POSITIVE_INFINITY
+  const patience = { lateMs: BACK_WITHIN_MS, workedForMs: () => performance.now() - rightAtMs }
   await site.setClock(seconds * 1000)
+  const retrying = watchRetries(world, waiting, patience)
+  // Told of where it is waited for.
+  retrying.catch(() => undefined)
   try {
     const beganMs = performance.now()
     for (const [at, watch] of watches.entries()) {
@@ -134,11 +164,12 @@ async function noted(world: World, { site, seconds }: Shift, { holdMs, perSecond
     await sleep(Math.max(0, holdMs - (performance.now() - beganMs)))
   } finally {
     await site.setClock(0)
+    rightAtMs = performance.now()
   }
   const limits = { perSecond, backWithinMs: BACK_WITHIN_MS }
   const backlog = await watchBacklog(world, limits)
-  violations.push(...backlog.violations)
-  world.say(`set right: ${backlog.text}`)
+  violations.push(...backlog.violations, ...(await retrying))
+  world.say(`set right: ${waiting.length} retries; ${backlog.text}`)
   for (const watch of watches) {
     const still = await watch.recovers(['CLOCK_SKEW'], NOTED_WITHIN_MS)
     if (still !== null) violations.push(`a secondary is still not well: ${still}`)
