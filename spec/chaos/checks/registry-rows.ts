@@ -12,7 +12,9 @@ export interface RegistryRow {
 }
 
 /** All rows of both registries by record; of several for one record each. */
-export async function registryRows({ tracking }: SecondaryScene): Promise<Map<string, RegistryRow[]>> {
+export async function registryRows({
+  tracking,
+}: Pick<SecondaryScene, 'tracking'>): Promise<Map<string, RegistryRow[]>> {
   const rows = new Map<string, RegistryRow[]>()
   for (const type of TYPE_NAMES) {
     const { registry, key } = TYPES[type]

@@ -6,6 +6,7 @@ import { currentOf, nameOf } from '../ledger.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
 import type { Fault } from './fault.ts'
+import { forgetPasses, momentsOf, notedPasses, notePasses, passesBetween } from './passes.ts'
 
 const BYTES = 512
 /** Of a hundred events: each row that is written or changed brings another one, of its checksum. */
@@ -33,6 +34,7 @@ export const events: Fault<Numbers> = {
     )
     const left = await world.settled(VERIFIED_WITHIN_MS)
     if (left !== null) return [`before any event was touched ${left}`]
+    await notePasses(world)
     await pause(world, true)
     let mangled: string
     try {
@@ -41,15 +43,24 @@ export const events: Fault<Numbers> = {
       await world.host.changeMany(replaced, deleted, BYTES, chance.stream('changes'))
       await untilHashed(world)
       mangled = await mangle(world, chance)
+      // The next one by itself comes a minute after this one has begun, which finds nothing yet.
+      await pass(world)
     } finally {
       await pause(world, false)
     }
+    const resumedAt = await momentsOf(world)
     world.say(mangled)
     await caughtUp(world)
-    await passes(world)
+    for (let number = 1; number <= PASSES; number += 1) {
+      await pass(world)
+      world.say(`pass ${number} of reconciliation is over`)
+    }
     const violations = await stale(world)
+    const lookedAt = await momentsOf(world)
     const late = await world.settled(VERIFIED_WITHIN_MS)
     if (late !== null) violations.push(`${VERIFIED_WITHIN_MS / 1000} s after ${PASSES} passes ${late}`)
+    violations.push(...(await otherPasses(world, resumedAt, lookedAt)))
+    await forgetPasses(world)
     return violations
   },
 }
@@ -123,32 +134,42 @@ async function caughtUp({ databases }: World): Promise<void> {
   }
 }
 
-/** Asks for a pass, as an operator would, and waits for its end; so many times. */
-async function passes({ databases, say }: World): Promise<void> {
-  for (let pass = 1; pass <= PASSES; pass += 1) {
-    for (const { tracking } of databases.secondaries) {
-      const [asked] = await rowsOf<{ at: string }>(
-        tracking.url,
-        `with asked as (update geo_reconciliations set asked_at = clock_timestamp() returning asked_at)
-         select max(asked_at)::text as at from asked`,
-      )
-      const statement =
-        'select 1 from geo_reconciliations where began_at is null or ended_at is null or began_at < $1 or ended_at < began_at'
-      const isOver = async () => (await rowsOf(tracking.url, statement, [asked?.at])).length === 0
-      await until(isOver, PASS_TIMEOUT_MS, `pass ${pass} of reconciliation`)
-    }
-    say(`pass ${pass} of reconciliation is over`)
+/** Asks for a pass of each secondary, as an operator would, and waits for its end. */
+async function pass({ databases }: World): Promise<void> {
+  for (const { tracking } of databases.secondaries) {
+    const [asked] = await rowsOf<{ at: string }>(
+      tracking.url,
+      `with asked as (update geo_reconciliations set asked_at = clock_timestamp() returning asked_at)
+       select max(asked_at)::text as at from asked`,
+    )
+    const statement =
+      'select 1 from geo_reconciliations where began_at is null or ended_at is null or began_at < $1 or ended_at < began_at'
+    const isOver = async () => (await rowsOf(tracking.url, statement, [asked?.at])).length === 0
+    await until(isOver, PASS_TIMEOUT_MS, 'a pass of reconciliation')
   }
+}
+
+/** Whether the passes that were asked for have healed what is healed, or others too that came by themselves. */
+async function otherPasses(world: World, from: readonly number[], to: readonly number[]): Promise<string[]> {
+  const violations: string[] = []
+  for (const [at, passes] of (await notedPasses(world)).entries()) {
+    for (const [name, beganMs] of passes) {
+      const count = passesBetween(beganMs, from[at] ?? 0, to[at] ?? 0)
+      const site = world.secondaries[at]?.name
+      if (count > PASSES)
+        violations.push(`${site}: up to ${count} passes over ${name} had begun before it was looked at`)
+    }
+  }
+  return violations
 }
 
 /** What would stay wrong if nothing came any more: it need not be healed yet, but it must be known to need it. */
 async function stale(world: World): Promise<string[]> {
   const found: string[] = []
-  const scene = await world.scene()
-  for (const secondary of scene.secondaries) {
-    const rows = await registryRows(secondary)
-    for (const record of scene.ledger.records) {
-      const name = `${secondary.name}: after ${PASSES} passes ${nameOf(record.type, record.id)}`
+  for (const [at, { tracking }] of world.databases.secondaries.entries()) {
+    const rows = await registryRows({ tracking: (statement, values) => rowsOf(tracking.url, statement, values) })
+    for (const record of world.ledger.records) {
+      const name = `${world.secondaries[at]?.name}: after ${PASSES} passes ${nameOf(record.type, record.id)}`
       const [row] = rows.get(nameOf(record.type, record.id)) ?? []
       if (record.isDeleted) {
         if (row && !row.leaves) found.push(`${name} is deleted, and nothing removes it here`)
