@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import createKnex from 'knex'
@@ -25,6 +26,8 @@ const DATABASE = 'app'
 const SETTINGS = { max_connections: '100', wal_keep_size: '2GB', wal_retrieve_retry_interval: '200ms' }
 // Below those that the kernel gives to whoever asks for any: a site keeps its own while servers come and go.
 const FIRST_PORT = 20_000 + (process.pid % 1000) * 10
+/** As documented. */
+const SITES_KNOWN_WITHIN_MS = 5000
 const FOLLOWS_WITHIN_MS = 60_000
 const MOST_OUTPUT_BYTES = 64 * 1024 * 1024
 
@@ -238,6 +241,12 @@ export class Stage {
     const standing = this.#of(name)
     const { dir, port } = standing.server
     standing.server = await startCluster({ dir, port, settings: SETTINGS })
+  }
+
+  /** As at World: how many transfers each secondary may have open, said at the primary of the moment. */
+  async setCapacity(primary: SiteName, transfers: number): Promise<void> {
+    await this.main(primary, 'update geo_nodes set files_max_capacity = $1', [transfers])
+    await sleep(SITES_KNOWN_WITHIN_MS)
   }
 
   /** No replica receives anything any more. */

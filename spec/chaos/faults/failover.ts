@@ -24,7 +24,7 @@ import { Host } from '../host.ts'
 import { Ledger } from '../ledger.ts'
 import type { Seeded } from '../seeded.ts'
 import { stateOf } from '../settled.ts'
-import type { World } from '../world.ts'
+import { CAPACITY, type World } from '../world.ts'
 import type { Fault } from './fault.ts'
 import { underLoad } from './under-load.ts'
 
@@ -40,14 +40,18 @@ const PLANNED_WITHIN_S = 30
 const FENCED_WITHIN_MS = 60_000
 /** As documented, and time for a machine under load. */
 const KNOWN_WITHIN_MS = 15_000
-/** How long the replicas get nothing before the primary is lost, and how long it is written to before that. */
+/** How long no files come before the replicas get nothing either: of these rows the files are lost with the primary. */
+const WITHOUT_FILES_MS = { least: 2000, most: 3000 }
+/** How long the replicas get nothing before the primary is lost, and how long it is written to before all that. */
 const UNARRIVED_MS = { least: 300, most: 1500 }
 const BEFORE_MS = { least: 1000, most: 4000 }
+
+const FULL = { rounds: 3, blobs: 10_000 }
 
 export const failover: Fault<{ rounds: number; blobs: number }> = {
   name: 'failover',
   title: 'a planned and an unplanned promotion among three sites, there and back',
-  full: { rounds: 3, blobs: 10_000 },
+  full: FULL,
   least: { rounds: 1, blobs: 300 },
   async run(world, { rounds, blobs }, chance) {
     // Nothing of it is of the other world, nor in its history.
@@ -60,6 +64,7 @@ export const failover: Fault<{ rounds: number; blobs: number }> = {
         await drill.unplanned()
         await drill.look(`round ${round + 1}`)
       }
+      drill.mustHaveLost(rounds >= FULL.rounds)
       return drill.violations
     } finally {
       await drill.close()
@@ -103,6 +108,8 @@ class Drill {
   readonly #chance: Seeded
   readonly #acknowledged = new Acknowledged()
   readonly #recorded = new Map<string, string>()
+  /** Of all unplanned promotions together. */
+  readonly #put = { files: 0, records: 0 }
   #ledger = new Ledger()
   #primary: SiteName = 'tokyo'
   #host: Host
@@ -156,7 +163,9 @@ class Drill {
   }
 
   async load(blobs: number): Promise<void> {
-    await this.#load(blobs, FILLED_PER_SECOND)
+    // Some of what is written deletes another one.
+    for (let left = blobs; left > 0; left = blobs - this.#ledger.live().length)
+      await this.#load(left, FILLED_PER_SECOND)
     await this.#settle('at first')
   }
 
@@ -218,7 +227,7 @@ class Drill {
     laps.end('write')
     const { seconds } = laps
     this.#say(
-      `planned: ${to} took the place of ${from} in ${seconds.toFixed(1)} s (${laps.text}), with ${this.#ledger.count} blobs`,
+      `planned: ${to} took the place of ${from} in ${seconds.toFixed(1)} s (${laps.text}), with ${this.#ledger.live().length} blobs`,
     )
     if (seconds > PLANNED_WITHIN_S) this.#found(`a planned failover took ${seconds.toFixed(1)} s`)
     if (!report.sealed) this.#found('a planned promotion was not sealed')
@@ -237,6 +246,8 @@ class Drill {
     const from = this.#primary
     await this.#underLoad(async () => {
       await sleep(this.#chance.between(BEFORE_MS.least, BEFORE_MS.most))
+      await this.#stage.setCapacity(this.#primary, 0)
+      await sleep(this.#chance.between(WITHOUT_FILES_MS.least, WITHOUT_FILES_MS.most))
       for (const name of this.#secondaries) await this.#stage.cutOff(name)
       await sleep(this.#chance.between(UNARRIVED_MS.least, UNARRIVED_MS.most))
       await this.#stage.lose(from)
@@ -259,8 +270,19 @@ class Drill {
     this.#say(
       `unplanned: ${to} took the place of ${from}; ${gone.length} files were lost of what had arrived, ${records.length} records had not`,
     )
+    this.#put.files += gone.length
+    this.#put.records += records.length
     await this.#restore(gone)
+    await this.#stage.setCapacity(this.#primary, CAPACITY)
     await this.#comeBack(from, third)
+  }
+
+  /** Where nothing was there to be lost, nothing is known of what is listed; few rounds may have such luck. */
+  mustHaveLost(isFull: boolean): void {
+    const { files, records } = this.#put
+    const luck = `${files} files and ${records} records in all were lost in unplanned promotions`
+    if (isFull && (files === 0 || records === 0)) this.#found(`nothing was put to the test: ${luck}`)
+    else this.#say(luck)
   }
 
   /** The former primary is there again, with its database as it was left: it is fenced, and says what had not arrived. */
