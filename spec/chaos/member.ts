@@ -77,7 +77,11 @@ export class Member {
   }
 
   get works(): boolean {
-    if (!this.#child || this.starts === 0) return false
+    return this.#child !== null && this.starts > 0 && this.#worked
+  }
+
+  /** Whether the process of the last start has ever worked, also when it has ended since. */
+  get #worked(): boolean {
     return this.#options.kind === 'server' ? this.#ready : this.output.slice(this.#outputFrom).includes('works for')
   }
 
@@ -143,7 +147,8 @@ export class Member {
     this.#child = null
     const what = `ended with ${signal ?? code}`
     history.note({ kind: 'process', process: this.name, what })
-    if (this.#told === 'SIGTERM' && (code === 0 || !this.#ready)) return
+    // One that is told before it listens ends by the signal itself.
+    if (this.#told === 'SIGTERM' && (code === 0 || !this.#worked)) return
     if (this.#told === 'SIGKILL') return
     this.ends.push(what)
   }
