@@ -169,9 +169,10 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
         skipped.push(`${what}: ${why}`)
       },
       async cut() {
-        front.order({ type: 'strand' })
-        if (network.how === 'proxies') front.order({ type: 'silence', on: true })
         await network.cut()
+        if (network.how === 'proxies') front.order({ type: 'silence', on: true })
+        // Not before: what came between the two would stay open at the front, and nobody would wait for it.
+        front.order({ type: 'strand' })
         for (const { line } of databases.secondaries) line.freeze()
       },
       async heal() {
