@@ -141,8 +141,9 @@ function obey(order: FrontOrder): void {
     figures.open = 0
   }
   if (order.type === 'read') process.send?.(figures)
-  if (order.type === 'reset')
-    Object.assign(figures, { mostOpen: open.size, requests: 0, transfers: 0, bytesSent: 0, unanswered: 0, played: {} })
+  if (order.type === 'begin') figures.mostOpen = open.size
+  if (order.type === 'begin' || order.type === 'reset')
+    Object.assign(figures, { requests: 0, transfers: 0, bytesSent: 0, unanswered: 0, played: {} })
 }
 
 process.on('message', obey)

@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import { ask, endNow } from './child.ts'
 import type { MischiefPlan } from './mischief.ts'
 import type { Place } from './network.ts'
 
@@ -27,7 +28,8 @@ export type FrontOrder =
   | { readonly type: 'silence'; readonly on: boolean }
   | { readonly type: 'slow'; readonly delayMs: number; readonly loss: number }
   | { readonly type: 'mischief'; readonly plan: MischiefPlan | null }
-  | { readonly type: 'strand' | 'read' | 'reset' }
+  /** `begin`: forgets all that it has seen. `reset`: all but the most that were open, which no fault may hide from its check. */
+  | { readonly type: 'strand' | 'read' | 'reset' | 'begin' }
 
 /** What stands before the processes of the primary, as a balancer would: the secondaries know its address alone. */
 export class Front {
@@ -47,19 +49,15 @@ export class Front {
   }
 
   order(order: FrontOrder): void {
+    if (!this.#child.connected) throw new Error('The front has ended')
     this.#child.send(order)
   }
 
   async figures(): Promise<FrontFigures> {
-    const answer = once(this.#child, 'message')
-    this.order({ type: 'read' })
-    const [figures] = await answer
-    return figures as FrontFigures
+    return (await ask(this.#child, { type: 'read' } satisfies FrontOrder)) as FrontFigures
   }
 
-  async close(): Promise<void> {
-    const ended = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await ended
+  close(): Promise<void> {
+    return endNow(this.#child)
   }
 }

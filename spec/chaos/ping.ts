@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { ask, endNow } from './child.ts'
 
 const PROGRAM = fileURLToPath(new URL('./ping-process.ts', import.meta.url))
 
@@ -26,16 +26,11 @@ export class Ping {
     return at
   }
 
-  async close(): Promise<void> {
-    const ended = once(this.#child, 'exit')
-    this.#child.kill('SIGKILL')
-    await ended
+  close(): Promise<void> {
+    return endNow(this.#child)
   }
 
-  async #take(): Promise<number[]> {
-    const answer = once(this.#child, 'message')
-    this.#child.send('take')
-    const [taken] = await answer
-    return taken as number[]
+  #take(): Promise<number[]> {
+    return ask(this.#child, 'take') as Promise<number[]>
   }
 }

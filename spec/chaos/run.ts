@@ -75,7 +75,7 @@ async function runPhase(
   const beganMs = performance.now()
   world.say(`== ${fault.name}: ${fault.title}: ${sizeText(size)}`)
   world.history.note({ kind: 'fault', fault: fault.name, what: 'begins', size })
-  world.front.order({ type: 'reset' })
+  world.front.order({ type: 'begin' })
   const found = new Map<string, readonly string[]>()
   found.set(fault.name, await fault.run(world, size, chance))
   world.history.note({ kind: 'fault', fault: fault.name, what: 'has ended' })
