@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rename, rm, utimes, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -273,6 +273,20 @@ describe('the watcher of final names', () => {
       expect.stringContaining('widgets/stray has a key that the host never gave'),
       expect.stringContaining('widgets/1 has 2000 bytes'),
     ])
+  })
+
+  it('looks again at what it could not read', async () => {
+    const unreadable = secondaryFile('widgets/3')
+    const watcher = new Watcher(join(folder, 'secondary'), scene.ledger)
+    await mkdir(join(folder, 'secondary'), { recursive: true })
+    // A loop of links can be found, and not be read, by nobody.
+    await symlink(unreadable, unreadable)
+    await expect.poll(() => watcher.misses.length).toBeGreaterThan(0)
+    await expect(watcher.lookAtAll()).rejects.toThrow('ELOOP')
+    await rm(unreadable)
+    await store(unreadable, 'half of it')
+    await expect.poll(() => watcher.torn).toEqual([expect.stringContaining('widgets/3 has 10 bytes')])
+    await watcher.close()
   })
 
   it('knows the damage that was done on purpose, to the byte', async () => {

@@ -28,6 +28,8 @@ export class Watcher {
   /** What was found under a final name that is no version of its record. */
   readonly torn: string[] = []
   looks = 0
+  /** Why looks in between failed, such as at a disk that gave nothing just then: the next one sees what they would have seen. */
+  readonly misses: string[] = []
 
   constructor(root: string, ledger: Ledger) {
     this.#root = root
@@ -35,12 +37,12 @@ export class Watcher {
     this.#running = this.#watch()
   }
 
-  /** A look at everything, now. */
+  /** A look at everything, now. Rejects where it cannot look. */
   lookAtAll(): Promise<void> {
     return this.#look(true)
   }
 
-  /** Ends it. Throws what kept it from looking. */
+  /** Ends it. */
   async close(): Promise<void> {
     this.#ended.abort()
     await this.#running
@@ -49,7 +51,9 @@ export class Watcher {
   async #watch(): Promise<void> {
     while (!this.#ended.signal.aborted) {
       const beganMs = performance.now()
-      await this.#look(this.#round % WHOLE_EVERY === 0)
+      await this.#look(this.#round % WHOLE_EVERY === 0).catch((reason: unknown) => {
+        this.misses.push(String(reason))
+      })
       this.#round += 1
       await this.#rest(Math.max(LEAST_REST_MS, REST_PER_LOOK * (performance.now() - beganMs)))
     }
@@ -70,8 +74,9 @@ export class Watcher {
 
   /** One after the other: what two saw at once would be told twice. */
   #look(whole: boolean): Promise<void> {
-    this.#looking = this.#looking.then(() => this.#lookNow(whole))
-    return this.#looking
+    const look = this.#looking.then(() => this.#lookNow(whole))
+    this.#looking = look.catch(() => undefined)
+    return look
   }
 
   async #lookNow(whole: boolean): Promise<void> {
@@ -88,11 +93,12 @@ export class Watcher {
     if (!found) return void this.#seen.delete(key)
     const state = `${found.ino}/${found.size}/${found.mtimeNs}`
     if (this.#seen.get(key) === state) return
+    const bytes = await ifThere(() => hashOf(path))
+    // Not before: what could not be read is to be looked at again.
     this.#seen.set(key, state)
     this.looks += 1
     const version = this.#ledger.versionOf(key)
     if (!version) return this.#complain(`${path} has a key that the host never gave`)
-    const bytes = await ifThere(() => hashOf(path))
     if (bytes === null || bytes.sha256 === version.sha256 || this.#ledger.isDamage(path, bytes.sha256)) return
     await this.#complain(
       `${path} has ${bytes.bytes} bytes with sha256 ${bytes.sha256}; stored were ${version.bytes} with ${version.sha256}`,
