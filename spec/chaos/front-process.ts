@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FrontFigures, FrontOrder } from './front.ts'
 import { Mischief, type Trick } from './mischief.ts'
+import { Seeded } from './seeded.ts'
 
 /**
  * What stands before the processes of the primary: passes each request to one of those that run, counts, and misbehaves where it is
@@ -16,13 +17,14 @@ const RETRANSMISSION_MS = 200
 let backends: readonly string[] = []
 let turn = 0
 let silent = false
-let slow = { delayMs: 0, loss: 0 }
+let slow: { readonly delayMs: number; readonly loss: number; readonly chance: Seeded } | null = null
 let mischief: Mischief | null = null
 const clients = new Set<Socket>()
 const open = new Set<ServerResponse>()
 const figures: FrontFigures = {
   open: 0,
   mostOpen: 0,
+  connections: 0,
   requests: 0,
   transfers: 0,
   bytesSent: 0,
@@ -37,6 +39,7 @@ const server = createServer((incoming, answer) => {
 })
 server.requestTimeout = 0
 server.on('connection', (socket) => {
+  figures.connections += 1
   clients.add(socket)
   socket.setNoDelay(true)
   let written = 0
@@ -81,7 +84,7 @@ async function pass(incoming: IncomingMessage, answer: ServerResponse): Promise<
   answer.writeHead(response.statusCode ?? 502, response.headers)
   // So that a head without a body arrives by itself, as the primary sent it.
   answer.flushHeaders()
-  if (slow.delayMs === 0) await pipeline(response, answer)
+  if (!slow) await pipeline(response, answer)
   else await pipeline(response, delayed, answer)
 }
 
@@ -109,9 +112,9 @@ function askOne(base: string, { url = '/', method, headers }: IncomingMessage, b
 
 /** The time of a line: a lost piece comes when it was sent again, and so does all that follows it. */
 async function onItsWay(bytes: number): Promise<void> {
-  if (slow.delayMs === 0) return
+  if (!slow) return
   const packets = Math.max(1, Math.ceil(bytes / 1448))
-  const isLost = Math.random() < 1 - (1 - slow.loss) ** packets
+  const isLost = slow.chance.next() < 1 - (1 - slow.loss) ** packets
   await sleep(slow.delayMs + (isLost ? RETRANSMISSION_MS + 2 * slow.delayMs : 0))
 }
 
@@ -129,7 +132,7 @@ function played(trick: Trick): void {
 
 function obey(order: FrontOrder): void {
   if (order.type === 'backends') backends = order.urls
-  if (order.type === 'slow') slow = { delayMs: order.delayMs, loss: order.loss }
+  if (order.type === 'slow') slow = order.how && { ...order.how, chance: new Seeded(order.how.seed) }
   if (order.type === 'mischief') mischief = order.plan ? new Mischief(order.plan, played) : null
   if (order.type === 'silence') {
     silent = order.on
@@ -143,7 +146,7 @@ function obey(order: FrontOrder): void {
   if (order.type === 'read') process.send?.(figures)
   if (order.type === 'begin') figures.mostOpen = open.size
   if (order.type === 'begin' || order.type === 'reset')
-    Object.assign(figures, { requests: 0, transfers: 0, bytesSent: 0, unanswered: 0, played: {} })
+    Object.assign(figures, { connections: 0, requests: 0, transfers: 0, bytesSent: 0, unanswered: 0, played: {} })
 }
 
 process.on('message', obey)

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import { ask, endNow } from './child.ts'
 import type { MischiefPlan } from './mischief.ts'
-import type { Place } from './network.ts'
+import type { Place, Slowness } from './network.ts'
 
 const PROGRAM = fileURLToPath(new URL('./front-process.ts', import.meta.url))
 
@@ -13,6 +13,8 @@ export interface FrontFigures {
   open: number
   /** The most that were open at any one time. */
   mostOpen: number
+  /** That were accepted, also while it was silent. */
+  connections: number
   requests: number
   transfers: number
   /** Towards the secondaries, heads and repetitions included. */
@@ -26,7 +28,7 @@ export interface FrontFigures {
 export type FrontOrder =
   | { readonly type: 'backends'; readonly urls: readonly string[] }
   | { readonly type: 'silence'; readonly on: boolean }
-  | { readonly type: 'slow'; readonly delayMs: number; readonly loss: number }
+  | { readonly type: 'slow'; readonly how: Slowness | null }
   | { readonly type: 'mischief'; readonly plan: MischiefPlan | null }
   /** `begin`: forgets all that it has seen. `reset`: all but the most that were open, which no fault may hide from its check. */
   | { readonly type: 'strand' | 'read' | 'reset' | 'begin' }

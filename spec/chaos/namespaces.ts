@@ -13,21 +13,22 @@ const FIRST_LINE_NET = 200
  * besides a line to this machine, where its database servers are. Where the machine does not allow it: the network of the machine.
  */
 export async function openNetwork(sites: readonly string[]): Promise<Network> {
-  if (process.platform !== 'linux' || process.getuid?.() !== 0) return loopback()
+  if (process.platform !== 'linux') return loopback(`${process.platform} has no network namespaces`)
+  if (process.getuid?.() !== 0) return loopback('only root may make network namespaces')
   const network = new Namespaces(sites)
   try {
     await network.open()
     return network
   } catch (reason) {
     await network.close()
-    // The kernel, or whoever confines this process, does not allow it: said with the result, and once here.
-    process.stderr.write(`No network namespaces here: ${reason instanceof Error ? reason.message : String(reason)}\n`)
-    return loopback()
+    // The kernel, or whoever confines this process, does not allow it.
+    return loopback(`no network namespaces here: ${reason instanceof Error ? reason.message : String(reason)}`)
   }
 }
 
 class Namespaces implements Network {
   readonly how = 'namespaces'
+  readonly fallback = null
   readonly #sites: readonly string[]
   readonly #router = `geo-chaos-${process.pid}-router`
   readonly #made: string[] = []
@@ -85,6 +86,15 @@ class Namespaces implements Network {
     return true
   }
 
+  /** What arrives at the router's end of its line: also what is to go nowhere from there. */
+  async sent(site: string): Promise<number> {
+    const device = `site${this.#sites.indexOf(site) + 1}`
+    const [link] = JSON.parse(await inside(this.#router, ['ip', '-json', '-statistics', 'link', 'show', 'dev', device]))
+    const packets: unknown = link?.stats64?.rx?.packets
+    if (typeof packets !== 'number') throw new Error(`ip says nothing of the packets of ${device}`)
+    return packets
+  }
+
   async close(): Promise<void> {
     // Their ends of the lines go with them, and so do the other ends.
     for (const name of this.#made.splice(0)) await run('ip', ['netns', 'delete', name])
@@ -139,6 +149,7 @@ async function address(name: string | null, device: string, value: string): Prom
   }
 }
 
-async function inside(name: string, command: readonly string[]): Promise<void> {
-  await run('nsenter', [`--net=/run/netns/${name}`, '--', ...command])
+async function inside(name: string, command: readonly string[]): Promise<string> {
+  const { stdout } = await run('nsenter', [`--net=/run/netns/${name}`, '--', ...command])
+  return stdout
 }

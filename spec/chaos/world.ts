@@ -32,6 +32,11 @@ const LOOK_EVERY_MS = 250
 /** As documented. */
 const SITES_KNOWN_WITHIN_MS = 5000
 
+export interface Sent {
+  readonly unit: 'packets' | 'connections'
+  readonly count: number
+}
+
 /** Everything that a run breaks, and what it needs to know afterwards. */
 export interface World {
   /** Where all of it is, and what is left of it after a violation. */
@@ -56,6 +61,10 @@ export interface World {
   heal(): Promise<void>
   /** What is between the sites takes its time, and loses some of it; null: no longer. */
   slow(how: Slowness | null): Promise<void>
+  /** By what it was slowed, as a kernel may not be able to; null where it was not yet. */
+  readonly slowedBy: 'netem' | 'front' | null
+  /** How much a site has sent to the others until now, whether it arrived or not, in what the network can count. */
+  sent(site: Site): Promise<Sent>
   /** How many transfers each secondary may have open; 0 pauses them. Resolves when its processes have heard of it. */
   setCapacity(transfers: number): Promise<void>
   /** As the flags' server says from now on; the processes ask twice a second. */
@@ -149,6 +158,12 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
     undo.push(() => Promise.all(watchers.map((watcher) => watcher.close())))
     const recorded = new Map<string, string>()
     const skipped: string[] = []
+    let slowedBy: World['slowedBy'] = null
+    const skip: World['skip'] = (what, why) => {
+      say(`SKIPPED: ${what}: ${why}`)
+      skipped.push(`${what}: ${why}`)
+    }
+    if (network.fallback !== null) skip('a network for each site', network.fallback)
 
     return {
       folder,
@@ -164,9 +179,9 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
       host,
       say,
       skipped,
-      skip(what, why) {
-        say(`SKIPPED: ${what}: ${why}`)
-        skipped.push(`${what}: ${why}`)
+      skip,
+      get slowedBy() {
+        return slowedBy
       },
       async cut() {
         await network.cut()
@@ -184,7 +199,17 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
         }
       },
       async slow(how) {
-        if (!(await network.slow(how))) front.order({ type: 'slow', ...(how ?? { delayMs: 0, loss: 0 }) })
+        const isDone = await network.slow(how)
+        if (!isDone) front.order({ type: 'slow', how })
+        if (how && slowedBy === null) {
+          slowedBy = isDone ? 'netem' : 'front'
+          if (!isDone) skip('netem', 'the kernel has none: the front delays and loses instead')
+        }
+      },
+      async sent({ name }) {
+        const packets = await network.sent(name)
+        if (packets !== null) return { unit: 'packets', count: packets }
+        return { unit: 'connections', count: (await front.figures()).connections }
       },
       async setCapacity(transfers) {
         const statement = 'update geo_nodes set files_max_capacity = $1 where not "primary"'
@@ -206,6 +231,10 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
       },
       async scene() {
         await Promise.all(watchers.map((watcher) => watcher.lookAtAll()))
+        for (const { misses } of watchers) {
+          const [last, ...others] = misses.splice(0).toReversed()
+          if (last !== undefined) say(`${others.length + 1} looks at final names failed, the last for: ${last}`)
+        }
         const processes: ProcessScene[] = sites
           .flatMap(({ members, former }) => [...members, ...former])
           .map(({ name, output, ends }) => ({ name, output, ends: [...ends] }))

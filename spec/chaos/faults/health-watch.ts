@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Finding } from '../../../lib/view/finding.ts'
 import type { Site } from '../site.ts'
 import type { World } from '../world.ts'
+import { Looking } from './looking.ts'
 
 const LOOK_EVERY_MS = 500
 
@@ -9,8 +10,7 @@ const LOOK_EVERY_MS = 500
 export class HealthWatch {
   readonly #world: World
   readonly #site: Site
-  readonly #running: Promise<void>
-  #ended = false
+  readonly #looking: Looking
   #findings: readonly Finding[] = []
   /** The first message of each code since it began, hints included. */
   readonly heard = new Map<string, string>()
@@ -21,9 +21,7 @@ export class HealthWatch {
   constructor(world: World, site: Site) {
     this.#world = world
     this.#site = site
-    this.#running = this.#watch()
-    // Told of by close.
-    this.#running.catch(() => undefined)
+    this.#looking = new Looking(`the health of ${site.name}`, LOOK_EVERY_MS, world.say, () => this.#look())
   }
 
   /** What is said under this code now, as soon as it is; null where it is not in time. */
@@ -49,20 +47,16 @@ export class HealthWatch {
     }
   }
 
-  /** Throws what kept it from looking. */
+  /** Ends it, and says how often the site could not be asked. Throws where it mostly could not: then it has watched nothing. */
   async close(): Promise<void> {
-    this.#ended = true
-    await this.#running
+    await this.#looking.end()
   }
 
-  async #watch(): Promise<void> {
-    while (!this.#ended) {
-      const { status, findings } = await this.#world.health(this.#site)
-      this.#findings = findings
-      this.isHealthy = status === 'healthy'
-      this.wasIll ||= !this.isHealthy
-      for (const { code, message } of findings) if (!this.heard.has(code)) this.heard.set(code, message)
-      await sleep(LOOK_EVERY_MS)
-    }
+  async #look(): Promise<void> {
+    const { status, findings } = await this.#world.health(this.#site)
+    this.#findings = findings
+    this.isHealthy = status === 'healthy'
+    this.wasIll ||= !this.isHealthy
+    for (const { code, message } of findings) if (!this.heard.has(code)) this.heard.set(code, message)
   }
 }

@@ -1,9 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member } from '../member.ts'
 import type { Seeded } from '../seeded.ts'
-import type { World } from '../world.ts'
+import { CAPACITY, type Sent, type World } from '../world.ts'
+import { Alarms } from './alarms.ts'
 import { backlogOf, FALLS_AT_LEAST, watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
+import { Looking } from './looking.ts'
 import { retried } from './retries.ts'
 import { underLoad } from './under-load.ts'
 
@@ -13,9 +15,24 @@ const SLOW = { delayMs: 50, loss: 0.01 }
 const BETWEEN_MS = 5000
 /** Work begins again so soon after the network is back: a lease of a lost holder takes no longer either. */
 const BACK_WITHIN_MS = 30_000
-/** While it is away, and until work begins again: what was open, and a probe now and then. */
+/**
+ * What a site may send to others that do not answer, in what its network can count: what was open when they went is sent again a few
+ * times, with longer rests each time; besides, three processes try one transfer now and then, and report. A connection that is not
+ * answered is asked for four times in ten seconds: all slots at once, without a rest, come to four packets a second and more.
+ */
+const SENT_AT_ONCE = 4 * CAPACITY
+const SENT_PER_SECOND: Readonly<Record<Sent['unit'], number>> = Object.freeze({ packets: 2, connections: 1 })
+/** From when the network is back until work begins again: all slots, and once more until that is seen; besides, what else is asked for. */
+const REQUESTS_AT_ONCE = 2 * CAPACITY
 const REQUESTS_PER_SECOND = 5
-const HEALTH_EVERY_MS = 500
+/** As long as the alarm of an outage may take to come: a connection that is not answered, and what waits before it is tried. */
+const ALARM_WITHIN_S = 30
+/** How a secondary says that it is cut off; which of them comes first depends on what it does at that moment. */
+const CUT_OFF: ReadonlySet<string> = new Set(['PRIMARY_UNREACHABLE', 'REPLICATION_NOT_WORKING', 'SITE_OFFLINE'])
+const LOOK_EVERY_MS = 500
+/** On the slow network so many seconds' arrivals may wait at most. */
+const SLOW_BEHIND_SECONDS = 10
+const SLOW_LOOK_EVERY_MS = 1000
 
 type Numbers = { outages: number; outageSeconds: number; slowSeconds: number; perSecond: number }
 
@@ -35,7 +52,7 @@ export const network: Fault<Numbers> = {
         violations.push(...found.map((violation) => `outage ${number}: ${violation}`))
         await sleep(BETWEEN_MS)
       }
-      const found = await slowness(world, size)
+      const found = await slowness(world, size, chance)
       violations.push(...found.map((violation) => `slow: ${violation}`))
     })
     return violations
@@ -46,27 +63,29 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   const violations: string[] = []
   const counted = countedRetries(world)
   const said = new Map(members(world).map((member) => [member, member.output.length]))
-  const alarm = watchAlarm(world)
-  world.front.order({ type: 'reset' })
+  const alarm = watchAlarm(world, outageSeconds >= ALARM_WITHIN_S)
   // Not at the same moment of anything each time.
   await sleep(chance.between(0, 1000))
   note(world, 'the network is cut')
   await world.cut()
   try {
+    const storm = await watchSent(world)
     await sleep(outageSeconds * 1000)
+    violations.push(...(await storm()))
+    world.front.order({ type: 'reset' })
   } finally {
     await world.heal()
     note(world, 'the network is back')
   }
   const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
-  world.say(backlog.text)
+  world.say(`${backlog.text}; ${backlog.requestsUntilBack} requests until then`)
   violations.push(...backlog.violations)
   if (backlog.fallsPerSecond < FALLS_AT_LEAST * perSecond)
     violations.push(`the backlog fell by ${backlog.fallsPerSecond.toFixed(0)} a second, while ${perSecond} arrived`)
-  const allowed = REQUESTS_PER_SECOND * (outageSeconds + backlog.backAfterMs / 1000)
+  const allowed = REQUESTS_AT_ONCE + (REQUESTS_PER_SECOND * backlog.backAfterMs) / 1000
   if (backlog.requestsUntilBack > allowed)
     violations.push(
-      `${backlog.requestsUntilBack} requests reached the primary while it was away; allowed were ${Math.round(allowed)}`,
+      `${backlog.requestsUntilBack} requests came at once when the primary was back; allowed were ${Math.round(allowed)}`,
     )
   violations.push(...(await counted()))
   violations.push(...(await alarm()))
@@ -77,23 +96,48 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   return violations
 }
 
-/** Slow is not away: nothing is counted, said once at most, and what waits is made up for as soon as it is over. */
-async function slowness(world: World, { slowSeconds, perSecond }: Numbers): Promise<string[]> {
+/** What each secondary sends from now on until it is called, though nobody answers: no storm. */
+async function watchSent(world: World): Promise<() => Promise<string[]>> {
+  const beganMs = performance.now()
+  const before = await Promise.all(world.secondaries.map((site) => world.sent(site)))
+  return async () => {
+    const violations: string[] = []
+    const seconds = (performance.now() - beganMs) / 1000
+    for (const [at, site] of world.secondaries.entries()) {
+      const { unit, count } = await world.sent(site)
+      const sent = count - (before[at]?.count ?? 0)
+      const allowed = Math.round(SENT_AT_ONCE + SENT_PER_SECOND[unit] * seconds)
+      const text = `${site.name} sent ${sent} ${unit} in the ${seconds.toFixed(0)} s in which it was cut off`
+      world.say(text)
+      if (sent > allowed) violations.push(`${text}; allowed are ${allowed}`)
+    }
+    return violations
+  }
+}
+
+/** Slow is not away: nothing is counted, said once at most, and no more waits than that: it goes on. */
+async function slowness(world: World, { slowSeconds, perSecond }: Numbers, chance: Seeded): Promise<string[]> {
+  const violations: string[] = []
   const counted = countedRetries(world)
-  const alarm = watchAlarm(world)
+  const alarm = watchAlarm(world, false)
   note(world, 'the network is slow')
-  await world.slow(SLOW)
-  const before = await backlogOf(world)
+  await world.slow({ ...SLOW, seed: String(chance.next()) })
+  let most = 0
+  const looking = new Looking('the backlog', SLOW_LOOK_EVERY_MS, world.say, async () => {
+    most = Math.max(most, await backlogOf(world))
+  })
   try {
     await sleep(slowSeconds * 1000)
   } finally {
     await world.slow(null)
     note(world, 'the network is as before')
   }
-  const after = await backlogOf(world)
+  await looking.end()
+  const allowed = SLOW_BEHIND_SECONDS * perSecond
+  if (most > allowed) violations.push(`${most} blobs waited on the slow network; allowed are ${allowed}`)
   const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
-  world.say(`on the slow network the backlog went from ${before} to ${after}; ${backlog.text}`)
-  return [...backlog.violations, ...(await counted()), ...(await alarm())]
+  world.say(`on the slow network (${world.slowedBy}) at most ${most} blobs waited; ${backlog.text}`)
+  return [...violations, ...backlog.violations, ...(await counted()), ...(await alarm())]
 }
 
 function members(world: World): readonly Member[] {
@@ -104,58 +148,36 @@ function members(world: World): readonly Member[] {
 function countedRetries(world: World): () => Promise<string[]> {
   const found = new Map<string, string>()
   let before: ReadonlySet<string> | null = null
-  let ended = false
-  const watching = (async () => {
-    while (!ended) {
-      const now = await retried(world)
-      before ??= new Set(now.keys())
-      for (const [name, { text }] of now) if (!before.has(name)) found.set(name, text)
-      await sleep(HEALTH_EVERY_MS)
-    }
-  })()
+  const looking = new Looking('counted retries', LOOK_EVERY_MS, world.say, async () => {
+    const now = await retried(world)
+    before ??= new Set(now.keys())
+    for (const [name, { text }] of now) if (!before.has(name)) found.set(name, text)
+  })
   return async () => {
-    ended = true
-    await watching
+    await looking.end()
     return [...found].map(([name, failure]) => `${name} counts a retry for an unreachable primary: ${failure}`)
   }
 }
 
-/**
- * Looks at what each secondary says of its health until it is called, which is when all should be well. An alarm comes once, if at
- * all, and ends once: one that comes and goes with every look would wake somebody each time.
- */
-function watchAlarm(world: World): () => Promise<string[]> {
-  const beganMs = performance.now()
-  let ended = false
-  const alarms = new Map(
-    world.secondaries.map((site) => [site, { now: new Set<string>(), rises: new Map<string, number>(), told: [''] }]),
-  )
-  const watching = (async () => {
-    while (!ended) {
-      for (const [site, seen] of alarms) {
-        const { status, findings } = await world.health(site)
-        const now = new Set(status === 'healthy' ? [] : findings.map(({ code }) => code))
-        for (const code of now) if (!seen.now.has(code)) seen.rises.set(code, (seen.rises.get(code) ?? 0) + 1)
-        seen.now = now
-        const named = [...now].join('+') || 'healthy'
-        if (seen.told.at(-1)?.endsWith(` ${named}`) !== true)
-          seen.told.push(`${((performance.now() - beganMs) / 1000).toFixed(0)} s ${named}`)
-      }
-      await sleep(HEALTH_EVERY_MS)
-    }
-  })()
+/** Looks at what each secondary says of its health until it is called, which is when all should be well. `isDue`: an alarm must come. */
+function watchAlarm(world: World, isDue: boolean): () => Promise<string[]> {
+  const watches = world.secondaries.map((site) => {
+    const alarms = new Alarms()
+    const looking = new Looking(`the health of ${site.name}`, LOOK_EVERY_MS, world.say, async () => {
+      const { status, findings } = await world.health(site)
+      alarms.note(status === 'healthy' ? [] : findings.map(({ code }) => code))
+    })
+    return { site, alarms, looking }
+  })
   return async () => {
     await sleep(BETWEEN_MS)
-    ended = true
-    await watching
-    return [...alarms].flatMap(([site, { now, rises, told }]) => {
-      world.say(`${site.name}: ${told.slice(1).join(', ')}`)
-      const again = [...rises].filter(([, times]) => times > 1)
-      return [
-        ...[...now].map((code) => `${site.name} still says ${code}`),
-        ...again.map(([code, times]) => `${site.name} says ${code} ${times} times, well in between`),
-      ]
-    })
+    const violations: string[] = []
+    for (const { site, alarms, looking } of watches) {
+      await looking.end()
+      world.say(`${site.name}: ${alarms.text}`)
+      violations.push(...alarms.judge(isDue ? CUT_OFF : null).map((violation) => `${site.name} ${violation}`))
+    }
+    return violations
   }
 }
 
