@@ -4,6 +4,7 @@ import { FAULTS } from './faults/index.ts'
 import { type Phase, runFaults, sizeText } from './run.ts'
 import { Seeded } from './seeded.ts'
 import { openWorld } from './world.ts'
+import { writtenText } from './writes.ts'
 
 interface Options {
   minutes: number
@@ -87,6 +88,9 @@ async function main(): Promise<number> {
       minutes,
       faults: phases.length,
       blobs: world.ledger.count,
+      network: world.network.how,
+      slowedBy: world.slowedBy,
+      phases: phases.map(({ violations, ...phase }) => ({ ...phase, violations: violations.length })),
       skipped: world.skipped,
       violations: violationList.length,
       violationList,
@@ -106,9 +110,9 @@ async function main(): Promise<number> {
 }
 
 function table(phases: readonly Phase[]): void {
-  for (const { fault, size, seconds, violations } of phases) {
+  for (const { fault, size, seconds, violations, written } of phases) {
     process.stdout.write(
-      `${fault.padEnd(12)} ${`${seconds} s`.padStart(7)}  ${String(violations.length).padStart(3)} violations  ${sizeText(size)}\n`,
+      `${fault.padEnd(12)} ${`${seconds} s`.padStart(7)}  ${String(violations.length).padStart(3)} violations  ${sizeText(size)}; ${writtenText(written)}\n`,
     )
   }
 }

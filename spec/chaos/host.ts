@@ -8,8 +8,9 @@ import { UPLOAD_COLUMNS, type Upload } from '../../fixtures/widget-app/upload-ta
 import { createGeo, type Geo } from '../../lib/index.ts'
 import { TYPE_NAMES } from './checks/scene.ts'
 import type { History, RecordType, Version } from './history.ts'
-import { currentOf, type KnownRecord, type Ledger } from './ledger.ts'
+import { currentOf, type KnownRecord, type Ledger, nameOf } from './ledger.ts'
 import { type Seeded, seededPieces, sha256Of } from './seeded.ts'
+import { Writes } from './writes.ts'
 
 export interface HostOptions {
   readonly siteName: string
@@ -35,6 +36,7 @@ export interface Load {
 }
 
 const TICK_MS = 100
+const AGAIN_MS = 100
 const ROWS_AT_ONCE = 250
 /** Writes at once. */
 const LANES = 4
@@ -49,6 +51,8 @@ export class Host {
   readonly #db: Knex
   readonly #geo: Geo
   readonly #replicators
+  /** What has become of all that it wrote. */
+  readonly writes = new Writes()
   /** Bytes of all files that it has written. */
   bytesWritten = 0
   #tried = 0
@@ -80,37 +84,55 @@ export class Host {
   }
 
   /**
-   * Writes at a steady rate until all is written, or until it is called off. What the database refuses was not written; it goes on
-   * with the next. Returns how many a second it came to: a machine under load, or a database that is down, may not allow for more.
+   * Writes at a steady rate until all was tried, or until it is called off. What the database refuses was not written; it goes on
+   * with the next. Returns how many a second were acknowledged: a machine under load, or a database that is down, may not allow for
+   * all that were asked for.
    */
   async load(load: Load, chance: Seeded): Promise<number> {
     const beganMs = performance.now()
     const passedSeconds = () => (performance.now() - beganMs) / 1000
-    let done = 0
-    while (done < load.blobs && !load.signal?.aborted) {
+    let tried = 0
+    let acknowledged = 0
+    while (tried < load.blobs && !load.signal?.aborted) {
       const due = Math.min(load.blobs, Math.ceil(passedSeconds() * load.perSecond))
-      while (done < due && !load.signal?.aborted) {
-        const some = Math.min(LANES, due - done)
-        await Promise.all(Array.from({ length: some }, () => this.#writeOne(load, chance)))
-        done += some
+      while (tried < due && !load.signal?.aborted) {
+        const some = Math.min(LANES, due - tried)
+        const ids = await Promise.all(Array.from({ length: some }, () => this.#writeOne(load, chance)))
+        tried += some
+        acknowledged += ids.filter((id) => id !== null).length
       }
       await sleep(TICK_MS)
     }
-    return done / passedSeconds()
+    const seconds = passedSeconds()
+    this.writes.loads.push({ asked: load.perSecond, acknowledged, seconds })
+    return acknowledged / seconds
   }
 
-  async #writeOne({ leastBytes, mostBytes, replaced = 0, deleted = 0, owners }: Load, chance: Seeded): Promise<void> {
+  async #writeOne(load: Load, chance: Seeded): Promise<string | null> {
+    const { leastBytes, mostBytes, replaced = 0, deleted = 0, owners } = load
     const size = chance.logUniform(leastBytes, mostBytes)
     const type = chance.of(['widgets', 'gadgets'] as const)
     const other = chance.below(100)
-    await this.publish(type, size, chance, owners ? chance.of(owners) : null)
+    const id = await this.publish(type, size, chance, owners ? chance.of(owners) : null)
     if (other < replaced) await this.#onSome(chance, (record) => this.replace(record, size, chance))
     else if (other < replaced + deleted) await this.#onSome(chance, (record) => this.remove(record))
+    return id
   }
 
-  async publish(type: RecordType, bytes: number, chance: Seeded, owner: string | null = null): Promise<void> {
+  /** Publishes as a program does that must: again and again until the database takes it. Returns the id of the row. */
+  async insist(type: RecordType, bytes: number, chance: Seeded, timeoutMs: number): Promise<string | null> {
+    const deadline = performance.now() + timeoutMs
+    for (;;) {
+      const id = await this.publish(type, bytes, chance)
+      if (id !== null || performance.now() > deadline) return id
+      await sleep(AGAIN_MS)
+    }
+  }
+
+  /** Returns the id of the row; null where it was refused. */
+  async publish(type: RecordType, bytes: number, chance: Seeded, owner: string | null = null): Promise<string | null> {
     const version = await this.#store(type, null, bytes, chance)
-    await this.#attempt(type, null, async () => {
+    return this.#attempt(type, null, async () => {
       const id = await this.#db.transaction(async (trx) => {
         const [row] = await trx(type)
           .insert({ ...columnsOf(version), owner })
@@ -120,6 +142,7 @@ export class Host {
         return String(row.id)
       })
       this.#options.history.note({ kind: 'published', type, id, version })
+      return id
     })
   }
 
@@ -179,6 +202,7 @@ export class Host {
         const id = ids.get(version.key)
         if (id === undefined) throw new Error(`${type} did not return the row of ${version.key}`)
         this.#options.history.note({ kind: 'published', type, id, version })
+        this.writes.acknowledged += 1
       }
     }
   }
@@ -222,12 +246,21 @@ export class Host {
     return version
   }
 
-  async #attempt(type: RecordType, id: string | null, act: () => Promise<void>): Promise<void> {
+  /** What `act` returns once it was acknowledged; null where it was refused. */
+  async #attempt<Answer>(type: RecordType, id: string | null, act: () => Promise<Answer>): Promise<Answer | null> {
     try {
-      await act()
+      const answer = await act()
+      this.writes.acknowledged += 1
+      return answer
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#options.history.note({ kind: 'unanswered', type, id, reason })
+      this.writes.refused.push({
+        at: new Date(),
+        what: id === null ? `a new row of ${type}` : nameOf(type, id),
+        reason,
+      })
+      return null
     }
   }
 }

@@ -1,8 +1,11 @@
+import { inspect } from 'node:util'
 import { CHECKS } from './checks/index.ts'
+import type { Scene } from './checks/scene.ts'
 import type { Fault, Size } from './faults/fault.ts'
 import { sizeFor } from './faults/fault.ts'
 import type { Seeded } from './seeded.ts'
 import type { World } from './world.ts'
+import { type Written, writtenText } from './writes.ts'
 
 export interface Violation {
   readonly check: string
@@ -23,6 +26,8 @@ export interface Phase {
   readonly fault: string
   readonly size: Size
   readonly seconds: number
+  /** What the host wrote meanwhile. */
+  readonly written: Written
   readonly violations: readonly Violation[]
 }
 
@@ -49,14 +54,26 @@ export async function runFaults(
     told.add(`${check} ${message}`)
     return isFirst
   }
-  for (let round = 0; !signal.aborted; round += 1) {
-    for (const fault of chance.stream(`order ${round}`).shuffled(faults)) {
-      const before = phases.findLast((phase) => phase.fault === fault.name)
-      const leftMs = minutes * MINUTE_MS - (performance.now() - beganMs)
-      if (signal.aborted || (round > 0 && (before?.seconds ?? 0) * 1000 > leftMs)) return
-      const size = sizeOf(fault, minutes, sizes)
-      phases.push(await runPhase(world, fault, size, chance.stream(`${fault.name} ${round}`), isNew))
+  // What nobody waited for, such as a watch beside a fault, must not end the run either.
+  const unhandled: string[] = []
+  const onUnhandled = (reason: unknown) => {
+    world.say(inspect(reason))
+    unhandled.push(String(reason))
+  }
+  process.on('unhandledRejection', onUnhandled)
+  const watched = { isNew, signal, unhandled }
+  try {
+    for (let round = 0; !signal.aborted; round += 1) {
+      for (const fault of chance.stream(`order ${round}`).shuffled(faults)) {
+        const before = phases.findLast((phase) => phase.fault === fault.name)
+        const leftMs = minutes * MINUTE_MS - (performance.now() - beganMs)
+        if (signal.aborted || (round > 0 && (before?.seconds ?? 0) * 1000 > leftMs)) return
+        const size = sizeOf(fault, minutes, sizes)
+        phases.push(await runPhase(world, fault, size, chance.stream(`${fault.name} ${round}`), watched))
+      }
     }
+  } finally {
+    process.off('unhandledRejection', onUnhandled)
   }
 }
 
@@ -65,25 +82,48 @@ function sizeOf(fault: Fault, minutes: number, sizes: Size): Size {
   return { ...sizeFor(fault, minutes), ...Object.fromEntries(given) }
 }
 
+/** What the phases of a run share. */
+interface Watched {
+  isNew(check: string, message: string): boolean
+  readonly signal: AbortSignal
+  /** Rejections that nobody handled, taken out by the phase that ends next. */
+  readonly unhandled: string[]
+}
+
 async function runPhase(
   world: World,
   fault: Fault,
   size: Size,
   chance: Seeded,
-  isNew: (check: string, message: string) => boolean,
+  { isNew, signal, unhandled }: Watched,
 ): Promise<Phase> {
   const beganMs = performance.now()
+  const { writes } = world.host
+  const mark = writes.mark()
   world.say(`== ${fault.name}: ${fault.title}: ${sizeText(size)}`)
   world.history.note({ kind: 'fault', fault: fault.name, what: 'begins', size })
-  world.front.order({ type: 'begin' })
   const found = new Map<string, readonly string[]>()
-  found.set(fault.name, await fault.run(world, size, chance))
+  const look = async (name: string, act: () => Promise<readonly string[]>): Promise<void> => {
+    found.set(name, await findings(world, name === fault.name ? 'the fault' : 'it', act, signal))
+  }
+  await look(fault.name, async () => {
+    world.front.order({ type: 'begin' })
+    return fault.run(world, size, chance)
+  })
   world.history.note({ kind: 'fault', fault: fault.name, what: 'has ended' })
-  await world.host.resolve()
-  const left = await world.settled(SETTLE_MS)
-  found.set('settled', left === null ? [] : [`${SETTLE_MS / 1000} s after the fault ${left}`])
-  const scene = await world.scene()
-  for (const check of CHECKS) found.set(check.name, await check.look(scene))
+  if (!fault.mayRefuse) found.set('refused', writes.refusalsSince(mark))
+  await look('settled', async () => {
+    await world.host.resolve()
+    const left = await world.settled(SETTLE_MS)
+    return left === null ? [] : [`${SETTLE_MS / 1000} s after the fault ${left}`]
+  })
+  let scene: Scene | null = null
+  await look('scene', async () => {
+    scene = await world.scene()
+    return []
+  })
+  for (const check of CHECKS) await look(check.name, async () => (scene ? check.look(scene) : []))
+  found.set('unhandled', unhandled.splice(0))
   for (const [check, violations] of found) world.history.note({ kind: 'check', check, fault: fault.name, violations })
   const violations = [...found].flatMap(([check, messages]) =>
     shortened(messages.filter((message) => isNew(check, message))).map((message) => ({
@@ -94,8 +134,26 @@ async function runPhase(
   )
   const seconds = Math.round((performance.now() - beganMs) / 1000)
   for (const { check, message } of violations) world.say(`VIOLATION of ${check}: ${message}`)
-  world.say(`${fault.name} took ${seconds} s; ${world.ledger.count} blobs so far, ${violations.length} violations`)
-  return { fault: fault.name, size, seconds, violations }
+  const written = writes.since(mark)
+  world.say(`${fault.name} took ${seconds} s; ${writtenText(written)}; ${violations.length} violations`)
+  return { fault: fault.name, size, seconds, written, violations }
+}
+
+/** What it finds; where it fails, that is found: the run goes on with the next fault, and ends with its result. */
+async function findings(
+  { say }: World,
+  what: string,
+  act: () => Promise<readonly string[]>,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
+  try {
+    return await act()
+  } catch (reason) {
+    // The world is taken down under whatever still goes on.
+    if (signal.aborted) throw reason
+    say(inspect(reason))
+    return [`${what} could not go on: ${reason instanceof Error ? reason.message : String(reason)}`]
+  }
 }
 
 function shortened(messages: readonly string[]): readonly string[] {

@@ -1,5 +1,4 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Member } from '../member.ts'
 import { buildOtherVersion } from '../other-version.ts'
 import type { Seeded } from '../seeded.ts'
 import type { Site } from '../site.ts'
@@ -27,43 +26,61 @@ export const flags: Fault<Numbers> = {
     'flags flap, the selection changes, bulk runs come, and processes of another version work beside, while blobs arrive',
   full: { seconds: 150, perSecond: 50 },
   least: { seconds: 30, perSecond: 10 },
-  async run(world, { seconds, perSecond }, chance) {
-    const violations: string[] = []
+  async run(world, size, chance) {
     const other = await buildOtherVersion()
     world.say(`the same code, built, as version ${other.version} beside`)
-    const over = new AbortController()
-    const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5, owners: OWNERS }
-    const beside: (readonly [Site, Member])[] = []
-    let acting: readonly Promise<number>[] = []
+    const beside = world.sites.map((site) => site.addWorker('other', other.command))
     try {
-      for (const site of world.sites) beside.push([site, site.addWorker('other', other.command)])
-      for (const [, member] of beside) await member.start()
-      await underLoad(world, load, chance.stream('load'), async () => {
-        acting = [
-          flap(world, chance.stream('flags'), over.signal),
-          reselect(world, chance.stream('selection'), over.signal, violations),
-          ...world.sites.map((site) =>
-            startRuns(world, site, chance.stream(`runs ${site.name}`), over.signal, violations),
-          ),
-        ]
-        await Promise.race([sleep(seconds * 1000), ...acting])
-      })
+      for (const member of beside) await member.start()
+      return await changes(world, size, chance)
     } finally {
-      over.abort()
-      const [flapped, selected, ...runs] = await Promise.all(acting)
-      world.say(`${flapped} times flags, ${selected} times the selection, ${runs.join(' and ')} bulk runs`)
-      await world.setFlags({ geo_widget_replication: true, geo_gadget_replication: true })
-      for (const site of world.secondaries) violations.push(...(await select(world, site, null)))
-      // The last runs and the last selection may have had each of them fetched or hashed again.
-      const withinMs = caughtUpWithinMs(world.ledger.live().length, perSecond)
-      const left = await world.settled(withinMs)
-      if (left !== null)
-        violations.push(`${Math.round(withinMs / 1000)} s after all is switched on and selected ${left}`)
-      for (const [, member] of beside) await member.stop()
+      for (const member of beside) await member.stop()
       await other.remove()
     }
-    return violations
   },
+}
+
+/** All of it at once, until the time is over; then all is on, selected, and to arrive. */
+async function changes(world: World, { seconds, perSecond }: Numbers, chance: Seeded): Promise<string[]> {
+  const violations: string[] = []
+  const over = new AbortController()
+  const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5, owners: OWNERS }
+  let acting: Readonly<Record<string, Promise<number>>> = {}
+  try {
+    await underLoad(world, load, chance.stream('load'), async () => {
+      const runs = world.sites.map((site) => [
+        `bulk runs at ${site.name}`,
+        startRuns(world, site, chance.stream(`runs ${site.name}`), over.signal, violations),
+      ])
+      acting = {
+        'changes of flags': flap(world, chance.stream('flags'), over.signal),
+        'changes of the selection': reselect(world, chance.stream('selection'), over.signal, violations),
+        ...Object.fromEntries(runs),
+      }
+      await Promise.race([sleep(seconds * 1000), ...Object.values(acting)])
+    })
+  } finally {
+    over.abort()
+    // Also where one of them has failed: what it leaves is put right before anything else goes on.
+    for (const [what, act] of Object.entries(acting)) violations.push(...(await timesOf(world, what, act)))
+    await world.setFlags({ geo_widget_replication: true, geo_gadget_replication: true })
+    for (const site of world.secondaries) violations.push(...(await select(world, site, null)))
+  }
+  // The last runs and the last selection may have had each of them fetched or hashed again.
+  const withinMs = caughtUpWithinMs(world.ledger.live().length, perSecond)
+  const left = await world.settled(withinMs)
+  if (left !== null) violations.push(`${Math.round(withinMs / 1000)} s after all is switched on and selected ${left}`)
+  return violations
+}
+
+async function timesOf({ say }: World, what: string, act: Promise<number>): Promise<string[]> {
+  try {
+    const times = await act
+    say(`${times} ${what}`)
+    return times === 0 ? [`there were no ${what}`] : []
+  } catch (reason) {
+    return [`the ${what} could not go on: ${String(reason)}`]
+  }
 }
 
 /** Both on as often as off. Returns how often. */

@@ -19,10 +19,16 @@ export const kill: Fault<{ kills: number; blobs: number }> = {
     const lastsMs = kills * ((REST_MS.least + REST_MS.most) / 2)
     const load = { blobs, perSecond: (blobs / lastsMs) * 1000, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
     const before = world.ledger.count
-    const loading = world.host.load({ ...load, replaced: 5, deleted: 5 }, chance.stream('load'))
-    const killing = killAll()
-    const [, violations] = await Promise.all([loading, killing])
-    return violations
+    const over = new AbortController()
+    const loading = world.host.load({ ...load, replaced: 5, deleted: 5, signal: over.signal }, chance.stream('load'))
+    try {
+      const [, violations] = await Promise.all([loading, killAll()])
+      const written = world.ledger.count - before
+      if (written < blobs) violations.push(`only ${written} of ${blobs} blobs were acknowledged`)
+      return violations
+    } finally {
+      over.abort()
+    }
 
     async function killAll(): Promise<string[]> {
       const members = world.sites.flatMap((site) => site.members)

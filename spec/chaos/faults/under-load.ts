@@ -11,10 +11,12 @@ export async function underLoad<Result>(
 ): Promise<Result> {
   const over = new AbortController()
   const loading = world.host.load({ ...load, blobs: Number.MAX_SAFE_INTEGER, signal: over.signal }, chance)
+  // It is waited for below, when what is done meanwhile has ended.
+  loading.catch(() => undefined)
   try {
     return await act()
   } finally {
     over.abort()
-    world.say(`${(await loading).toFixed(1)} blobs a second were written`)
+    world.say(`${(await loading).toFixed(1)} of ${load.perSecond} blobs a second were written`)
   }
 }

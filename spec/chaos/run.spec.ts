@@ -1,0 +1,113 @@
+import { describe, expect, it } from 'vitest'
+import type { Fault } from './faults/fault.ts'
+import { Ledger } from './ledger.ts'
+import { type Phase, runFaults } from './run.ts'
+import { Seeded } from './seeded.ts'
+import type { World } from './world.ts'
+import { Writes } from './writes.ts'
+
+const HOUR_MS = 3_600_000
+
+/** All is well in it. */
+function calmWorld() {
+  const ledger = new Ledger()
+  const orders: string[] = []
+  const world = {
+    ledger,
+    say: () => undefined,
+    history: { note: () => undefined },
+    front: { order: ({ type }: { type: string }) => void orders.push(type) },
+    host: { writes: new Writes(), resolve: async () => undefined },
+    settled: async (): Promise<string | null> => null,
+    scene: async () => ({
+      ledger,
+      primary: { blobsDir: '', main: async () => [] },
+      secondaries: [],
+      processes: [],
+      torn: [],
+      transfers: { capacity: 10, mostOpen: 0 },
+      recorded: new Map(),
+    }),
+  }
+  return { world: world as unknown as World, orders, writes: world.host.writes }
+}
+
+const faultOf = (name: string, run: Fault['run'], more: Partial<Fault> = {}): Fault => ({
+  name,
+  title: name,
+  full: {},
+  least: {},
+  run,
+  ...more,
+})
+const refuse = ({ host }: World) =>
+  void host.writes.refused.push({ at: new Date(0), what: 'widgets/1', reason: 'it is read-only' })
+
+/** Each fault once, in this order. */
+async function phasesOf(world: World, ...faults: readonly Fault[]): Promise<Phase[]> {
+  const phases: Phase[] = []
+  for (const fault of faults) {
+    const plan = { faults: [fault], minutes: 1 / HOUR_MS, sizes: {}, chance: new Seeded(1) }
+    await runFaults(world, plan, new AbortController().signal, phases)
+  }
+  return phases
+}
+
+const said = (phases: readonly Phase[]) =>
+  phases.flatMap(({ violations }) => violations.map(({ check, fault, message }) => `${fault}, ${check}: ${message}`))
+
+describe('a run of faults', () => {
+  it('finds nothing where all is well', async () => {
+    const { world, orders } = calmWorld()
+    expect(
+      said(
+        await phasesOf(
+          world,
+          faultOf('nothing', async () => []),
+        ),
+      ),
+    ).toEqual([])
+    expect(orders).toEqual(['begin'])
+  })
+
+  it('goes on after a fault that fails, and calls that a violation', async () => {
+    const { world } = calmWorld()
+    const broken = faultOf('broken', async () => {
+      throw new Error('no such table')
+    })
+    const phases = await phasesOf(
+      world,
+      broken,
+      faultOf('next', async () => ['it found something']),
+    )
+    expect(said(phases)).toEqual([
+      'broken, broken: the fault could not go on: no such table',
+      'next, next: it found something',
+    ])
+  })
+
+  it('goes on where nothing can be looked at, and calls that a violation', async () => {
+    const { world } = calmWorld()
+    world.scene = async () => {
+      throw new Error('the disk gives nothing')
+    }
+    const [first] = await phasesOf(
+      world,
+      faultOf('nothing', async () => []),
+    )
+    expect(first && said([first])).toEqual(['nothing, scene: it could not go on: the disk gives nothing'])
+  })
+
+  it('finds what was refused to the host, but not where the fault judges that by itself', async () => {
+    const { world } = calmWorld()
+    const refusing = async () => {
+      refuse(world)
+      return []
+    }
+    const phases = await phasesOf(world, faultOf('free', refusing, { mayRefuse: true }), faultOf('strict', refusing))
+    expect(said(phases)).toEqual([
+      'strict, refused: the host could not write, once, first widgets/1 at 00:00:00, while its database was well: it is read-only',
+    ])
+    expect(phases[0]?.written).toMatchObject({ acknowledged: 0, refused: 1 })
+  })
+})
