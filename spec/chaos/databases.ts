@@ -36,6 +36,30 @@ export class Server {
     return this.#cluster.stop()
   }
 
+  /** How often it has said this so far, in its log. */
+  async complaints(text: string): Promise<number> {
+    return (await readFile(`${this.dir}.log`, 'utf8')).split(text).length - 1
+  }
+
+  /** Acts while the server has another value of a setting. */
+  async during<Result>(name: string, value: string, act: () => Promise<Result>): Promise<Result> {
+    await this.#set(`alter system set ${name} = '${value}'`)
+    try {
+      return await act()
+    } finally {
+      await this.#set(`alter system reset ${name}`)
+    }
+  }
+
+  /** Whatever the setting is, it must not keep this from being done. */
+  async #set(statement: string): Promise<void> {
+    await withClient(this.url, async (client) => {
+      await client.query('set statement_timeout = 0')
+      await client.query(statement)
+      await client.query('select pg_reload_conf()')
+    })
+  }
+
   /** As on a power cut, but for the disk: nothing is shut down. */
   async crash(): Promise<void> {
     const [pid] = (await readFile(join(this.dir, 'postmaster.pid'), 'utf8')).split('\n')
@@ -126,13 +150,17 @@ export async function rowsOf<Row>(url: string, statement: string, values: readon
 }
 
 async function rowsOnce<Row>(url: string, statement: string, values: readonly unknown[]): Promise<Row[]> {
+  return withClient(url, async (client) => (await client.query(statement, [...values])).rows as Row[])
+}
+
+/** A connection for several statements. */
+export async function withClient<Result>(url: string, act: (client: pg.Client) => Promise<Result>): Promise<Result> {
   const client = new pg.Client({ connectionString: url })
   // A server that goes down while it is asked: the query says so.
   client.on('error', () => undefined)
   try {
     await client.connect()
-    const { rows } = await client.query(statement, [...values])
-    return rows as Row[]
+    return await act(client)
   } finally {
     await client.end()
   }

@@ -1,21 +1,28 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import pg from 'pg'
+import type pg from 'pg'
+import { until } from '../../support/until.ts'
 import { TYPE_NAMES, TYPES } from '../checks/scene.ts'
-import { rowsOf, type Server } from '../databases.ts'
+import { rowsOf, type Server, withClient } from '../databases.ts'
+import type { RecordType } from '../history.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
+import { markerArrives, rateIsKept } from './arrivals.ts'
 import { watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { remakeReplica } from './remake-replica.ts'
 import { underLoad } from './under-load.ts'
 
 const DEADLOCK_DETECTED = '40P01'
+const LOCK_NOT_AVAILABLE = '55P03'
 const LEAST_BYTES = 1024
 const MOST_BYTES = 64 * 1024
 const BETWEEN_MS = 2000
 const BACK_WITHIN_MS = 10_000
 const ENDED_EVERY_MS = 500
 const LOCKED_ROWS = 20
+/** The SDK looks for new events each second, if nobody tells it of them. */
+const CAUGHT_WITHIN_MS = 3000
+const MOMENT_MS = 50
 const LOCKED_TABLES = ['geo_events', 'widgets', 'gadgets', 'geo_nodes']
 
 type Numbers = {
@@ -31,12 +38,20 @@ interface Step {
   readonly name: string
   /** Breaks it and mends it. */
   act(world: World, size: Numbers, chance: Seeded): Promise<unknown>
+  /** What the servers must have said in their logs because of it, or nothing has come of it. */
+  readonly evidence?: string
+  /** Set where the primary's own server cannot take what the host writes: only then may it refuse that. */
+  readonly mayRefuse?: true
 }
 
 const secondaries = ({ databases }: World) => databases.secondaries
 
 const STEPS: readonly Step[] = [
-  { name: "the primary's server is restarted", act: ({ databases }, size) => restart(databases.primary, size) },
+  {
+    name: "the primary's server is restarted",
+    act: ({ databases }, size) => restart(databases.primary, size),
+    mayRefuse: true,
+  },
   {
     name: 'the replica is restarted',
     act: (world, size) => each(secondaries(world), ({ replica }) => restart(replica, size)),
@@ -45,16 +60,29 @@ const STEPS: readonly Step[] = [
     name: 'the tracking server is restarted',
     act: (world, size) => each(secondaries(world), ({ tracking }) => restart(tracking, size)),
   },
-  { name: "the primary's server crashes", act: ({ databases }, size) => crash(databases.primary, size) },
+  {
+    name: "the primary's server crashes",
+    act: ({ databases }, size) => crash(databases.primary, size),
+    mayRefuse: true,
+  },
   {
     name: 'the tracking server crashes',
     act: (world, size) => each(secondaries(world), ({ tracking }) => crash(tracking, size)),
   },
-  { name: 'all connections of all servers are ended, again and again', act: endConnections },
-  { name: 'statements take too long on all servers', act: statementTimeouts },
-  { name: 'others lock rows in other orders', act: deadlocks },
+  { name: 'all connections of all servers are ended, again and again', act: endConnections, mayRefuse: true },
+  {
+    name: 'statements take too long on all servers',
+    act: statementTimeouts,
+    evidence: 'due to statement timeout',
+    mayRefuse: true,
+  },
+  { name: 'others lock rows in other orders', act: deadlocks, evidence: 'deadlock detected' },
   { name: 'the replica lags behind', act: lag },
-  { name: 'the replica cancels what is in the way of its primary', act: conflicts },
+  {
+    name: 'the replica cancels what is in the way of its primary',
+    act: conflicts,
+    evidence: 'due to conflict with recovery',
+  },
   {
     name: 'the replica is made anew',
     act: (world) => each(secondaries(world), (secondary) => remakeReplica(world.databases.primary, secondary)),
@@ -67,24 +95,53 @@ export const postgres: Fault<Numbers> = {
     'servers are restarted, crash, end connections, time out, deadlock, lag, conflict and are replaced, while blobs arrive',
   full: { perSecond: 50, downSeconds: 10, ends: 20, deadlocks: 40, conflicts: 40, lagSeconds: 120 },
   least: { perSecond: 10, downSeconds: 1, ends: 4, deadlocks: 4, conflicts: 4, lagSeconds: 5 },
+  mayRefuse: true,
   async run(world, size, chance) {
     const { perSecond } = size
     const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
     const violations: string[] = []
     await underLoad(world, load, chance.stream('load'), async () => {
-      for (const { name, act } of chance.shuffled(STEPS)) {
+      for (const step of chance.shuffled(STEPS)) {
         await sleep(BETWEEN_MS)
-        world.history.note({ kind: 'fault', fault: 'postgres', what: name })
-        await act(world, size, chance.stream(name))
-        world.history.note({ kind: 'fault', fault: 'postgres', what: `${name}: over` })
-        const limits = { perSecond, backWithinMs: BACK_WITHIN_MS }
-        const backlog = await watchBacklog(world, limits)
-        world.say(`${name}: ${backlog.text}`)
-        violations.push(...backlog.violations.map((violation) => `${name}: ${violation}`))
+        const found = await take(world, step, size, chance.stream(step.name))
+        violations.push(...found.map((violation) => `${step.name}: ${violation}`))
       }
     })
     return violations
   },
+}
+
+async function take(world: World, step: Step, size: Numbers, chance: Seeded): Promise<string[]> {
+  const { name, act, evidence, mayRefuse } = step
+  const { writes } = world.host
+  const limits = { perSecond: size.perSecond, backWithinMs: BACK_WITHIN_MS }
+  const violations: string[] = []
+  const note = (what: string) => world.history.note({ kind: 'fault', fault: 'postgres', what })
+  const said = evidence === undefined ? null : await complaints(world, evidence)
+  let mark = writes.mark()
+  note(name)
+  await act(world, size, chance)
+  note(`${name}: over`)
+  const [marker, backlog] = await Promise.all([
+    markerArrives(world, limits, chance.stream('marker')),
+    watchBacklog(world, limits),
+  ])
+  if (mayRefuse) mark = writes.mark()
+  const rate = await rateIsKept(world, size.perSecond)
+  violations.push(...marker.violations, ...backlog.violations, ...rate.violations, ...writes.refusalsSince(mark))
+  world.say(`${name}: ${backlog.text}; a blob ${marker.text}; then ${rate.text}`)
+  if (evidence === undefined || said === null) return violations
+  const now = await complaints(world, evidence)
+  const times = [...now].map(([server, count]) => [server, count - (said.get(server) ?? 0)] as const)
+  world.say(`${name}: "${evidence}": ${times.map(([server, count]) => `${count} times by ${server}`).join(', ')}`)
+  if (times.every(([, count]) => count === 0)) violations.push(`no server has said "${evidence}"`)
+  return violations
+}
+
+async function complaints(world: World, text: string): Promise<Map<string, number>> {
+  const found = new Map<string, number>()
+  for (const [name, server] of named(world)) found.set(name, await server.complaints(text))
+  return found
 }
 
 async function each<Value>(values: readonly Value[], act: (value: Value) => Promise<unknown>): Promise<void> {
@@ -103,8 +160,24 @@ async function crash(server: Server, { downSeconds }: Numbers): Promise<void> {
   await server.start()
 }
 
-function all({ databases }: World): Server[] {
-  return [databases.primary, ...databases.secondaries.flatMap(({ replica, tracking }) => [replica, tracking])]
+function named({ databases, secondaries }: World): [string, Server][] {
+  const theirs = databases.secondaries.flatMap(({ replica, tracking }, at): [string, Server][] => {
+    const site = secondaries[at]?.name
+    return [
+      [`the replica of ${site}`, replica],
+      [`the tracking server of ${site}`, tracking],
+    ]
+  })
+  return [["the primary's server", databases.primary], ...theirs]
+}
+
+function all(world: World): Server[] {
+  return named(world).map(([, server]) => server)
+}
+
+/** Acts while all of these have another value of a setting. */
+function during(servers: readonly Server[], name: string, value: string, act: () => Promise<void>): Promise<void> {
+  return servers.reduceRight<() => Promise<void>>((inner, server) => () => server.during(name, value, inner), act)()
 }
 
 async function endConnections(world: World, { ends }: Numbers): Promise<void> {
@@ -116,26 +189,14 @@ async function endConnections(world: World, { ends }: Numbers): Promise<void> {
   }
 }
 
-/** Whoever has to wait for a lock is told that it took too long. */
+/** Whoever has to wait for a lock is told that it took too long, but for those who have a limit of their own. */
 async function statementTimeouts(world: World, { downSeconds }: Numbers): Promise<void> {
-  const reload = (statement: string) =>
-    each(all(world), async ({ url }) => {
-      await rowsOf(url, statement)
-      await rowsOf(url, 'select pg_reload_conf()')
-    })
-  await reload("alter system set statement_timeout = '500ms'")
-  try {
-    for (const { tracking } of world.databases.secondaries) {
-      await holding(
-        tracking.url,
-        'lock table widget_registry, gadget_registry in access exclusive mode',
-        (2 + downSeconds) * 1000,
-      )
-    }
-    await holding(world.databases.primary.url, 'lock table geo_events in exclusive mode', (2 + downSeconds) * 1000)
-  } finally {
-    await reload('alter system reset statement_timeout')
-  }
+  const forMs = (2 + downSeconds) * 1000
+  await during(all(world), 'statement_timeout', '500ms', async () => {
+    for (const { tracking } of world.databases.secondaries)
+      await holding(tracking.url, 'lock table widget_registry, gadget_registry in access exclusive mode', forMs)
+    await holding(world.databases.primary.url, 'lock table geo_events in exclusive mode', forMs)
+  })
 }
 
 async function holding(url: string, lock: string, forMs: number): Promise<void> {
@@ -147,41 +208,56 @@ async function holding(url: string, lock: string, forMs: number): Promise<void> 
   })
 }
 
-/** Begins a transaction that holds the lock; false where it was the victim of a deadlock. */
+/** Begins a transaction that holds the lock; false where it was the victim of a deadlock, or has waited for too long. */
 async function taken(client: pg.Client, lock: string): Promise<boolean> {
   await client.query('begin')
   try {
     await client.query(lock)
     return true
   } catch (reason) {
-    if ((reason as pg.DatabaseError).code !== DEADLOCK_DETECTED) throw reason
+    const { code } = reason as pg.DatabaseError
+    if (code !== DEADLOCK_DETECTED && code !== LOCK_NOT_AVAILABLE) throw reason
     await client.query('rollback')
     return false
   }
 }
 
-/** Locks rows backwards and slowly; whoever takes them forwards meets it, and one of the two is chosen as the victim. */
+/**
+ * Has the SDK wait for the last of the rows that it locks in one transaction, and then waits for the first of them, which it holds
+ * by then. It is chosen as the victim, for it looks for a deadlock long before the other one does.
+ */
 async function deadlocks(world: World, { deadlocks }: Numbers, chance: Seeded): Promise<void> {
   for (const { tracking } of world.databases.secondaries) {
-    for (let turn = 0; turn < deadlocks; turn += 1) {
-      const { registry } = TYPES[chance.of(TYPE_NAMES)]
-      await withClient(tracking.url, async (client) => {
-        const { rows } = await client.query(`select id from ${registry} order by id desc limit ${LOCKED_ROWS}`)
-        await client.query('begin')
-        try {
-          for (const { id } of rows) {
-            await client.query(`select 1 from ${registry} where id = $1 for update`, [id])
-            await sleep(10)
-          }
-          await client.query('rollback')
-        } catch (reason) {
-          // The victim may be this one.
-          if ((reason as pg.DatabaseError).code !== DEADLOCK_DETECTED) throw reason
-          await client.query('rollback')
-        }
-      })
-    }
+    await tracking.during('deadlock_timeout', '100ms', async () => {
+      for (let turn = 0; turn < deadlocks; turn += 1) await deadlock(world, tracking, chance.of(TYPE_NAMES))
+    })
   }
+}
+
+async function deadlock(world: World, tracking: Server, type: RecordType): Promise<void> {
+  const { registry, key } = TYPES[type]
+  const lock = `select 1 from ${registry} where id = $1 for update`
+  await withClient(tracking.url, async (client) => {
+    await client.query("set deadlock_timeout = '1min'")
+    const { rows } = await client.query<{ id: string; record: string }>(
+      `select id::text, ${key}::text as record from ${registry} order by id desc limit ${LOCKED_ROWS}`,
+    )
+    const [last, first] = [rows[0], rows.at(-1)]
+    if (!last || !first || last === first) return
+    await client.query('begin')
+    await client.query(lock, [last.id])
+    // Told again of their checksums, it locks them all, in the order of the registry.
+    await rowsOf(
+      world.databases.primary.url,
+      `insert into geo_events (replicable_name, event_name, payload)
+       select $1, 'checksum_succeeded', jsonb_build_object('model_record_id', id) from unnest($2::text[]) as id`,
+      [type.slice(0, -1), rows.map(({ record }) => record)],
+    )
+    const isWaitedFor = async () =>
+      (await client.query('select 1 from pg_locks where pg_backend_pid() = any(pg_blocking_pids(pid))')).rows.length > 0
+    if (await withinTime(isWaitedFor)) await client.query(lock, [first.id])
+    await client.query('rollback')
+  })
 }
 
 async function lag(world: World, { lagSeconds }: Numbers): Promise<void> {
@@ -195,35 +271,44 @@ async function lag(world: World, { lagSeconds }: Numbers): Promise<void> {
 
 /** With no patience the replica cancels each query that holds up what it has to replay: rows that are cleared away, and locks. */
 async function conflicts(world: World, { conflicts }: Numbers): Promise<void> {
-  const set = async (statement: string) => {
-    for (const { replica } of world.databases.secondaries) {
-      await rowsOf(replica.url, statement)
-      await rowsOf(replica.url, 'select pg_reload_conf()')
-    }
-  }
-  await set("alter system set max_standby_streaming_delay = '0'")
-  try {
+  const { primary, secondaries } = world.databases
+  const replicas = secondaries.map(({ replica }) => replica)
+  await during(replicas, 'max_standby_streaming_delay', '0', async () => {
     for (let turn = 0; turn < conflicts; turn += 1) {
+      await catchReader(primary, replicas)
       // One after the other: taken at once they would meet the host's own locks in another order.
-      for (const table of LOCKED_TABLES) {
-        await holding(world.databases.primary.url, `lock table ${table} in access exclusive mode`, 50)
-      }
-      for (const table of ['widgets', 'gadgets', 'geo_events'])
-        await rowsOf(world.databases.primary.url, `vacuum freeze ${table}`)
+      for (const table of LOCKED_TABLES)
+        await holding(primary.url, `lock table ${table} in access exclusive mode`, MOMENT_MS)
+      for (const table of ['widgets', 'gadgets', 'geo_events']) await rowsOf(primary.url, `vacuum freeze ${table}`)
       await sleep(ENDED_EVERY_MS)
     }
-  } finally {
-    await set('alter system reset max_standby_streaming_delay')
-  }
+  })
 }
 
-async function withClient(url: string, act: (client: pg.Client) => Promise<void>): Promise<void> {
-  const client = new pg.Client({ connectionString: url })
-  client.on('error', () => undefined)
-  try {
-    await client.connect()
-    await act(client)
-  } finally {
-    await client.end()
-  }
+/**
+ * The SDK reads events and then what was pruned of them, in one transaction: kept from the second by a lock that is replayed, it
+ * stands in the way of another one on the first.
+ */
+async function catchReader(primary: Server, replicas: readonly Server[]): Promise<void> {
+  await withClient(primary.url, async (client) => {
+    if (!(await taken(client, 'lock table geo_event_prunes in access exclusive mode'))) return
+    const isCaught = async (replica: Server) =>
+      (await rowsOf(replica.url, "select 1 from pg_locks where not granted and locktype = 'relation'")).length > 0
+    for (const replica of replicas) await withinTime(() => isCaught(replica))
+    await withClient(primary.url, async (other) => {
+      // Whoever prunes at this moment has taken them in this order, too.
+      await other.query(`set lock_timeout = '${CAUGHT_WITHIN_MS}ms'`)
+      if (await taken(other, 'lock table geo_events in access exclusive mode')) await sleep(MOMENT_MS)
+      await other.query('rollback')
+    })
+    await client.query('rollback')
+  })
+}
+
+/** Whether it comes to be in time. */
+function withinTime(condition: () => Promise<boolean>): Promise<boolean> {
+  return until(condition, CAUGHT_WITHIN_MS).then(
+    () => true,
+    () => false,
+  )
 }
