@@ -5,6 +5,7 @@ import { Agent, request as ask, type Dispatcher } from 'undici'
 import { GeoError, messageOf } from '../errors.ts'
 import type { Site } from '../site-table.ts'
 import { takenInTime } from '../transfer/slow-client.ts'
+import { whenGone } from '../transfer/when-gone.ts'
 import { connectOptions } from '../trust.ts'
 
 /** Names the secondary that passed a request on; a second one does not pass it on again. */
@@ -56,7 +57,7 @@ export class Forwarder {
   async forward({ me, primary, firstByteTimeoutMs }: ForwardTo, request: Request, response: Response): Promise<void> {
     if (request.readableDidRead) throw new GeoError('BODY_CONSUMED', 'The body of this request has been read already')
     const gone = new AbortController()
-    response.once('close', () => gone.abort())
+    whenGone(response, () => gone.abort())
     const answer = await this.#ask({ me, primary, firstByteTimeoutMs }, request, gone.signal)
     response.status(answer.statusCode)
     for (const [name, value] of passedOn(answer.headers)) response.setHeader(name, value)

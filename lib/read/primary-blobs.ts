@@ -11,6 +11,7 @@ import { type Refusal, readRefusal, unreachable } from '../transfer/refusal.ts'
 import { answerHead } from '../transfer/serve-one.ts'
 import { takenInTime } from '../transfer/slow-client.ts'
 import { signAsMe } from '../transfer/token.ts'
+import { whenGone } from '../transfer/when-gone.ts'
 import { connectOptions } from '../trust.ts'
 import { isReaderGone } from './answer-failure.ts'
 
@@ -47,7 +48,7 @@ export class PrimaryBlobs {
     response: Response,
   ): Promise<void> {
     const gone = new AbortController()
-    response.once('close', () => gone.abort())
+    whenGone(response, () => gone.abort())
     const get = (headers: Record<string, string> = {}) => this.#ask('GET', replicable, id, headers, gone.signal)
     // Whoever may need no bytes, or not all, is answered by what the primary says of them first.
     const before = mayNeedLess(request) ? await this.#ask('HEAD', replicable, id, {}, gone.signal) : null

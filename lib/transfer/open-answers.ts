@@ -1,6 +1,7 @@
 import type { Response } from 'express'
 import { GeoError } from '../errors.ts'
 import type { Site } from '../site-table.ts'
+import { whenGone } from './when-gone.ts'
 
 const RETRY_AFTER_S = '2'
 
@@ -17,7 +18,7 @@ export class OpenAnswers {
   }
 
   /**
-   * Counts the answer until it ends.
+   * Counts the answer until it ends, or nobody is left to take it.
    * @throws GeoError `TOO_MANY_TRANSFERS`
    */
   admit({ id, name, filesMaxCapacity }: Site, response: Response): void {
@@ -27,7 +28,7 @@ export class OpenAnswers {
       throw new GeoError('TOO_MANY_TRANSFERS', `The site "${name}" is answered ${open} requests for blobs already`)
     }
     this.#open.set(id, open + 1)
-    response.once('close', () => {
+    whenGone(response, () => {
       const left = (this.#open.get(id) ?? 1) - 1
       if (left > 0) this.#open.set(id, left)
       else this.#open.delete(id)

@@ -19,6 +19,7 @@ import { sendBlob } from './serve-one.ts'
 import { bodyInTime, type Patience, takenInTime } from './slow-client.ts'
 import type { TransferThreads } from './threads.ts'
 import { authenticate, type DoorContext, digestOfIds, type TokenScope } from './token.ts'
+import { isGone, whenGone } from './when-gone.ts'
 
 export interface ServeContext extends DoorContext, Patience {
   readonly main: Knex
@@ -42,8 +43,9 @@ export function retrieveRouter(context: ServeContext): Router {
     // Signatures first: nothing is said, and no body is read, for strangers.
     admit(context, open, request, response).then(() => {
       const span = traceServe(String(request.params['name']), request.get('traceparent'))
-      if (span) response.once('close', () => span.end())
-      next()
+      if (span) whenGone(response, () => span.end())
+      // It would be work that no place is kept for.
+      if (!isGone(response)) next()
     }, next)
   })
   router.get(`${path}/:id`, (request, response, next) => {

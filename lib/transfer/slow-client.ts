@@ -2,6 +2,7 @@ import type { RequestHandler, Response } from 'express'
 import type { Clock } from '../clock.ts'
 import { GeoError } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
+import { whenGone } from './when-gone.ts'
 
 /** What a client that takes its time may cost: no door of ours waits for one without end. */
 
@@ -46,6 +47,12 @@ export async function takenInTime(response: Response, idleTimeoutMs: number, sen
   }
   // That of the socket, for it sees each byte that leaves for the network, where streams see whole chunks.
   response.setTimeout(idleTimeoutMs, cut)
+  // One that waits for its turn on the connection is not told by Node 22, and would wait with its file open without end.
+  whenGone(response, () => {
+    if (response.closed || response.destroyed) return
+    response.destroy()
+    response.emit('close')
+  })
   try {
     await send()
   } catch (reason) {

@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import express from 'express'
+import express, { type RequestHandler } from 'express'
 import { declareReplicables, type Replicables } from '../../fixtures/widget-app/replicables.ts'
 import { createGeo, type Geo, type GeoOptions, type Site } from '../../lib/index.ts'
 import { decryptSecret } from '../../lib/secret.ts'
@@ -31,8 +31,8 @@ export interface PrimarySite {
   secretOf(site: Site): string
   /** An Authorization header of paris. */
   sign(scope: TokenScope): Promise<string>
-  /** Another process on the same database, with options of its own. Closed with the site. */
-  serveAlso(options: Partial<GeoOptions>): Promise<string>
+  /** Another process on the same database, with options and middleware of its own. Closed with the site. */
+  serveAlso(options: Partial<GeoOptions>, ...before: RequestHandler[]): Promise<string>
   close(): Promise<void>
 }
 
@@ -48,7 +48,7 @@ export async function createPrimarySite(): Promise<PrimarySite> {
   const key = ENCRYPTION_KEY
   const opened: { geo: Geo; server: Server }[] = []
 
-  async function serve(options: Partial<GeoOptions>): Promise<{ geo: Geo; port: number }> {
+  async function serve(options: Partial<GeoOptions>, ...before: RequestHandler[]): Promise<{ geo: Geo; port: number }> {
     const geo = createGeo({
       siteName: 'tokyo',
       mainDb: databases.main,
@@ -59,7 +59,7 @@ export async function createPrimarySite(): Promise<PrimarySite> {
       threads: 1,
       ...options,
     })
-    const server = createServer(express().use(geo.router))
+    const server = createServer(express().use(...before, geo.router))
     opened.push({ geo, server })
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     return { geo, port: (server.address() as AddressInfo).port }
@@ -91,8 +91,8 @@ export async function createPrimarySite(): Promise<PrimarySite> {
     },
     secretOf,
     sign: (scope) => signRequest(paris, secretOf(paris), scope, clock),
-    async serveAlso(options) {
-      const { port } = await serve(options)
+    async serveAlso(options, ...before) {
+      const { port } = await serve(options, ...before)
       return `http://127.0.0.1:${port}`
     },
     async close() {

@@ -2,6 +2,7 @@ import type { Request, Response } from 'express'
 import type { Clock } from '../../clock.ts'
 import { GeoError, messageOf } from '../../errors.ts'
 import type { LoggerLike } from '../../log.ts'
+import { whenGone } from '../../transfer/when-gone.ts'
 import type { Page } from './page.ts'
 
 const LOOK_EVERY_MS = 2000
@@ -58,9 +59,7 @@ export class LiveStreams {
   async #serve(response: Response, first: Page, watched: Watched): Promise<void> {
     const { clock, logger } = this.#context
     const gone = new AbortController()
-    // Whoever left while the page was made is told of by no event any more.
-    if (response.destroyed) gone.abort()
-    else response.once('close', () => gone.abort())
+    whenGone(response, () => gone.abort())
     const ending = AbortSignal.any([gone.signal, this.#ending.signal])
     response.set({
       'Content-Type': 'text/event-stream; charset=utf-8',

@@ -6,6 +6,7 @@ import { GeoError, messageOf } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { jsonText } from '../../transfer/json-text.ts'
 import { signAsMe } from '../../transfer/token.ts'
+import { whenGone } from '../../transfer/when-gone.ts'
 import { connectOptions } from '../../trust.ts'
 import { askerOf } from '../asker.ts'
 import type { GraphqlSources } from './sources.ts'
@@ -70,7 +71,7 @@ export class NodeProxy {
       abilities: ABILITIES.filter((_, position) => may[position]),
     }
     const gone = new AbortController()
-    response.once('close', () => gone.abort())
+    whenGone(response, () => gone.abort())
     const answer = await ask(`${site.internalUrl}${SECONDARY_PATH}`, {
       method: 'POST',
       headers: {
