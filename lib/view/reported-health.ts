@@ -2,10 +2,11 @@ import type { Knex } from 'knex'
 import { type GatheredStatus, loadNodeStatuses } from '../node-status-table.ts'
 import type { SiteDirectory } from '../site.ts'
 import { loadOwnStatus } from '../site-status-table.ts'
+import { toldProgresses } from '../told-status.ts'
 import { parseBacklog } from './backlog.ts'
 import { type Finding, finding } from './finding.ts'
-import type { TypeProgress } from './status/fields.ts'
 import { OFFLINE_AFTER_S } from './status/present.ts'
+import { toldProgress } from './status/told-progress.ts'
 
 /** Tokens live for a minute: beyond this the sites cannot talk. */
 const SKEWED_AFTER_MS = 60_000
@@ -39,8 +40,9 @@ async function checkPrimary(
     const message = `The primary has not heard of ${site.name} for ${Math.round(silentSeconds)} seconds`
     return [finding('SECONDARY_OFFLINE', message)]
   })
-  const progress = ((gathered ?? own?.status)?.['progress'] ?? {}) as Readonly<Record<string, TypeProgress>>
-  for (const [plural, { corrupt_count: corrupt }] of Object.entries(progress)) {
+  const status = gathered ?? own?.status ?? {}
+  for (const plural of Object.keys(toldProgresses(status))) {
+    const { corrupt_count: corrupt } = toldProgress(status, plural)
     if (!corrupt) continue
     const message = `${corrupt} of the ${plural.replaceAll('_', ' ')} on the primary are not as recorded`
     findings.push(finding('CORRUPT_ON_PRIMARY', message))

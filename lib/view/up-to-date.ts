@@ -8,6 +8,7 @@ import { countRegistry } from '../registry/counts.ts'
 import { loadReconciliations } from '../registry/reconciliation-table.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
+import { toldCount } from '../told-status.ts'
 import { countPrimary } from '../verification/counts.ts'
 
 export interface UpToDateSources {
@@ -63,7 +64,7 @@ export async function missingElsewhere(
     }
     if (!isSameLog(position, identity) || (await hasEventAfter(main, position))) {
       missing.push(`${site.name}: events are still to be read`)
-    } else if (String(node.status['cursor_last_event_id']) !== position.eventId) {
+    } else if (String(toldCount.parse(node.status['cursor_last_event_id'])) !== position.eventId) {
       missing.push(`${site.name}: has not counted since it read the last event`)
     } else {
       for (const [replicable, total] of totals) missing.push(...missingBy(site, node, replicable, total))
@@ -73,10 +74,7 @@ export async function missingElsewhere(
 }
 
 function missingBy(site: Site, { status }: NodeStatus, replicable: Replicable, total: number | null): string[] {
-  const count = (field: string) => {
-    const value = status[`${replicable.names.plural}_${field}`]
-    return typeof value === 'number' ? value : null
-  }
+  const count = (field: string) => toldCount.parse(status[`${replicable.names.plural}_${field}`])
   const registry = count('registry_count')
   if (registry === null) return [`${site.name}: ${replicable.names.plural} are not counted there`]
   // What a selection leaves out only that site can say.

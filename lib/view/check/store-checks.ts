@@ -7,7 +7,7 @@ import { recordedStore } from '../../blob/store-table.ts'
 import { messageOf } from '../../errors.ts'
 import { loadOwnStatus } from '../../site-status-table.ts'
 import { bytesOf } from '../quantities.ts'
-import type { TypeProgress } from '../status/fields.ts'
+import { toldProgress } from '../status/told-progress.ts'
 import { type Check, noBy, skipped, yes } from './outcome.ts'
 import type { CheckSources } from './sources.ts'
 
@@ -60,8 +60,10 @@ async function hasSpace({ databases, sites }: CheckSources, root: string, replic
   const { bavail, blocks, bsize } = await statfs(root)
   const free = bavail * bsize
   const own = sites.role === 'secondary' && databases.tracking ? await loadOwnStatus(databases.tracking) : null
-  const progress = (own?.status['progress'] ?? {}) as Readonly<Record<string, TypeProgress>>
-  const pending = replicables.reduce((sum, { names }) => sum + (progress[names.plural]?.pending_bytes ?? 0), 0)
+  const pending = replicables.reduce(
+    (sum, { names }) => sum + (toldProgress(own?.status ?? {}, names.plural).pending_bytes ?? 0),
+    0,
+  )
   const text = `${bytesOf(free)} free${pending > 0 ? `, ${bytesOf(pending)} to come` : ''}`
   return free < pending || bavail < blocks * LEAST_FREE_SHARE ? noBy('STORAGE_FULL', text) : yes(text)
 }

@@ -44,7 +44,7 @@ export function progressOf(
 
 function typeProgress(status: SiteStatus, { names: { name, plural } }: Replicable): TypeProgress {
   const counts = status as unknown as Record<string, number | null>
-  const count = (suffix: string) => counts[`${plural}_${suffix}`] ?? null
+  const count = (suffix: string) => withinInt(counts[`${plural}_${suffix}`])
   const progress = status.progress[plural]
   return {
     name,
@@ -57,11 +57,18 @@ function typeProgress(status: SiteStatus, { names: { name, plural } }: Replicabl
     verificationTotalCount: count('verification_total_count'),
     verifiedCount: count('verified_count'),
     verificationFailedCount: count('verification_failed_count'),
-    inFlightCount: progress?.in_flight_count ?? null,
+    inFlightCount: withinInt(progress?.in_flight_count),
     pendingBytes: progress?.pending_bytes ?? null,
     blobsPerSecond: progress?.blobs_per_second.last_minute ?? null,
     bytesPerSecond: progress?.bytes_per_second.last_minute ?? null,
     oldestUnsyncedSeconds: progress?.oldest_unsynced_seconds ?? null,
     remainingSeconds: progress?.remaining_seconds ?? null,
   }
+}
+
+const HIGHEST_INT = 2 ** 31 - 1
+
+/** What GraphQL has no number for is not told, rather than failing the operation. */
+function withinInt(count: number | null | undefined): number | null {
+  return count == null || count > HIGHEST_INT ? null : count
 }

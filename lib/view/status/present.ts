@@ -1,9 +1,11 @@
 import type { Replicable } from '../../blob/replicable.ts'
 import type { GatheredStatus } from '../../node-status-table.ts'
 import type { Site } from '../../site-table.ts'
-import type { SiteStatus, TypeProgress } from './fields.ts'
+import { toldCount, toldLagSeconds, toldMoment } from '../../told-status.ts'
+import type { SiteStatus } from './fields.ts'
 import { percentage } from './percent.ts'
-import { COUNTS, NOT_GATHERED } from './type-status.ts'
+import { toldProgress } from './told-progress.ts'
+import { COUNTS } from './type-status.ts'
 
 /** A status that is older says nothing of the site any more: it counts as unhealthy (GB.K.1). */
 const UNHEALTHY_AFTER_S = 3600
@@ -33,21 +35,21 @@ export interface Presenting {
   readonly wording: 'node' | 'site'
 }
 
-/** The status of a site as it is shown, complete whatever was stored by whichever version. */
+/** The status of a site as it is shown, complete whatever the site has told of itself, in whichever version. */
 export function presentStatus({ site, stored, primaryStatus, replicables, apiUrl, wording }: Presenting): SiteStatus {
   const { status } = stored
-  const number = (name: string) => numberOf(status[name])
+  const number = (name: string) => toldCount.parse(status[name])
+  const moment = (name: string) => toldMoment.parse(status[name]) ?? 0
   const health = healthOf(site, stored)
   const shards = shardsOf(status)
   const resource = `${apiUrl}geo_${wording}s/${site.id}`
-  const progress = (status['progress'] ?? {}) as Readonly<Record<string, TypeProgress>>
   return {
     geo_node_id: Number(site.id),
     healthy: health === null,
     health: health ?? 'Healthy',
     health_status: health === null ? 'Healthy' : 'Unhealthy',
     missing_oauth_application: false,
-    db_replication_lag_seconds: number('db_replication_lag_seconds'),
+    db_replication_lag_seconds: toldLagSeconds.parse(status['db_replication_lag_seconds']),
     replication_slots_count: number('replication_slots_count'),
     replication_slots_used_count: number('replication_slots_used_count'),
     replication_slots_used_in_percentage: percentage(
@@ -56,9 +58,9 @@ export function presentStatus({ site, stored, primaryStatus, replicables, apiUrl
     ),
     replication_slots_max_retained_wal_bytes: number('replication_slots_max_retained_wal_bytes'),
     last_event_id: number('last_event_id'),
-    last_event_timestamp: number('last_event_timestamp') ?? 0,
+    last_event_timestamp: moment('last_event_timestamp'),
     cursor_last_event_id: number('cursor_last_event_id'),
-    cursor_last_event_timestamp: number('cursor_last_event_timestamp') ?? 0,
+    cursor_last_event_timestamp: moment('cursor_last_event_timestamp'),
     last_successful_status_check_timestamp: stored.lastReportAt,
     version: textOf(status['version']),
     revision: textOf(status['revision']),
@@ -68,18 +70,16 @@ export function presentStatus({ site, stored, primaryStatus, replicables, apiUrl
     storage_shards: shards.map((name) => ({ name })),
     storage_shards_match: site.primary ? true : primaryStatus && sameNames(shards, shardsOf(primaryStatus)),
     clock_skew_seconds: stored.clockSkewMs === null ? null : stored.clockSkewMs / 1000,
-    outdated_fields: Array.isArray(status['outdated_fields']) ? status['outdated_fields'].map(String) : [],
+    outdated_fields: listOf(status['outdated_fields']).filter((field) => typeof field === 'string'),
     ...Object.assign({}, ...replicables.map((replicable) => typeFieldsOf(replicable, status))),
-    progress: Object.fromEntries(
-      replicables.map(({ names }) => [names.plural, progress[names.plural] ?? NOT_GATHERED]),
-    ),
+    progress: Object.fromEntries(replicables.map(({ names }) => [names.plural, toldProgress(status, names.plural)])),
     _links: { self: `${resource}/status`, [wording]: resource },
   }
 }
 
 /** The twelve of a type. What is not stored, because its flag is off or its version does not know it, is null. */
 function typeFieldsOf({ names }: Pick<Replicable, 'names'>, status: GatheredStatus): Record<string, unknown> {
-  const number = (name: string) => numberOf(status[`${names.plural}_${name}`])
+  const number = (name: string) => toldCount.parse(status[`${names.plural}_${name}`])
   const counts = Object.fromEntries(COUNTS.map((name) => [`${names.plural}_${name}`, number(name)]))
   return {
     ...counts,
@@ -103,16 +103,15 @@ function healthOf(site: Site, { status, updatedAgeSeconds, lastReportAgeSeconds 
 }
 
 function shardsOf(status: GatheredStatus): string[] {
-  const shards = status['storage_shards']
-  return Array.isArray(shards) ? shards.map((shard: { name?: unknown }) => textOf(shard?.name)) : []
+  return listOf(status['storage_shards']).map((shard) => textOf((shard as { name?: unknown } | null)?.name))
 }
 
 function sameNames(left: readonly string[], right: readonly string[]): boolean {
   return left.length === right.length && [...left].sort().join('\n') === [...right].sort().join('\n')
 }
 
-function numberOf(value: unknown): number | null {
-  return typeof value === 'number' && Number.isFinite(value) ? value : null
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : []
 }
 
 function textOf(value: unknown): string {

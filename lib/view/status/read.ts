@@ -6,6 +6,7 @@ import type { SiteDirectory } from '../../site.ts'
 import { loadOwnStatus, type OwnStatus } from '../../site-status-table.ts'
 import type { Site } from '../../site-table.ts'
 import { loadMinutes, loadSamples, type Sample, type SampledMinute } from '../../status-sample-table.ts'
+import { toldSeconds } from '../../told-status.ts'
 import type { SiteStatus } from './fields.ts'
 import { presentStatus, type StoredStatus } from './present.ts'
 
@@ -109,13 +110,13 @@ export async function minutesOf(
 }
 
 function fromPrimary(node: NodeStatus | undefined): StoredStatus {
-  const skew = node?.status['clock_skew_seconds']
+  const skew = toldSeconds.parse(node?.status['clock_skew_seconds'])
   return {
     status: node?.status ?? {},
     updatedAt: node?.updatedAt ?? null,
     updatedAgeSeconds: node?.updatedAgeSeconds ?? null,
     lastReportAt: node?.lastReportAt ?? null,
     lastReportAgeSeconds: node?.lastReportAgeSeconds ?? null,
-    clockSkewMs: typeof skew === 'number' ? skew * 1000 : null,
+    clockSkewMs: skew === null ? null : skew * 1000,
   }
 }

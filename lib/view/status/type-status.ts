@@ -68,7 +68,7 @@ function named({ names }: Replicable, counts: Counts): Record<string, number | n
   return Object.fromEntries(COUNTS.map((name) => [`${names.plural}_${name}`, counts[name] ?? null]))
 }
 
-const NO_RATE = Object.freeze({ last_minute: 0, last_5_minutes: 0, last_60_minutes: 0 })
+export const NO_RATE = Object.freeze({ last_minute: 0, last_5_minutes: 0, last_60_minutes: 0 })
 export const NOT_GATHERED: TypeProgress = Object.freeze({
   corrupt_count: null,
   synced_bytes: null,
