@@ -98,6 +98,12 @@ export class SiteDirectory {
     if (this.role !== 'primary') throw new GeoError('NOT_PRIMARY', `"${this.siteName}" is not the primary site`)
   }
 
+  /** @throws GeoError `STALE_EPOCH`, `NOT_SECONDARY` */
+  requireSecondary(): void {
+    this.requireUnfenced()
+    if (this.role !== 'secondary') throw new GeoError('NOT_SECONDARY', `"${this.siteName}" is not a secondary site`)
+  }
+
   get me(): Site | null {
     return this.byName(this.siteName)
   }

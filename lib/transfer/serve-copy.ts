@@ -43,7 +43,7 @@ async function lend(context: LendContext, request: Request, response: Response):
   if (!('replicable_id' in scope) || scope.replicable_name !== name || scope.replicable_id !== asked) {
     throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   }
-  if (sites.role !== 'secondary') throw new GeoError('NOT_SECONDARY', `"${sites.siteName}" is not a secondary site`)
+  sites.requireSecondary()
   const replicable = replicables.get(name)
   if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `Cannot find a Geo replicator for ${name}`)
   const id = parseRecordId(replicable, asked)

@@ -34,8 +34,8 @@ export interface KnockTally {
   readonly accepted: readonly string[]
 }
 
-/** Each door lets in whom it is for; that the primary lends no copy is said to the primary alone. */
-const OPEN = { one: 200, many: 200, status: 201, site: 200, details: 200, graphql: 200, copies: 409 }
+/** Each door lets in whom it is for; that the primary is no secondary is said to the primary alone. */
+const OPEN = { one: 200, many: 200, status: 201, site: 200, details: 409, graphql: 409, copies: 409 }
 
 /** So many forged requests open no door and change nothing, and whom the doors are for is let in before and after. */
 export async function knockInVain(knocks: ForgedKnocks, count: number): Promise<void> {

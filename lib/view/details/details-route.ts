@@ -32,7 +32,7 @@ export function detailsRouter(sources: DetailsSources, answer: Answer): Router {
     bodyInTime({ ...sources, idleTimeoutMs: sources.settings.idleTimeoutMs }),
     (request, response, next) => void admit(sources, request, response).then(() => next(), next),
     express.json({ limit: LONGEST_BODY }),
-    (request, response, next) => void reply(answer, request, response).catch(next),
+    (request, response, next) => void reply(sources, answer, request, response).catch(next),
   )
   router.use(DETAILS_PATH, answerErrors(sources.logger))
   return router
@@ -45,9 +45,11 @@ async function admit(sources: DetailsSources, request: Request, response: Respon
   response.locals['geoDetailsScope'] = scope
 }
 
-async function reply(answer: Answer, request: Request, response: Response): Promise<void> {
+async function reply({ sites }: DetailsSources, answer: Answer, request: Request, response: Response): Promise<void> {
   const scope = response.locals['geoDetailsScope'] as Extract<TokenScope, { details_sha256: string }>
   if (scope.details_sha256 !== jsonText(request.body).sha256) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
+  // It does not say for which site it was made: whoever was asked must not ask the primary in its own name.
+  sites.requireSecondary()
   const parsed = questionShape.safeParse(request.body)
   if (!parsed.success) throw new GeoError('INVALID_REQUEST', 'The body is no question that this version knows')
   const { call, input } = parsed.data

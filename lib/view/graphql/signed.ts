@@ -44,6 +44,8 @@ export function onlyFromPrimary(sources: GraphqlSources): { signed: RequestHandl
     bound: refusing(async (request, response) => {
       const scope = response.locals['geoGraphqlScope'] as SignedScope
       if (scope.graphql_sha256 !== jsonText(request.body).sha256) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
+      // It does not say for which site it was made: whoever was asked must not ask the primary in its own name.
+      sites.requireSecondary()
       const { authenticating_user_id: operator, authenticating_ip: ip, abilities } = scope
       const passedOn: PassedOn = { asker: { operator, ip: ip ?? null }, abilities }
       response.locals['geoPassedOn'] = passedOn

@@ -74,6 +74,15 @@ describe('The door at which the primary asks', () => {
     expect(await runsOfParis()).toEqual([])
   })
 
+  it('stays shut at the primary to what the primary has signed for a secondary, which holds the token too', async () => {
+    const { main } = sites.paris.databases
+    const authorization = await signedBy('rome', scopeOf(START, ['admin_geo']))
+    const asked = request(sites.url).post(DOOR).set('content-type', 'application/json')
+    const { status, body } = await asked.set('authorization', authorization).send(START)
+    expect({ status, body }).toMatchObject({ status: 409, body: { code: 'NOT_SECONDARY' } })
+    expect(await main('geo_bulk_runs').select('id')).toEqual([])
+  })
+
   it('does nothing that the asker may not do', async () => {
     const { status, body } = await knock(START, await signedBy('rome', scopeOf(START)))
     expect({ status, body }).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } })

@@ -125,6 +125,13 @@ describe('The door for what the primary passes on', () => {
     expect({ status, body }).toMatchObject({ status: 200, body: { data: { geoBulkRunCancel: {} } } })
   })
 
+  it('is shut at the primary to what the primary has signed for a secondary, which holds the token too', async () => {
+    const asked = request(sites.url).post('api/v4/geo/graphql').set('content-type', 'application/json')
+    const { status, body } = await asked.set('authorization', await signedBy('rome', scopeOf(BODY))).send(BODY)
+    expect(status).toBe(409)
+    expect(body.errors).toMatchObject([{ extensions: { code: 'NOT_SECONDARY' } }])
+  })
+
   it.each([
     ['nobody', async () => undefined],
     ['the secondary itself', () => signedBy('paris', scopeOf(BODY))],
