@@ -105,7 +105,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     store: takeReport(main, replicables),
   })
   // Where the primary's own file is damaged, a secondary lends its copy.
-  const copies = lendingOf({ ...doors, tracking, checksums })
+  const copies = lendingOf({ ...doors, tracking, checksums, retrieveMargin })
   const repairContext = { main, sites, stores, pool: checksums, threads: transferThreads, clock, idleTimeoutMs }
 
   // The primary hashes its files and announces each checksum; a secondary fetches, hashes and compares.

@@ -6,7 +6,10 @@ import { copyRouter, type LendContext } from './transfer/serve-copy.ts'
 import type { ChecksumPool } from './verification/checksum.ts'
 
 export interface LendingParts
-  extends Pick<LendContext, 'main' | 'sites' | 'allowedIps' | 'replicables' | 'clock' | 'logger' | 'idleTimeoutMs'> {
+  extends Pick<
+    LendContext,
+    'main' | 'sites' | 'allowedIps' | 'replicables' | 'clock' | 'logger' | 'idleTimeoutMs' | 'retrieveMargin'
+  > {
   readonly tracking: Knex
   readonly stores: StoreIdentities
   readonly checksums: ChecksumPool

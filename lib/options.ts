@@ -73,8 +73,8 @@ export interface GeoOptions {
    */
   idleTimeoutMs?: number
   /**
-   * How many requests for blobs a process of the primary answers a site at once beyond its `files_max_capacity`, for people who
-   * read there what it has not got yet. One more is answered 429 `TOO_MANY_TRANSFERS` with `Retry-After`. Default 100 requests.
+   * How many requests for blobs a process answers another site at once beyond its `files_max_capacity`, for people who read there
+   * what it has not got yet. One more is answered 429 `TOO_MANY_TRANSFERS` with `Retry-After`. Default 100 requests.
    */
   retrieveMargin?: number
   /** Certificates (PEM) of authorities that are trusted beside Node's own when the primary is asked over https. Default: none. */

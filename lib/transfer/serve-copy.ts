@@ -5,13 +5,15 @@ import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
 import { answerErrors } from './answer-errors.ts'
+import { OpenAnswers } from './open-answers.ts'
 import type { ServeContext } from './serve.ts'
 import { sendBlob } from './serve-one.ts'
 import { bodyInTime, takenInTime } from './slow-client.ts'
 import { authenticate } from './token.ts'
+import { isGone } from './when-gone.ts'
 
 /** What a secondary needs to lend its copies. `main` is its replica. */
-export interface LendContext extends Omit<ServeContext, 'threads' | 'stores' | 'retrieveMargin'> {
+export interface LendContext extends Omit<ServeContext, 'threads' | 'stores'> {
   /** Whether this site has stored a copy of the record under this key, and it is to stay. */
   holdsCopy(replicable: Replicable, id: string, key: string): Promise<boolean>
   /** Hashes what is stored; null where that cannot be done. */
@@ -27,14 +29,15 @@ export interface LendContext extends Omit<ServeContext, 'threads' | 'stores' | '
  */
 export function copyRouter(context: LendContext): Router {
   const router = express.Router()
+  const open = new OpenAnswers(context.retrieveMargin)
   router.get('/api/v4/geo/copies/:name/:id', bodyInTime(context), (request, response, next) => {
-    lend(context, request, response).catch(next)
+    lend(context, open, request, response).catch(next)
   })
   router.use('/api/v4/geo/copies', answerErrors(context.logger))
   return router
 }
 
-async function lend(context: LendContext, request: Request, response: Response): Promise<void> {
+async function lend(context: LendContext, open: OpenAnswers, request: Request, response: Response): Promise<void> {
   const { sites, replicables } = context
   await answering(() => sites.ensureFresh())
   const { site, scope } = await authenticate(request, context)
@@ -44,6 +47,9 @@ async function lend(context: LendContext, request: Request, response: Response):
     throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   }
   sites.requireSecondary()
+  if (isGone(response)) return
+  // Before the copy is hashed, which costs as much as sending it.
+  open.admit(site, response)
   const replicable = replicables.get(name)
   if (!replicable) throw new GeoError('UNKNOWN_REPLICABLE', `Cannot find a Geo replicator for ${name}`)
   const id = parseRecordId(replicable, asked)

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -17,8 +18,13 @@ import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
 import { VERIFICATION_STATE as V } from '../../lib/verification/verification-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addHostRow, ENCRYPTION_KEY, untyped } from '../support/fixture-rows.ts'
+import { rawClient, requestHead } from '../support/raw-client.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
+import { until } from '../support/until.ts'
 import { digestOf } from '../support/verifying-site.ts'
+
+/** More than the kernel keeps for both sides of a connection. */
+const LARGE_BYTES = 24 * 1024 * 1024
 
 const clock = shiftedClock()
 const logger = recordingLogger()
@@ -35,7 +41,7 @@ beforeAll(async () => {
   const { main, tracking } = databases
   const { widgets } = declareReplicables(root)
   const add = (name: string, primary: boolean) =>
-    insertSite(main, ENCRYPTION_KEY, { name, primary, url: `http://${name}.test` })
+    insertSite(main, ENCRYPTION_KEY, { name, primary, url: `http://${name}.test`, filesMaxCapacity: 1 })
   sites = { primary: await add('rome', true), lender: await add('tokyo', false), other: await add('oslo', false) }
   id = await addHostRow(main, untyped(widgets), { filePath: 'copy' })
   geo = createGeo({
@@ -46,6 +52,7 @@ beforeAll(async () => {
     encryptionKey: ENCRYPTION_KEY.toString('hex'),
     features: { isEnabled: () => true },
     threads: 1,
+    retrieveMargin: 1,
     clock,
     logger,
   })
@@ -76,15 +83,17 @@ beforeEach(async () => {
   })
 })
 
+const ofTheCopy = (): TokenScope => ({ replicable_name: 'widget', replicable_id: id })
+
+function signedBy(site: Site, scope = ofTheCopy()): Promise<string> {
+  return signRequest(site, decryptSecret(site.secret, ENCRYPTION_KEY, site.accessKey), scope, clock)
+}
+
 async function ask(
   by: Site | null,
-  {
-    scope = { replicable_name: 'widget', replicable_id: id },
-    path = `widget/${id}`,
-  }: { scope?: TokenScope; path?: string } = {},
+  { scope = ofTheCopy(), path = `widget/${id}` }: { scope?: TokenScope; path?: string } = {},
 ): Promise<{ status: number; code: unknown; body: string }> {
-  const secret = by && decryptSecret(by.secret, ENCRYPTION_KEY, by.accessKey)
-  const headers = by && secret ? { authorization: await signRequest(by, secret, scope, clock) } : {}
+  const headers = by ? { authorization: await signedBy(by, scope) } : {}
   const { port } = server.address() as AddressInfo
   const response = await fetch(`http://127.0.0.1:${port}/api/v4/geo/copies/${path}`, { headers })
   const body = await response.text()
@@ -142,5 +151,21 @@ describe('A secondary lends its copy', () => {
     expect(answer.body).toMatch(/does not hash to the recorded checksum/)
     await rm(join(root, 'copy'))
     expect(await ask(sites.primary)).toMatchObject({ status: 409, code: 'COPY_NOT_VERIFIED' })
+  })
+
+  it('no more of them at once than that site has places', async () => {
+    const bytes = randomBytes(LARGE_BYTES)
+    const verification_checksum = encodeDigest(await digestOf(bytes))
+    await writeFile(join(root, 'copy'), bytes)
+    await databases.main('widget_states').update({ verification_checksum })
+    const { port } = server.address() as AddressInfo
+    const authorization = await signedBy(sites.primary)
+    const head = requestHead('GET', `/api/v4/geo/copies/widget/${id}`, { authorization })
+    const open = () => rawClient(`http://127.0.0.1:${port}`, head, { reads: false })
+    const clients = [await open(), await open()]
+    const isRefused = async () => (await ask(sites.primary)).code === 'TOO_MANY_TRANSFERS'
+    await until(isRefused)
+    for (const { socket } of clients) socket.destroy()
+    await until(async () => !(await isRefused()))
   })
 })
