@@ -4,6 +4,7 @@ import type { Clock } from '../clock.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { type DiskFailure, failureOf } from './disk-failure.ts'
+import { freeBytesOf } from './free-space.ts'
 
 /** A store that does not take so much takes nothing; a blob that is larger than what is left fails by itself. */
 export const ROOM_BYTES = 1024 * 1024
@@ -94,10 +95,8 @@ export class WritableStores {
 export async function refusesFiles(root: string): Promise<DiskFailure | null> {
   try {
     await access(root, constants.W_OK)
-    const { bavail, bfree, blocks, bsize } = await statfs(root)
-    // What is kept back for the superuser; some file systems tell nothing of their size.
-    const free = (process.getuid?.() === 0 ? bfree : bavail) * bsize
-    if (blocks === 0 || free >= ROOM_BYTES) return null
+    const free = freeBytesOf(await statfs(root))
+    if (free === null || free >= ROOM_BYTES) return null
     return { code: 'STORAGE_FULL', message: `${root} has ${free} bytes left` }
   } catch (reason) {
     const failure = failureOf(reason, root)

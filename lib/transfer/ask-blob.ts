@@ -20,6 +20,7 @@ export interface BlobAnswer {
   /** Names the version, so that it can be gone on with; null where the answer gives no strong one. */
   readonly etag: string | null
   readonly read: Answer['read']
+  readonly dump: Answer['dump']
 }
 
 /** The version cannot be gone on with: it is to be asked for from its first byte. */
@@ -100,7 +101,7 @@ async function read(
   if (status === 200) {
     // A page of some proxy has a length as well, so only a store that the primary sent us to may say it in the usual way.
     const total = sizeOf(headers['geo-blob-bytes'] ?? (redirected ? headers['content-length'] : undefined))
-    if (total !== null) return { start: 0, total, etag, read: answer.read }
+    if (total !== null) return { start: 0, total, etag, read: answer.read, dump: answer.dump }
     answer.dump()
     return invalid('The answer does not say how long the blob is')
   }
@@ -108,7 +109,7 @@ async function read(
     const [, start, total] = /^bytes (\d{1,15})-\d{1,15}\/(\d{1,15})$/.exec(String(headers['content-range'])) ?? []
     // Some servers and proxies know Range and not If-Range.
     if (etag === goOn.etag && Number(start) === goOn.start) {
-      return { start: goOn.start, total: Number(total), etag, read: answer.read }
+      return { start: goOn.start, total: Number(total), etag, read: answer.read, dump: answer.dump }
     }
     answer.dump()
     return START_AGAIN

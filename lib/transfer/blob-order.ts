@@ -48,6 +48,8 @@ export interface ReceiveTask {
   readonly idleTimeoutMs: number
   readonly root: string
   readonly durable: boolean
+  /** Whoever answers is not trusted with the disk: a reserve of the volume stays free. One blob only. */
+  readonly keepsReserve?: boolean
   /** What a blob is hashed with of which no checksum is known. */
   readonly algorithm: ChecksumAlgorithm
   readonly blobs: readonly WantedBlob[]

@@ -31,6 +31,8 @@ export async function fetchCopy(
     idleTimeoutMs,
     root,
     durable,
+    // How long it is the primary has not recorded, and a secondary may say what it likes.
+    keepsReserve: true,
     algorithm,
     blobs: [blob],
   }

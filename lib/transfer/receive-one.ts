@@ -1,3 +1,6 @@
+import { statfsSync } from 'node:fs'
+import { type DiskFailure, failureOf } from '../blob/disk-failure.ts'
+import { freeBytesOf, reserveBytesOf } from '../blob/free-space.ts'
 import { type ErrorCode, messageOf } from '../errors.ts'
 import { Arrival } from './arrival.ts'
 import { askForBlob, type BlobAnswer, START_AGAIN } from './ask-blob.ts'
@@ -9,6 +12,8 @@ import { type Refusal, unreachable } from './refusal.ts'
 const FRUITLESS_ANSWERS = 3
 /** How much is written before the disk is asked to begin with it. */
 const SYNC_BYTES = 64 * 1024 * 1024
+/** How much is written before the volume is looked at again, where a reserve of it is to stay free. */
+const LOOK_BYTES = 16 * 1024 * 1024
 
 /** Runs in a thread: fetches one blob of any size, going on where a connection broke. */
 export async function receiveOne(task: ReceiveTask): Promise<ReceiveResult> {
@@ -38,6 +43,7 @@ class Reception {
   #requests = 0
   #fruitless = 0
   #toSync = SYNC_BYTES
+  #toLook = 0
 
   constructor(task: ReceiveTask, blob: WantedBlob, line: Line) {
     this.#task = task
@@ -88,10 +94,15 @@ class Reception {
     if ('kind' in answer) return answer
     // Without the lease the part and its note may be another's by now. Reading ends with the first chunk then.
     if (answer.start === 0 && this.#line.live) await this.#begin(answer.etag)
+    const noRoom = this.#line.live ? this.#noRoomFor(answer.total - answer.start) : null
+    if (noRoom) {
+      answer.dump()
+      return this.#arrival.abandon(noRoom.code, noRoom.message)
+    }
     const why = await this.#read(answer)
     if (!this.#line.live) return this.#cutFromHere()
     if (why === null) return this.#arrival.finish(this.#task.durable)
-    if (why.code === 'BODY_TOO_LONG' || this.#arrival.failed) return this.#arrival.abandon(why.code, why.message)
+    if (why.code !== 'BODY_TRUNCATED' || this.#arrival.failed) return this.#arrival.abandon(why.code, why.message)
     const sameVersion = before.etag === null || before.etag === this.#etag
     return this.#afterCut(sameVersion && this.#arrival.bytes > before.bytes, why.message)
   }
@@ -117,6 +128,7 @@ class Reception {
   async #read({ total, read }: BlobAnswer): Promise<{ code: ErrorCode; message: string } | null> {
     const arrival = this.#arrival
     let tooLong = false
+    let noRoom: DiskFailure | null = null
     let broken: unknown = null
     try {
       await read((chunk) => {
@@ -124,15 +136,35 @@ class Reception {
         if (tooLong || !this.#line.live) throw new Error('The rest of the answer is not wanted')
         arrival.write(chunk)
         if (arrival.failed) throw new Error('What comes cannot be written')
+        if (arrival.bytes >= this.#toLook) noRoom = this.#noRoomFor(0)
+        if (noRoom) throw new Error(noRoom.message)
         this.#syncSoon()
       })
     } catch (reason) {
       broken = reason
     }
+    if (noRoom) return noRoom
     if (tooLong) return { code: 'BODY_TOO_LONG', message: `More than the announced ${total} bytes arrived` }
     if (arrival.bytes === total && !arrival.failed) return null
     const what = broken ? messageOf(broken) : `${arrival.bytes} of the announced ${total} bytes arrived`
     return { code: 'BODY_TRUNCATED', message: `Error downloading file: ${what}` }
+  }
+
+  /** Why so many bytes more would take of what is to stay free, or null. Others may write meanwhile: to be looked at again. */
+  #noRoomFor(bytes: number): DiskFailure | null {
+    const { keepsReserve = false, root } = this.#task
+    this.#toLook = keepsReserve ? this.#arrival.bytes + LOOK_BYTES : Number.POSITIVE_INFINITY
+    if (!keepsReserve) return null
+    try {
+      const stat = statfsSync(root)
+      const free = freeBytesOf(stat)
+      const reserve = Math.ceil(reserveBytesOf(stat))
+      if (free === null || free - bytes >= reserve) return null
+      const message = `${bytes} bytes more would leave less than ${reserve} bytes of the volume free, which has ${free}`
+      return { code: 'STORAGE_FULL', message }
+    } catch (reason) {
+      return failureOf(reason, root)
+    }
   }
 
   /** What has come goes to the disk meanwhile, in another thread: at the end there is little left to wait for. */

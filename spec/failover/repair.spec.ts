@@ -1,3 +1,4 @@
+import { statfs } from 'node:fs/promises'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { encodeDigest } from '../../lib/blob/digest.ts'
 import { createGeo, type Geo } from '../../lib/index.ts'
@@ -8,6 +9,7 @@ import { changeState } from '../support/primary-records.ts'
 import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
 import { recordingLogger } from '../support/recording-logger.ts'
 import { type StagedServer, stageServer } from '../support/staged-server.ts'
+import { until } from '../support/until.ts'
 import { digestOf } from '../support/verifying-site.ts'
 
 let site: PrimarySite
@@ -59,6 +61,29 @@ it.each([
   const [result] = await geo.repair({ types: ['widget'], ids: [id] })
   expect(result?.records).toMatchObject([{ id, outcome: 'failed', from: null, reasons: [{ site: 'paris', code }] }])
   // No part of it stays either.
+  const files = (await folderContents(site.root)).filter((entry) => !entry.endsWith('/'))
+  expect(files).toEqual([expect.stringContaining('.geo-store.json')])
+})
+
+it('The primary takes nothing that would fill its disk, whatever length the site that lends it says', async () => {
+  const id = await lostWidget('lost/huge', 'right bytes!')
+  const { blocks, bsize } = await statfs(site.root)
+  let isCut = false
+  secondary.answer((_request, response) => {
+    response.writeHead(200, { etag: '"huge"', 'geo-blob-bytes': blocks * bsize }).write('right bytes!')
+    response.once('close', () => {
+      isCut = true
+    })
+  })
+  const [result] = await geo.repair({ types: ['widget'], ids: [id] })
+  expect(result?.records).toMatchObject([
+    {
+      id,
+      outcome: 'failed',
+      reasons: [{ site: 'paris', code: 'STORAGE_FULL', message: expect.stringContaining('leave less') }],
+    },
+  ])
+  await until(() => isCut)
   const files = (await folderContents(site.root)).filter((entry) => !entry.endsWith('/'))
   expect(files).toEqual([expect.stringContaining('.geo-store.json')])
 })
