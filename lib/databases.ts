@@ -209,6 +209,9 @@ export async function answering<Result>(work: () => Promise<Result>): Promise<Re
   } catch (reason) {
     const ours = reason instanceof GeoError || reason instanceof TypeError || reason instanceof RangeError
     if (ours || STATEMENT_FAILED.test(String((reason as { code?: unknown }).code))) throw reason
-    throw new GeoError('DATABASE_UNAVAILABLE', `The database does not answer: ${messageOf(reason)}`, { cause: reason })
+    // What the driver says names statements and addresses: it is for the log, which tells the cause as well.
+    const { code } = reason as { code?: unknown }
+    const how = typeof code === 'string' ? ` (${code})` : ''
+    throw new GeoError('DATABASE_UNAVAILABLE', `The database does not answer${how}`, { cause: reason })
   }
 }

@@ -1,5 +1,6 @@
 import express, { type Request, type Response, type Router } from 'express'
 import { z } from 'zod'
+import { answering } from '../../databases.ts'
 import { GeoError } from '../../errors.ts'
 import { answerErrors } from '../../transfer/answer-errors.ts'
 import { jsonText } from '../../transfer/json-text.ts'
@@ -39,7 +40,7 @@ export function detailsRouter(sources: DetailsSources, answer: Answer): Router {
 }
 
 async function admit(sources: DetailsSources, request: Request, response: Response): Promise<void> {
-  await sources.sites.ensureFresh()
+  await answering(() => sources.sites.ensureFresh())
   const { site, scope } = await authenticate(request, sources)
   if (!site.primary || !('details_sha256' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
   response.locals['geoDetailsScope'] = scope

@@ -2,6 +2,7 @@ import { pipeline } from 'node:stream/promises'
 import type { NextFunction, Request, RequestHandler, Response } from 'express'
 import { Agent, request as ask } from 'undici'
 import { ABILITIES } from '../../ability.ts'
+import { answering } from '../../databases.ts'
 import { GeoError, messageOf } from '../../errors.ts'
 import type { Site } from '../../site-table.ts'
 import { jsonText } from '../../transfer/json-text.ts'
@@ -34,9 +35,11 @@ export class NodeProxy {
     return (request: Request, response: Response, next: NextFunction) => {
       this.#pass(request, response, () => here(request, response, next)).catch((reason: unknown) => {
         if (response.headersSent) return response.destroy()
-        const failure = reason instanceof GeoError ? reason : new GeoError('SITE_UNREACHABLE', messageOf(reason))
-        const { code, message } = failure
-        this.#sources.logger.warn({ code, error: message }, 'A GraphQL operation could not be passed on')
+        const failure =
+          reason instanceof GeoError ? reason : new GeoError('INTERNAL', 'Internal error', { cause: reason })
+        const { code, message, cause } = failure
+        const fields = { code, error: message, ...(cause !== undefined && { cause: messageOf(cause) }) }
+        this.#sources.logger.warn(fields, 'A GraphQL operation could not be passed on')
         // GB.G.2 answers 500 whatever it was.
         response.status(code === 'SITE_UNREACHABLE' ? 500 : failure.status).json({ error: message, code })
       })
@@ -49,7 +52,7 @@ export class NodeProxy {
 
   async #pass(request: Request, response: Response, here: () => unknown): Promise<void> {
     const { sites } = this.#sources
-    await sites.ensureFresh()
+    await answering(() => sites.ensureFresh())
     const me = sites.requireMe()
     const site = sites.all.find(({ id }) => id === request.params['id'])
     if (!site) {
@@ -72,10 +75,11 @@ export class NodeProxy {
     }
     const gone = new AbortController()
     whenGone(response, () => gone.abort())
+    const authorization = await signAsMe(sites, scope, clock)
     const answer = await ask(`${site.internalUrl}${SECONDARY_PATH}`, {
       method: 'POST',
       headers: {
-        authorization: await signAsMe(sites, scope, clock),
+        authorization,
         'content-type': 'application/json',
         accept: request.get('accept') ?? 'application/json',
       },
@@ -83,6 +87,9 @@ export class NodeProxy {
       headersTimeout: FIRST_BYTE_TIMEOUT_MS,
       dispatcher: this.#agent,
       signal: gone.signal,
+    }).catch((cause: { code?: unknown }) => {
+      const how = typeof cause.code === 'string' ? ` (${cause.code})` : ''
+      throw new GeoError('SITE_UNREACHABLE', `The site "${site.name}" does not answer${how}`, { cause })
     })
     response.status(answer.statusCode).set('cache-control', 'no-store')
     const type = answer.headers['content-type']

@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { Ability } from '../../ability.ts'
+import { answering } from '../../databases.ts'
 import { GeoError } from '../../errors.ts'
 import { jsonText } from '../../transfer/json-text.ts'
 import { authenticate, type TokenScope } from '../../transfer/token.ts'
@@ -36,7 +37,7 @@ export function onlyFromPrimary(sources: GraphqlSources): { signed: RequestHandl
     }
   return {
     signed: refusing(async (request, response) => {
-      await sites.ensureFresh()
+      await answering(() => sites.ensureFresh())
       const { site, scope } = await authenticate(request, sources)
       if (!site.primary || !('graphql_sha256' in scope)) throw new GeoError('TOKEN_SCOPE', '401 Unauthorized')
       response.locals['geoGraphqlScope'] = scope

@@ -83,6 +83,16 @@ describe('The door at which the primary asks', () => {
     expect(await main('geo_bulk_runs').select('id')).toEqual([])
   })
 
+  it('says that its database is away while it is', async () => {
+    const { databases } = sites.paris.assembly
+    await databases.main.destroy()
+    sites.paris.clock.advance(60_000)
+    const { status, body } = await knock(RUNS, await signedBy('rome', scopeOf(RUNS)))
+    databases.main.initialize()
+    expect({ status, body }).toMatchObject({ status: 503, body: { code: 'DATABASE_UNAVAILABLE' } })
+    expect(JSON.stringify(body)).not.toMatch(/select|pool|knex/i)
+  })
+
   it('does nothing that the asker may not do', async () => {
     const { status, body } = await knock(START, await signedBy('rome', scopeOf(START)))
     expect({ status, body }).toMatchObject({ status: 403, body: { code: 'FORBIDDEN' } })

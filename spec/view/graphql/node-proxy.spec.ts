@@ -95,8 +95,31 @@ describe('An operation that the primary passes on', () => {
     await sites.rome.sites.refresh()
     expect({ status, body }).toEqual({
       status: 500,
-      body: { error: expect.stringContaining('ECONNREFUSED'), code: 'SITE_UNREACHABLE' },
+      body: { error: 'The site "paris" does not answer (ECONNREFUSED)', code: 'SITE_UNREACHABLE' },
     })
+  })
+
+  it('while the database is away is an error with a code, and nothing of the statement', async () => {
+    const { databases } = sites.rome
+    await databases.main.destroy()
+    sites.paris.clock.advance(60_000)
+    const { status, body } = await through(ids.paris, NAME, 'reader')
+    databases.main.initialize()
+    expect(status).toBe(503)
+    expect(body).toEqual({ error: 'The database does not answer', code: 'DATABASE_UNAVAILABLE' })
+  })
+
+  it('whose making fails inside is an error with a code, and its words are for the log', async () => {
+    const { main } = sites.paris.databases
+    sites.paris.logger.clear()
+    await main.raw('alter table geo_nodes rename to elsewhere')
+    sites.paris.clock.advance(60_000)
+    const { status, body } = await through(ids.paris, NAME, 'reader')
+    await main.raw('alter table elsewhere rename to geo_nodes')
+    expect({ status, body }).toEqual({ status: 500, body: { error: 'Internal error', code: 'INTERNAL' } })
+    expect(sites.paris.logger.lines.map(({ fields }) => fields['cause'])).toEqual([
+      expect.stringContaining('relation "geo_nodes" does not exist'),
+    ])
   })
 })
 
@@ -130,6 +153,18 @@ describe('The door for what the primary passes on', () => {
     const { status, body } = await asked.set('authorization', await signedBy('rome', scopeOf(BODY))).send(BODY)
     expect(status).toBe(409)
     expect(body.errors).toMatchObject([{ extensions: { code: 'NOT_SECONDARY' } }])
+  })
+
+  it('says that its database is away while it is', async () => {
+    const { databases } = sites.paris.assembly
+    await databases.main.destroy()
+    sites.paris.clock.advance(60_000)
+    const { status, body } = await knock(BODY, await signedBy('rome', scopeOf(BODY)))
+    databases.main.initialize()
+    expect(status).toBe(503)
+    expect(body.errors).toEqual([
+      { message: 'The database does not answer', extensions: { code: 'DATABASE_UNAVAILABLE' } },
+    ])
   })
 
   it.each([
