@@ -1,9 +1,8 @@
 import express, { type ErrorRequestHandler, type Request, type RequestHandler, type Response } from 'express'
 import { z } from 'zod'
+import { OF_READERS, OF_STRANGERS, type ReadLimits } from './limits.ts'
 
 /** What comes before GraphQL: one operation as JSON, of a bounded size, which no page of another site can send unasked. */
-
-const LONGEST_BODY = '128kb'
 
 const operationShape = z.object({
   query: z.string().min(1),
@@ -70,20 +69,25 @@ function isJsonObject(value: unknown): boolean {
   }
 }
 
-const whatFailed: ErrorRequestHandler = (reason: { type?: unknown }, _request, response, next) => {
+const whatFailed: ErrorRequestHandler = (reason: { type?: unknown; limit?: unknown }, _request, response, next) => {
   // It was sent so slowly that it is answered already.
   if (response.headersSent) response.destroy()
   else if (reason.type === 'entity.too.large')
-    refuse(response, 413, 'REQUEST_TOO_LARGE', `The body is longer than ${LONGEST_BODY}`)
+    refuse(response, 413, 'REQUEST_TOO_LARGE', `The body is longer than ${reason.limit} bytes`)
   else if (typeof reason.type === 'string') refuse(response, 400, 'INVALID_REQUEST', 'The body is not JSON')
   else next(reason)
 }
 
-/** Reads the operation of a request. A host that has read the body already is taken at its word. */
-export const readOperation: readonly (RequestHandler | ErrorRequestHandler)[] = [
-  toSomeHost,
-  onlyJson,
-  express.json({ limit: LONGEST_BODY }),
-  oneOperation,
-  whatFailed,
-]
+const readers = express.json({ limit: OF_READERS.bodyBytes })
+const strangers = express.json({ limit: OF_STRANGERS.bodyBytes })
+
+/**
+ * Reads the operation of a request. A host that has read the body already is taken at its word. `limitsOf`: how much is read of whom.
+ */
+export function readOperation(
+  limitsOf: (response: Response) => ReadLimits = () => OF_READERS,
+): readonly (RequestHandler | ErrorRequestHandler)[] {
+  const read: RequestHandler = (request, response, next) =>
+    (limitsOf(response) === OF_READERS ? readers : strangers)(request, response, next)
+  return [toSomeHost, onlyJson, read, oneOperation, whatFailed]
+}

@@ -1,6 +1,7 @@
 import { type Request, type RequestHandler, type Response, Router } from 'express'
 import { type ExecutionArgs, type GraphQLError, isObjectType, parse } from 'graphql'
 import { createYoga, type Plugin } from 'graphql-yoga'
+import type { Ability } from '../../ability.ts'
 import type { LoggerLike } from '../../log.ts'
 import { answerErrors } from '../../transfer/answer-errors.ts'
 import { bodyInTime } from '../../transfer/slow-client.ts'
@@ -8,7 +9,7 @@ import { askerOf } from '../asker.ts'
 import { requireAbility } from '../authorize.ts'
 import { readOperation } from './body.ts'
 import { shownError } from './errors.ts'
-import { LIMITS, limitError, measure } from './limits.ts'
+import { limitError, measure, OF_READERS, OF_STRANGERS, type ReadLimits } from './limits.ts'
 import { NodeProxy } from './node-proxy.ts'
 import { type GraphqlContext, type Reader, readerOf } from './reader.ts'
 import { VisibleSchemas } from './schema.ts'
@@ -48,9 +49,9 @@ export function openEndpoint(sources: GraphqlSources): OpenGraphql {
   const router = Router()
   const inTime = bodyInTime({ ...sources, idleTimeoutMs: sources.settings.idleTimeoutMs })
   const { signed, bound } = onlyFromPrimary(sources)
-  router.all('/api/graphql', inTime, ...readOperation, serve)
-  router.post('/api/v4/geo/graphql', inTime, signed, ...readOperation, bound, serve)
-  router.post('/api/v4/geo/node_proxy/:id/graphql', inTime, onlyReaders, ...readOperation, proxy.handler(serve))
+  router.all('/api/graphql', inTime, mayBeStranger(sources), ...readOperation(limitsOf), serve)
+  router.post('/api/v4/geo/graphql', inTime, signed, ...readOperation(), bound, serve)
+  router.post('/api/v4/geo/node_proxy/:id/graphql', inTime, onlyReaders, ...readOperation(), proxy.handler(serve))
   // A path that is not well encoded fails before any of these.
   router.use('/api/v4/geo', answerErrors(sources.logger))
   return {
@@ -67,6 +68,23 @@ export function openEndpoint(sources: GraphqlSources): OpenGraphql {
   }
 }
 
+/**
+ * Whoever may read nothing gets null for an answer, as GitLab's API has it, and costs little until then: the host is asked before
+ * anything is read. Never refuses.
+ */
+function mayBeStranger({ isAllowed }: GraphqlSources): RequestHandler {
+  return (request, response, next) => {
+    void isAllowed(request, 'read_geo').then((allowed) => {
+      response.locals['geoMayRead'] = allowed
+      next()
+    }, next)
+  }
+}
+
+function limitsOf(response: Response): ReadLimits {
+  return response.locals['geoMayRead'] === false ? OF_STRANGERS : OF_READERS
+}
+
 /** What the host says of a request, or what the primary has signed of it. */
 export function readerOfRequest(
   { databases, settings, isAllowed }: GraphqlSources,
@@ -74,9 +92,12 @@ export function readerOfRequest(
   response?: Response,
 ): Reader {
   const passedOn = response && passedOnBy(response)
+  const known: unknown = response?.locals['geoMayRead']
+  const here = (ability: Ability) =>
+    ability === 'read_geo' && typeof known === 'boolean' ? known : isAllowed(request, ability)
   return readerOf({
     main: databases.main,
-    may: passedOn ? (ability) => passedOn.abilities.includes(ability) : (ability) => isAllowed(request, ability),
+    may: passedOn ? (ability) => passedOn.abilities.includes(ability) : here,
     asker: passedOn ? () => passedOn.asker : () => askerOf(settings, request),
   })
 }
@@ -89,8 +110,9 @@ function withinLimits(): Plugin {
     if (error) hook.setResultAndStopExecution({ errors: [error] })
   }
   return {
-    onParse({ setParseFn }) {
-      setParseFn((source, options) => parse(source, { ...options, maxTokens: LIMITS.tokens }))
+    onParse({ context, setParseFn }) {
+      const { tokens } = limitsOf((context as unknown as { res: Response }).res)
+      setParseFn((source, options) => parse(source, { ...options, maxTokens: tokens }))
     },
     onExecute(hook) {
       check(hook.args as ExecutionArgs, hook as unknown as Stoppable)

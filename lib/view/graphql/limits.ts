@@ -21,6 +21,18 @@ export const LIMITS = Object.freeze({
   cost: 100_000,
 })
 
+/** What is read, parsed and validated of an operation before it is known what it asks for. */
+export interface ReadLimits {
+  readonly bodyBytes: number
+  /** Lexical tokens of a document; longer ones are not even parsed. */
+  readonly tokens: number
+}
+
+export const OF_READERS: ReadLimits = Object.freeze({ bodyBytes: 128 * 1024, tokens: LIMITS.tokens })
+
+/** Of whoever may read nothing, and is answered with null whatever is asked. */
+export const OF_STRANGERS: ReadLimits = Object.freeze({ bodyBytes: 16 * 1024, tokens: 200 })
+
 export interface Measure {
   readonly depth: number
   readonly aliases: number

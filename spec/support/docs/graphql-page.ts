@@ -9,7 +9,7 @@ import {
   isUnionType,
 } from 'graphql'
 import type { Replicable } from '../../../lib/blob/replicable.ts'
-import { LIMITS } from '../../../lib/view/graphql/limits.ts'
+import { LIMITS, OF_READERS, OF_STRANGERS } from '../../../lib/view/graphql/limits.ts'
 import { DEFAULT_PAGE_SIZE, LARGEST_PAGE } from '../../../lib/view/graphql/registries-field.ts'
 import { documentedSchema } from './graphql-schema.ts'
 import { page, table } from './markdown.ts'
@@ -39,14 +39,14 @@ export function graphqlPage(types: readonly Pick<Replicable, 'name' | 'names'>[]
     '`geoGraphql().schema()` is the whole schema, in which types that are off are empty; its context is what `context(request)` returns. `addTo(builder, readerOf)` adds everything to a Pothos builder instead.',
     '## Limits',
     table(
-      ['of an operation', 'at most'],
+      ['of an operation', 'at most', 'without `read_geo`'],
       [
-        ['tokens', String(LIMITS.tokens)],
-        ['levels of fields', String(LIMITS.depth)],
-        ['aliases', String(LIMITS.aliases)],
-        ['values in the answer, a page counting as often as it has rows', LIMITS.cost.toLocaleString('en')],
-        ['rows of a page', `${LARGEST_PAGE}, and ${DEFAULT_PAGE_SIZE} where nothing is said`],
-        ['bytes of the body', '131,072'],
+        ['tokens', String(LIMITS.tokens), String(OF_STRANGERS.tokens)],
+        ['levels of fields', String(LIMITS.depth), 'as much'],
+        ['aliases', String(LIMITS.aliases), 'as many'],
+        ['values in the answer, a page counting as often as it has rows', LIMITS.cost.toLocaleString('en'), 'none'],
+        ['rows of a page', `${LARGEST_PAGE}, and ${DEFAULT_PAGE_SIZE} where nothing is said`, 'none'],
+        ['bytes of the body', ...[OF_READERS, OF_STRANGERS].map(({ bodyBytes }) => bodyBytes.toLocaleString('en'))],
       ],
     ),
     'A page by id costs the same wherever it is. Those by `VERIFIED_AT` and `LAST_SYNCED_AT` have no index, which every write of the registry would pay for: each looks at all rows, about a second of a million.',

@@ -14,6 +14,11 @@ beforeAll(async () => {
 afterAll(() => sites?.close())
 
 const NAME = '{ geoNode { name } }'
+/** Of the registries of a type, as GitLab's pages ask for them. */
+const OF_A_PAGE = `widgetRegistries(first: 20, after: "", replicationState: FAILED) { count
+  nodes { id modelRecordId state retryAt retryCount lastSyncFailure lastSyncedAt verifiedAt verificationRetryAt createdAt
+    verificationState verificationFailure }
+  pageInfo { hasNextPage hasPreviousPage startCursor endCursor } }`
 const codesOf = ({ body }: { body: { errors?: { extensions?: { code?: string } }[] } }) =>
   body.errors?.map(({ extensions }) => extensions?.code)
 
@@ -88,6 +93,20 @@ describe('The door of GraphQL', () => {
   it('shows no site to those who may not read', async () => {
     const { body } = await sites.ask('{ geoNode { name } geoNodes { name } geoBulkRuns { id } }', { as: 'nobody' })
     expect(body).toEqual({ data: { geoNode: null, geoNodes: null, geoBulkRuns: null } })
+  })
+
+  it('reads little of what those send who may not read, who get null for what GitLab asks', async () => {
+    const ofPage = `query geoSite { geoNode(name: "paris") { ${OF_A_PAGE} } }`
+    expect((await sites.ask(ofPage, { as: 'nobody' })).body).toEqual({ data: { geoNode: null } })
+    const long = `{ ${Array.from({ length: 100 }, () => 'geoNode { name }').join(' ')} }`
+    const large = { query: NAME, variables: { a: 'x'.repeat(20_000) } }
+    for (const [as, answers] of [
+      ['nobody', [['GRAPHQL_PARSE_FAILED'], ['REQUEST_TOO_LARGE']]],
+      ['reader', [undefined, undefined]],
+    ] as const) {
+      const asked = [await sites.ask(long, { as }), await request(at).post('').set('x-role', as).send(large)]
+      expect(asked.map(codesOf)).toEqual(answers)
+    }
   })
 
   it('answers another site by its name, and null for one that there is not', async () => {
