@@ -3,6 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { AskedChange, AuditEntry } from '../lib/audit.ts'
 import { GeoError } from '../lib/errors.ts'
 import { SYNC_STATE } from '../lib/registry/sync-state.ts'
+import { signRequest } from '../lib/transfer/token.ts'
 import { addHostRow, addRegistryRow, registryRow } from './support/fixture-rows.ts'
 import { createGraphqlSites, type GraphqlSites } from './support/graphql-sites.ts'
 
@@ -153,6 +154,33 @@ describe('Of the REST API the log keeps', () => {
     expect(status).toBe(403)
     expect(await kept(sites.paris.assembly.audit)).toEqual([
       ['site.add', 'nice', 'admin', { name: 'nice', url: 'https://nice.test' }, 'READ_ONLY_SITE'],
+    ])
+  })
+
+  it('what a site signs of itself where it changes something, however often it signs', async () => {
+    const put = async (enabled: boolean | null, at = sites.url) => {
+      const paris = sites.rome.sites.byName('paris')
+      if (!paris) throw new Error('There is no paris')
+      const authorization = await signRequest(
+        paris,
+        sites.rome.sites.secretOf(paris),
+        { scope: 'geo_api' },
+        sites.rome.settings.clock,
+      )
+      const asked = request(at).put(`api/v4/geo_nodes/${paris.id}`).set('authorization', authorization)
+      const { status, body } = await asked.send({ enabled })
+      return [status, body.enabled ?? body.geo_code]
+    }
+    expect(await put(true)).toEqual([200, true])
+    expect(await put(null)).toEqual([200, true])
+    expect(await put(false, sites.parisUrl)).toEqual([403, 'READ_ONLY_SITE'])
+    expect(await Promise.all(databases().map((db) => db('geo_audit_events')))).toEqual([[], []])
+    expect(await put(false)).toEqual([200, false])
+    expect(await put(false)).toEqual([200, false])
+    expect(await put(true)).toEqual([200, true])
+    expect((await kept()).map(([, , , details]) => details)).toEqual([
+      { enabled: true, signed_by: 'paris' },
+      { enabled: false, signed_by: 'paris' },
     ])
   })
 

@@ -33,10 +33,26 @@ export async function updateNode(
 ): Promise<Site> {
   const given = Object.keys(nodeChangeParams.shape).filter((name) => params[name as keyof NodeChange] !== undefined)
   if (signer && given.some((name) => name !== 'enabled')) throw badRequest('A site may change only its own enabled')
+  if (signer) {
+    const unchanged = await unlessItChanges(context, signer, params)
+    if (unchanged) return unchanged
+  }
   const details = signer ? { ...params, signed_by: signer.name } : params
   return inWordsOfRest(context, wording, () =>
     changeSite(context, id, (current) => siteChangeOf(params, current), { asker, details }),
   )
+}
+
+/**
+ * The site, where what it signed changes nothing of it. It may sign as often as it likes, so that only what changes something, and
+ * where something can be changed, is kept in the audit log.
+ */
+async function unlessItChanges({ sites }: WriteContext, { id }: Site, { enabled }: NodeChange): Promise<Site | null> {
+  // As the table is now: another process may have changed it a moment ago.
+  await sites.refresh()
+  if (sites.role !== 'primary') throw readOnlySite(sites.primary?.url ?? null)
+  const current = sites.all.find((site) => site.id === id)
+  return current && (enabled ?? current.enabled) === current.enabled ? current : null
 }
 
 export async function removeNode(context: WriteContext, { wording, id }: AskedNode, asker: Asker): Promise<void> {
