@@ -35,7 +35,7 @@ export interface KnockTally {
 }
 
 /** Each door lets in whom it is for; that the primary is no secondary is said to the primary alone. */
-const OPEN = { one: 200, many: 200, status: 201, site: 200, details: 409, graphql: 409, copies: 409 }
+const OPEN = { one: 200, many: 200, status: 201, site: 200, details: 409, graphql: 409, copies: 409, epoch: 200 }
 
 /** So many forged requests open no door and change nothing, and whom the doors are for is let in before and after. */
 export async function knockInVain(knocks: ForgedKnocks, count: number): Promise<void> {
@@ -205,6 +205,14 @@ function doorsOf(
       signer: tokyo,
       scope: { replicable_name: 'widget', replicable_id: String(ids[1]) },
     },
+    {
+      name: 'epoch',
+      method: 'POST',
+      path: `${api}/geo/epoch`,
+      body: '{}',
+      signer: paris,
+      scope: { scope: 'geo_api' },
+    },
   ]
 }
 
@@ -257,5 +265,6 @@ function otherPathsOf(
     details: [`${api}/geo/graphql`, `${api}/geo/status`, `${api}/geo/retrieve/widget`],
     graphql: [`${api}/geo/details`, `${api}/geo/status`, `${api}/geo/node_proxy/1/graphql`],
     copies: blobs(`${api}/geo/copies/widget`, second, first),
+    epoch: [`${api}/geo/retrieve/widget`, `${api}/geo/details`, `${api}/geo/graphql`, `${api}/geo/epoch/x`],
   }
 }

@@ -85,6 +85,7 @@ const PATHS = [
   'api/v4/geo/copies/:name/:id',
   'api/v4/geo/status',
   'api/v4/geo/details',
+  'api/v4/geo/epoch',
   'api/v4/geo/graphql',
   'api/v4/geo/node_proxy/:id/graphql',
   'api/v4/geo/openapi.json',
