@@ -8,7 +8,10 @@ import type { Page } from './page.ts'
 export function failurePage(reason: unknown, logger: LoggerLike): Page {
   const known = reason instanceof GeoError ? reason : fromExpress(reason)
   const status = known?.status ?? 500
-  if (status >= 500) logger.error({ code: known?.code, error: messageOf(reason) }, 'An admin page failed')
+  if (status >= 500) {
+    const cause = messageOf(known?.cause ?? '')
+    logger.error({ code: known?.code, error: messageOf(reason), cause }, 'An admin page failed')
+  }
   return {
     title: known ? (TITLES[known.code] ?? 'This could not be done') : 'This failed',
     area: 'sites',

@@ -1,7 +1,7 @@
 import type { Request, RequestHandler, Response } from 'express'
 import type { Ability } from '../../ability.ts'
 import { answering } from '../../databases.ts'
-import { GeoError } from '../../errors.ts'
+import { GeoError, messageOf } from '../../errors.ts'
 import { jsonText } from '../../transfer/json-text.ts'
 import { authenticate, type TokenScope } from '../../transfer/token.ts'
 import type { Asker } from '../asker.ts'
@@ -29,8 +29,11 @@ export function onlyFromPrimary(sources: GraphqlSources): { signed: RequestHandl
         () => next(),
         (reason: unknown) => {
           if (!(reason instanceof GeoError)) return next(reason)
-          const { code, status, message } = reason
-          logger.warn({ code, ip: request.ip }, 'A GraphQL operation in the name of the primary was refused')
+          const { code, status, message, cause } = reason
+          logger.warn(
+            { code, ip: request.ip, cause: messageOf(cause ?? '') },
+            'A GraphQL operation in the name of the primary was refused',
+          )
           refuse(response, status, code, message)
         },
       )
