@@ -23,8 +23,8 @@ export interface BlobStore {
   stat(key: string): Promise<BlobStat | null>
   /** Removes the blob and folders left empty, never the root. False where there was none. Throws as `stat`. */
   remove(key: string): Promise<boolean>
-  /** The marker in the root, or null where there is none (or no root). */
+  /** The marker in the root, or null where there is none (or no root). Throws `STORE_NOT_MOUNTED`, `STORAGE_ERROR`. */
   readMarker(): Promise<StoreMarker | null>
-  /** Writes the marker unless there is one; returns the one that is there afterwards. Throws `STORAGE_ERROR`. */
+  /** Writes the marker unless there is one; returns the one that is there afterwards. Throws as `readMarker`. */
   claimMarker(marker: StoreMarker): Promise<StoreMarker>
 }

@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto'
-import { link, lstat, mkdir, open, readFile, rmdir, unlink, writeFile } from 'node:fs/promises'
+import { link, lstat, mkdir, open, rmdir, unlink, writeFile } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
-import { GeoError, messageOf } from '../errors.ts'
+import { GeoError } from '../errors.ts'
 import type { BlobStat, BlobStore, StoreMarker } from './blob-store.ts'
 import { confinedPath } from './confine.ts'
 import { RESERVED_PREFIX } from './key.ts'
+import { MARKER_NAME, readStoreMarker } from './store-marker.ts'
+import { READ_FOLDER } from './unfollowed.ts'
 
 export interface LocalDiskOptions {
   /** Folder below which the keys lie; relative paths are taken from the working directory. */
@@ -12,9 +14,6 @@ export interface LocalDiskOptions {
   /** Sync files and folders to disk before a row is called synced. Default true; health says when it is off. */
   durable?: boolean
 }
-
-/** In the root of every store. */
-export const MARKER_NAME = '.geo-store.json'
 
 /** A store in a folder of a local or mounted disk. The folder itself is made by the host or at the first start. */
 export function localDisk(options: LocalDiskOptions): BlobStore {
@@ -47,19 +46,14 @@ export function localDisk(options: LocalDiskOptions): BlobStore {
       return removed ?? false
     },
 
-    async readMarker(): Promise<StoreMarker | null> {
-      const text = await ifThere(() => readFile(markerPath, 'utf8')).catch((reason: unknown) => {
-        throw new GeoError('STORAGE_ERROR', `Cannot read ${markerPath}: ${messageOf(reason)}`, { cause: reason })
-      })
-      return text === null ? null : parseMarker(text, markerPath)
-    },
+    readMarker: () => readStoreMarker(root),
 
     async claimMarker(marker: StoreMarker): Promise<StoreMarker> {
       // Linked into place whole, so that no reader sees half a marker and only one of several writers wins.
       const draft = join(root, `${RESERVED_PREFIX}tmp-${randomUUID()}`)
       try {
         await mkdir(root, { recursive: true })
-        await writeFile(draft, `${JSON.stringify(marker)}\n`, { flush: true })
+        await writeFile(draft, `${JSON.stringify(marker)}\n`, { flag: 'wx', flush: true })
         await link(draft, markerPath)
       } catch (reason) {
         if ((reason as NodeJS.ErrnoException).code !== 'EEXIST') {
@@ -74,16 +68,6 @@ export function localDisk(options: LocalDiskOptions): BlobStore {
     },
   }
   return Object.freeze(store)
-}
-
-function parseMarker(text: string, path: string): StoreMarker {
-  try {
-    const { site, store } = JSON.parse(text) as Partial<StoreMarker>
-    if (typeof site === 'string' && typeof store === 'string') return { site, store }
-  } catch (reason) {
-    throw new GeoError('STORE_NOT_MOUNTED', `${path} is not a marker of this SDK`, { cause: reason })
-  }
-  throw new GeoError('STORE_NOT_MOUNTED', `${path} is not a marker of this SDK`)
 }
 
 async function ifThere<Result>(act: () => Promise<Result>): Promise<Result | null> {
@@ -111,7 +95,7 @@ async function removeEmptyFolder(folder: string): Promise<boolean> {
 
 async function syncNearestFolder(root: string, folder: string): Promise<void> {
   for (let nearest = folder; nearest.length >= root.length; nearest = dirname(nearest)) {
-    const handle = await ifThere(() => open(nearest, 'r'))
+    const handle = await ifThere(() => open(nearest, READ_FOLDER))
     if (!handle) continue
     await handle.sync().finally(() => handle.close())
     return

@@ -5,7 +5,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import xxhash from 'xxhash-wasm'
 import { standBack } from '../background-priority.ts'
 import { isLegalKey, RESERVED_PREFIX } from '../blob/key.ts'
-import { MARKER_NAME } from '../blob/local-disk.ts'
+import { MARKER_NAME } from '../blob/store-marker.ts'
 import { isUnfinished } from '../transfer/part.ts'
 import type { WalkAnswer, WalkOrder, WalkTask } from './store-walk.ts'
 

@@ -1,6 +1,6 @@
 import { mkdir, open, readdir, rename, rm, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { MARKER_NAME } from '../blob/local-disk.ts'
+import { MARKER_NAME } from '../blob/store-marker.ts'
 
 /** Stages what can happen to the files of one site, on its real folder. All of it is undone by `reset` and `close`. */
 export interface StoreFaults {

@@ -1,5 +1,6 @@
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, openSync, readSync, writeSync } from 'node:fs'
 import type { Hasher } from '../blob/hasher.ts'
+import { READ_UNFOLLOWED } from '../blob/unfollowed.ts'
 import { GeoError } from '../errors.ts'
 import { fileVersion } from './file-version.ts'
 
@@ -60,7 +61,7 @@ export class HashedFile {
   /** Closes it, and opens it again to be synced. */
   reopen(path: string): void {
     this.close()
-    this.#file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+    this.#file = openSync(path, READ_UNFOLLOWED)
   }
 
   /** Null without a hasher. Ends it. */

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto'
-import { closeSync, constants, fstatSync, lstatSync, openSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, constants, fstatSync, lstatSync, openSync, writeSync } from 'node:fs'
 import { join } from 'node:path'
 import { RESERVED_PREFIX } from '../blob/key.ts'
+import { UNFOLLOWED } from '../blob/unfollowed.ts'
 import { GeoError } from '../errors.ts'
 import type { WantedBlob } from './blob-order.ts'
 import { removeQuietly } from './place.ts'
+import { readSmall } from './read-small.ts'
 
 /**
  * A part file holds the first bytes of a blob whose transfer was cut, beside the place of the blob, until any process of the
@@ -29,12 +31,11 @@ export function isUnfinished(name: string): boolean {
   return name.startsWith(PART_PREFIX) || name.startsWith(TEMPORARY_PREFIX)
 }
 
-// Their names can be reckoned by whoever knows the row, and something planted there beforehand: a link would lead outside of the
-// store, and opening a FIFO would wait for its other end.
-const UNFOLLOWED = constants.O_NOFOLLOW | constants.O_NONBLOCK
-
 // Weak ones (`W/"…"`) promise no equal bytes.
 const STRONG_ETAG = /^"[\x21\x23-\x7e]{1,256}"$/
+const LONGEST_ETAG_BYTES = 258
+
+const NO_NOTE: readonly string[] = ['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO', 'NOT_A_FILE']
 
 export function isStrongEtag(etag: unknown): etag is string {
   return typeof etag === 'string' && STRONG_ETAG.test(etag)
@@ -71,18 +72,13 @@ export class PartFiles {
   }
 
   #noted(): string | null {
-    let file: number | null = null
     try {
-      file = openSync(this.notePath, constants.O_RDONLY | UNFOLLOWED)
-      if (!fstatSync(file).isFile()) return null
-      const etag = readFileSync(file, 'utf8')
+      const etag = readSmall(this.notePath, LONGEST_ETAG_BYTES).body?.toString()
       return isStrongEtag(etag) ? etag : null
     } catch (reason) {
-      // Where a file lies in place of the folder, who makes the folder says so; where a link lies, who writes the note.
-      if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes((reason as NodeJS.ErrnoException).code ?? '')) return null
+      // Where a file lies in place of the folder, who makes the folder says so; where something else lies, who writes the note.
+      if (NO_NOTE.includes((reason as NodeJS.ErrnoException).code ?? '')) return null
       throw reason
-    } finally {
-      if (file !== null) closeSync(file)
     }
   }
 

@@ -1,20 +1,11 @@
-import {
-  closeSync,
-  constants,
-  fdatasyncSync,
-  fsyncSync,
-  linkSync,
-  lstatSync,
-  openSync,
-  renameSync,
-  unlinkSync,
-} from 'node:fs'
+import { closeSync, fdatasyncSync, fsyncSync, linkSync, lstatSync, openSync, renameSync, unlinkSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { confinedPath } from '../blob/confine.ts'
 import type { Digest } from '../blob/digest.ts'
 import { type DiskFailure, failureOf } from '../blob/disk-failure.ts'
 import { type Hashing, loadHashing } from '../blob/hasher.ts'
 import type { ChecksumAlgorithm } from '../blob/replicable.ts'
+import { READ_FOLDER, READ_UNFOLLOWED } from '../blob/unfollowed.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { ReceivedBlob } from './blob-order.ts'
 import { fileVersion } from './file-version.ts'
@@ -55,7 +46,7 @@ export type Placed =
  * have given up the lock that it holds.
  */
 export async function placeBlobs({ durable, blobs, endsAt, storeId, ...how }: PlaceTask): Promise<Placed[] | null> {
-  const volume = storeId === undefined ? null : new Volume(how.root, storeId)
+  const volume = storeId === undefined ? null : await Volume.of(how.root, storeId)
   const placing: Placing = { ...how, folders: new Set(), hashing: await loadHashing() }
   const placed: Placed[] = []
   for (const blob of blobs) {
@@ -192,7 +183,7 @@ export function removeQuietly(path: string): void {
 
 /** Runs in a thread: makes durable what a file holds by now. */
 export function syncFile(path: string): void {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW)
+  const file = openSync(path, READ_UNFOLLOWED)
   try {
     fdatasyncSync(file)
   } finally {
@@ -213,7 +204,7 @@ export function syncFolder(folder: string): void {
 // A removal may have taken an emptied folder away; then it is its parent's entry that has to be durable.
 function openNearest(folder: string): number {
   try {
-    return openSync(folder, 'r')
+    return openSync(folder, READ_FOLDER)
   } catch (reason) {
     if ((reason as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(folder) === folder) throw reason
     return openNearest(dirname(folder))

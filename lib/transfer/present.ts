@@ -1,8 +1,9 @@
-import { closeSync, constants, fstatSync, fsyncSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, fsyncSync, openSync, readSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import { confinedPath } from '../blob/confine.ts'
 import { hasherFor } from '../blob/hasher.ts'
+import { READ_UNFOLLOWED } from '../blob/unfollowed.ts'
 import type { WantedBlob } from './blob-order.ts'
 import { syncFolder } from './place.ts'
 
@@ -48,7 +49,7 @@ async function sizeIfRight(
   let file: number | null = null
   try {
     const path = confinedPath(root, key)
-    file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    file = openSync(path, READ_UNFOLLOWED)
     if (!fstatSync(file).isFile()) return null
     const hasher = await hasherFor(expected.algorithm)
     let bytes = 0

@@ -1,4 +1,5 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { READ_UNFOLLOWED } from '../blob/unfollowed.ts'
 import { GeoError } from '../errors.ts'
 import { SMALL_BLOB_BYTES } from './frame.ts'
 
@@ -7,7 +8,7 @@ import { SMALL_BLOB_BYTES } from './frame.ts'
  * GeoError `NOT_A_FILE`.
  */
 export function readSmall(path: string, room: number): { bytes: number; body: Buffer | null } {
-  const file = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+  const file = openSync(path, READ_UNFOLLOWED)
   try {
     const stat = fstatSync(file)
     if (!stat.isFile()) throw new GeoError('NOT_A_FILE', 'Something other than a regular file lies there')

@@ -1,10 +1,10 @@
-import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 import { pipeline } from 'node:stream/promises'
 import type { Request, Response } from 'express'
 import { confinedPath } from '../blob/confine.ts'
 import { failureOf } from '../blob/disk-failure.ts'
 import type { Replicable } from '../blob/replicable.ts'
+import { READ_UNFOLLOWED } from '../blob/unfollowed.ts'
 import { GeoError } from '../errors.ts'
 import { sayKey } from './changed-key.ts'
 import { fileVersion } from './file-version.ts'
@@ -161,9 +161,8 @@ function askedRange(request: Request, response: Response, size: number, etag: st
  * @throws GeoError `FILE_NOT_FOUND`, `NOT_A_FILE`, and as failureOf says
  */
 export async function openBlob(replicable: Replicable, id: string, key: string): Promise<FileHandle> {
-  const flags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
   try {
-    const file = await open(confinedPath(replicable.store.root, key), flags)
+    const file = await open(confinedPath(replicable.store.root, key), READ_UNFOLLOWED)
     if ((await file.stat()).isFile()) return file
     await file.close()
     throw new GeoError('NOT_A_FILE', `${JSON.stringify(key)} is not a regular file`)

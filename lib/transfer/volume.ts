@@ -1,6 +1,5 @@
-import { lstatSync, readFileSync } from 'node:fs'
-import { join } from 'node:path'
-import { MARKER_NAME } from '../blob/local-disk.ts'
+import { lstatSync } from 'node:fs'
+import { readStoreMarker } from '../blob/store-marker.ts'
 
 /**
  * The volume that a store lies on, as it is when work on it begins. Whether it is the right one was asked when the work was claimed,
@@ -10,9 +9,13 @@ export class Volume {
   readonly #root: string
   readonly #mounted: string | null
 
-  constructor(root: string, storeId: string) {
+  private constructor(root: string, mounted: string | null) {
     this.#root = root
-    this.#mounted = readStoreId(root) === storeId ? mountedAt(root) : null
+    this.#mounted = mounted
+  }
+
+  static async of(root: string, storeId: string): Promise<Volume> {
+    return new Volume(root, (await isStore(root, storeId)) ? mountedAt(root) : null)
   }
 
   get isAway(): boolean {
@@ -25,11 +28,11 @@ function mountedAt(root: string): string | null {
   return found ? `${found.dev}/${found.ino}` : null
 }
 
-function readStoreId(root: string): unknown {
+async function isStore(root: string, storeId: string): Promise<boolean> {
   try {
-    return (JSON.parse(readFileSync(join(root, MARKER_NAME), 'utf8')) as { store?: unknown }).store
+    return (await readStoreMarker(root))?.store === storeId
   } catch {
-    // None, or none of ours: the next claim says what is wrong with it.
-    return null
+    // None of ours: the next claim says what is wrong with it.
+    return false
   }
 }

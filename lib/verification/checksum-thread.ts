@@ -1,9 +1,10 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
 import { standBack } from '../background-priority.ts'
 import { confinedPath } from '../blob/confine.ts'
 import type { Digest } from '../blob/digest.ts'
 import { failureOf } from '../blob/disk-failure.ts'
 import { type Hashing, loadHashing } from '../blob/hasher.ts'
+import { READ_UNFOLLOWED } from '../blob/unfollowed.ts'
 import { GeoError } from '../errors.ts'
 import { type ChecksumReply, type ChecksumRun, countBytes, takeTurn } from './checksum-run.ts'
 import { missingText } from './failure-text.ts'
@@ -12,13 +13,12 @@ standBack()
 
 // Trials: 1 MiB reads were far slower on cold files than 128 KiB, and no faster on warm ones.
 const chunk = Buffer.allocUnsafeSlow(128 * 1024)
-const FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 
 type Algorithms = readonly Digest['algorithm'][]
 
 /** Adds the digests to `hexes`, one for each algorithm, and returns how many bytes there were. */
 function hashFile(hashing: Hashing, root: string, key: string, algorithms: Algorithms, hexes: string[]): number {
-  const file = openSync(confinedPath(root, key), FLAGS)
+  const file = openSync(confinedPath(root, key), READ_UNFOLLOWED)
   try {
     const stat = fstatSync(file)
     if (!stat.isFile()) throw new GeoError('NOT_A_FILE', `${key} is not a regular file`)

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, symlinkSync, utimesSync } from 'node:fs'
+import { lstatSync, mkdirSync, readdirSync, readFileSync, realpathSync, rmSync, symlinkSync, utimesSync } from 'node:fs'
 import { mkdtemp, realpath, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
@@ -8,6 +8,7 @@ import { confinedPath } from '../../lib/blob/confine.ts'
 import { isLegalKey } from '../../lib/blob/key.ts'
 import { localDisk } from '../../lib/blob/local-disk.ts'
 import { defineReplicable } from '../../lib/blob/replicable.ts'
+import { MARKER_NAME } from '../../lib/blob/store-marker.ts'
 import { isErrorCode } from '../../lib/errors.ts'
 import { Arrival } from '../../lib/transfer/arrival.ts'
 import type { ReceiveOutcome, WantedBlob } from '../../lib/transfer/blob-order.ts'
@@ -25,6 +26,7 @@ import {
   hostileKeys,
   INSIDE,
   layCanaries,
+  MARKER_PLANTS,
   plant,
   plantFifo,
 } from '../support/hostile-keys.ts'
@@ -212,6 +214,24 @@ async function write(keys: readonly string[], how: 'part' | 'temporary', names: 
   return files
 }
 
+/** Plants something in place of the marker, and looks at it as those do who ask whose store it is. */
+async function lookAtMarker(position: number): Promise<string> {
+  const { root, base } = ground
+  const plants = Object.entries(MARKER_PLANTS)
+  const [what, plantAt] = plants[position % plants.length] as (typeof plants)[number]
+  const path = join(root, MARKER_NAME)
+  plantAt(path, join(base, 'canaries/secret'))
+  const store = localDisk({ root, durable: false })
+  const task = { root, durable: false, blobs: [], names: 'free', algorithm: 'xxh64', storeId: 'x' } as const
+  await expect(store.readMarker(), what).rejects.toMatchObject({ code: 'STORE_NOT_MOUNTED' })
+  await expect(store.claimMarker({ site: 'tokyo', store: 'x' }), what).rejects.toMatchObject({
+    code: 'STORE_NOT_MOUNTED',
+  })
+  expect(await threads.place(task), what).toEqual([])
+  rmSync(path, { recursive: true })
+  return what
+}
+
 async function remove(keys: readonly string[]): Promise<number> {
   const store = localDisk({ root: ground.root, durable: false })
   let files = 0
@@ -220,7 +240,7 @@ async function remove(keys: readonly string[]): Promise<number> {
 }
 
 // One minute by itself, and as many again as others want of the machine.
-it(`${KEYS} hostile keys read, write and remove nothing outside of the root, and each failure has a code`, {
+it(`${KEYS} hostile keys and what is planted read, write and remove nothing outside of the root, and each failure has a code`, {
   timeout: 600_000,
 }, async () => {
   const seed = seedOfRun()
@@ -228,9 +248,11 @@ it(`${KEYS} hostile keys read, write and remove nothing outside of the root, and
   plant(ground)
   forgetReaders()
   const before = outside()
+  const looked = new Set<string>()
   const came = { read: 0, written: 0, removed: 0, refused: 0 }
   for (let round = 0; round * KEYS_PER_ROUND < KEYS; round += 1) {
     const keys = all.slice(round * KEYS_PER_ROUND, (round + 1) * KEYS_PER_ROUND).map(({ key }) => key)
+    looked.add(await lookAtMarker(round))
     plant(ground)
     came.refused += keys.filter((key) => !isLegalKey(key)).length
     came.read += await read(keys)
@@ -241,6 +263,7 @@ it(`${KEYS} hostile keys read, write and remove nothing outside of the root, and
     expect(outside(), `after round ${round} of seed ${seed}`).toEqual(before)
   }
   console.log(JSON.stringify({ seed, keys: KEYS, ...came }))
+  expect([...looked]).toEqual(Object.keys(MARKER_PLANTS))
   // Not because nothing was done at all.
   for (const count of Object.values(came)) expect(count).toBeGreaterThan(100)
 })

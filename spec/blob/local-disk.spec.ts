@@ -1,10 +1,12 @@
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
+import { inspect } from 'node:util'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { BlobStore } from '../../lib/blob/blob-store.ts'
 import { localDisk } from '../../lib/blob/local-disk.ts'
 import { folderContents } from '../support/folder-contents.ts'
+import { CANARY, MARKER_PLANTS } from '../support/hostile-keys.ts'
 
 let folder: string
 let root: string
@@ -133,6 +135,19 @@ describe('the marker', () => {
         code: 'STORE_NOT_MOUNTED',
       })
       expect(await paths()).toEqual(['.geo-store.json'])
+    })
+  }
+
+  for (const [what, plantAt] of Object.entries(MARKER_PLANTS)) {
+    it(`that is ${what} is nobody's, is not waited for and not shown`, async () => {
+      const secret = join(folder, 'secret')
+      await writeFile(secret, CANARY)
+      plantAt(join(root, '.geo-store.json'), secret)
+      for (const look of [() => store.readMarker(), () => store.claimMarker({ site: 'tokyo', store: 'x' })]) {
+        const reason = await look().catch((thrown: unknown) => thrown)
+        expect(reason).toMatchObject({ code: 'STORE_NOT_MOUNTED' })
+        expect(inspect(reason, { depth: null })).not.toContain(CANARY.slice(0, 6))
+      }
     })
   }
 

@@ -1,5 +1,5 @@
 import { execFileSync, spawnSync } from 'node:child_process'
-import { lstatSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { lstatSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { Draw } from './draw.ts'
 
@@ -65,6 +65,30 @@ export function plantFifo(path: string): void {
   if (status !== 0) throw Object.assign(new Error(`No FIFO can be made at ${path}`), { code: 'EEXIST' })
 }
 
+// Only root may make devices.
+const isRoot = process.getuid?.() === 0
+
+function plantDevice(path: string, minor: string): void {
+  execFileSync('mknod', [path, 'c', '1', minor])
+}
+
+/** What may be planted in place of the marker of a store; the second path is of a file outside. */
+export const MARKER_PLANTS: Readonly<Record<string, (path: string, secret: string) => void>> = {
+  'a FIFO': plantFifo,
+  'a link to a file outside': (path, secret) => symlinkSync(secret, path),
+  'a link to nothing': (path, secret) => symlinkSync(`${secret}-not-yet`, path),
+  'a link to a device': (path) => symlinkSync('/dev/zero', path),
+  'a link to itself': (path) => symlinkSync(path, path),
+  ...(isRoot && { 'a device': (path: string) => plantDevice(path, '5') }),
+  'a folder': (path) => mkdirSync(path),
+  // What begins it is a marker, and all of it is more than fits into the memory.
+  'a file of 1 TiB': (path) => {
+    writeFileSync(path, JSON.stringify({ site: 'tokyo', store: 'x' }))
+    truncateSync(path, 2 ** 40)
+  },
+  'the text of another file': (path) => writeFileSync(path, CANARY),
+}
+
 /** Puts into the root what a hostile neighbour would, wherever it is not there (any more). */
 export function plant(ground: HostileGround): void {
   const at = (name: string): string | null => {
@@ -85,11 +109,10 @@ export function plant(ground: HostileGround): void {
     const path = at(name)
     if (path) plantFifo(path)
   }
-  // Only root may make devices.
-  if (process.getuid?.() !== 0) return
+  if (!isRoot) return
   for (const [name, minor] of DEVICES) {
     const path = at(name)
-    if (path) execFileSync('mknod', [path, 'c', '1', minor])
+    if (path) plantDevice(path, minor)
   }
 }
 

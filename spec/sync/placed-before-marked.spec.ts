@@ -1,7 +1,7 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { MARKER_NAME } from '../../lib/blob/local-disk.ts'
+import { MARKER_NAME } from '../../lib/blob/store-marker.ts'
 import { insertEvents } from '../../lib/event/event-log.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { step } from '../../lib/testing/settle.ts'

@@ -1,7 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { MARKER_NAME } from '../../lib/blob/local-disk.ts'
+import { MARKER_NAME } from '../../lib/blob/store-marker.ts'
 import { requestRemoval } from '../../lib/registry/removal.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { addRegistryRow } from '../support/fixture-rows.ts'

@@ -1,7 +1,7 @@
 import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { MARKER_NAME } from '../../lib/blob/local-disk.ts'
+import { MARKER_NAME } from '../../lib/blob/store-marker.ts'
 import { ROOM_BYTES } from '../../lib/blob/writable-stores.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import type { AssembledSite } from '../support/assembled-site.ts'

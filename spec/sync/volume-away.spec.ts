@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
-import { MARKER_NAME } from '../../lib/blob/local-disk.ts'
+import { MARKER_NAME } from '../../lib/blob/store-marker.ts'
 import { requestRemoval } from '../../lib/registry/removal.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'

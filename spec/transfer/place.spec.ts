@@ -1,11 +1,12 @@
 import { renameSync } from 'node:fs'
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, unlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, it } from 'vitest'
-import { MARKER_NAME } from '../../lib/blob/local-disk.ts'
+import { MARKER_NAME } from '../../lib/blob/store-marker.ts'
 import type { ReceivedBlob } from '../../lib/transfer/blob-order.ts'
-import { placeBlobs } from '../../lib/transfer/place.ts'
+import { placeBlobs, syncFile, syncFolder } from '../../lib/transfer/place.ts'
+import { MARKER_PLANTS, plantFifo } from '../support/hostile-keys.ts'
 
 const HOW = { durable: true, names: 'free', algorithm: 'xxh64', storeId: 'mine' } as const
 let folder: string
@@ -60,4 +61,23 @@ it('A name that was given on the volume is told as placed, and hashed', async ()
   const placed = await placeBlobs({ ...HOW, root, blobs: [await received('first')] })
   expect(placed).toMatchObject([{ outcome: 'placed', digest: { algorithm: 'xxh64' } }])
   expect((await readdir(root)).sort()).toEqual([MARKER_NAME, 'first'])
+})
+
+it.each(Object.entries(MARKER_PLANTS))(
+  'A store whose marker is %s is away, and nothing is waited for',
+  async (_, plantAt) => {
+    const secret = join(folder, 'secret')
+    await writeFile(secret, JSON.stringify({ site: 'paris', store: 'mine' }))
+    await unlink(join(root, MARKER_NAME))
+    plantAt(join(root, MARKER_NAME), secret)
+    const placed = await placeBlobs({ ...HOW, root, blobs: [await received('first')] })
+    expect(placed).toMatchObject([{ outcome: 'failed', code: 'STORE_NOT_MOUNTED', named: false }])
+  },
+)
+
+it('Nothing is waited for where a FIFO has taken the place of a part or of a folder that is to be synced', () => {
+  const path = join(root, 'fifo')
+  plantFifo(path)
+  expect(() => syncFile(path)).toThrow(expect.objectContaining({ code: 'EINVAL' }))
+  expect(() => syncFolder(path)).toThrow(expect.objectContaining({ code: 'ENOTDIR' }))
 })

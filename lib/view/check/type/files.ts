@@ -1,9 +1,10 @@
-import { constants, type FileHandle, open } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import type { Knex } from 'knex'
 import { confinedPath } from '../../../blob/confine.ts'
 import type { Replicable } from '../../../blob/replicable.ts'
 import { wantedRows } from '../../../blob/scope.ts'
 import { loadSource } from '../../../blob/source.ts'
+import { READ_UNFOLLOWED } from '../../../blob/unfollowed.ts'
 import { bounded, run } from '../../../databases.ts'
 import { GeoError, messageOf } from '../../../errors.ts'
 import { SYNC_STATE } from '../../../registry/sync-state.ts'
@@ -109,7 +110,7 @@ async function readAll(
 async function problemOf({ store }: Replicable, { key }: DrawnFile): Promise<GeoError | null> {
   let file: FileHandle | null = null
   try {
-    file = await open(confinedPath(store.root, key), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    file = await open(confinedPath(store.root, key), READ_UNFOLLOWED)
     if (!(await file.stat()).isFile()) return new GeoError('NOT_A_FILE', `${JSON.stringify(key)} is not a regular file`)
     await file.read(Buffer.alloc(1), 0, 1, 0)
     return null
