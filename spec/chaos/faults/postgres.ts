@@ -23,6 +23,7 @@ const LOCKED_ROWS = 20
 /** The SDK looks for new events each second, if nobody tells it of them. */
 const CAUGHT_WITHIN_MS = 3000
 const MOMENT_MS = 50
+const RECOVERED_MS = 1000
 const LOCKED_TABLES = ['geo_events', 'widgets', 'gadgets', 'geo_nodes']
 
 type Numbers = {
@@ -229,7 +230,11 @@ async function taken(client: pg.Client, lock: string): Promise<boolean> {
 async function deadlocks(world: World, { deadlocks }: Numbers, chance: Seeded): Promise<void> {
   for (const { tracking } of world.databases.secondaries) {
     await tracking.during('deadlock_timeout', '100ms', async () => {
-      for (let turn = 0; turn < deadlocks; turn += 1) await deadlock(world, tracking, chance.of(TYPE_NAMES))
+      for (let turn = 0; turn < deadlocks; turn += 1) {
+        await deadlock(world, tracking, chance.of(TYPE_NAMES))
+        // A job that fails twice in a row rests for longer each time, and soon nothing would run into the next one.
+        await sleep(RECOVERED_MS)
+      }
     })
   }
 }
