@@ -1,0 +1,58 @@
+import { createServer, get, type Server, type ServerResponse } from 'node:http'
+import { type AddressInfo, connect } from 'node:net'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Front } from './front.ts'
+import { loopback } from './network.ts'
+
+let front: Front
+let backend: Server
+const waiting: ServerResponse[] = []
+
+beforeEach(async () => {
+  backend = createServer((_, answer) => void waiting.push(answer))
+  await new Promise<void>((resolve) => backend.listen(0, '127.0.0.1', resolve))
+  front = await Front.open(loopback().place('tokyo'))
+  front.order({ type: 'backends', urls: [`http://127.0.0.1:${(backend.address() as AddressInfo).port}`] })
+})
+
+afterEach(async () => {
+  await front.close()
+  for (const answer of waiting.splice(0)) answer.end()
+  await new Promise((resolve) => backend.close(resolve))
+})
+
+/** A transfer whose answer waits for `answered`. */
+async function transfer(): Promise<void> {
+  const before = waiting.length
+  get(`${front.url}/api/v4/geo/retrieve/widget/1`, { agent: false }, (response) => response.resume()).on(
+    'error',
+    () => undefined,
+  )
+  await expect.poll(() => waiting.length).toBe(before + 1)
+}
+
+async function answered(): Promise<void> {
+  for (const answer of waiting.splice(0)) answer.end()
+  await expect.poll(async () => (await front.figures()).open).toBe(0)
+}
+
+describe('the front of the primary', () => {
+  it('remembers how many transfers were open at once until a fault begins, whatever else is forgotten meanwhile', async () => {
+    await transfer()
+    await transfer()
+    await answered()
+    front.order({ type: 'reset' })
+    expect(await front.figures()).toMatchObject({ mostOpen: 2, transfers: 0, requests: 0 })
+    front.order({ type: 'begin' })
+    expect(await front.figures()).toMatchObject({ mostOpen: 0 })
+  })
+
+  it('counts connections also while it is silent', async () => {
+    front.order({ type: 'silence', on: true })
+    const before = (await front.figures()).connections
+    const socket = connect(Number(new URL(front.url).port), '127.0.0.1')
+    await expect.poll(async () => (await front.figures()).connections).toBe(before + 1)
+    expect(await front.figures()).toMatchObject({ requests: 0 })
+    socket.destroy()
+  })
+})
