@@ -24,7 +24,7 @@ export async function copiesOf({ databases }: Pick<World, 'databases'>, at: numb
   return found
 }
 
-/** Which copies were fetched again though the host has given their records no other file, or are none any more; a sentence each. */
+/** What became of copies that were fetched again, or are none any more, though the host has given their records no other file. */
 export function fetchedAgain(
   ledger: Ledger,
   before: ReadonlyMap<string, Copy>,

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { rowsOf } from '../databases.ts'
 import { nameOf } from '../ledger.ts'
 import type { World } from '../world.ts'
-import { type Retry, retried } from './retries.ts'
+import { isKeyChange, type Retry, retried } from './retries.ts'
 
 const LOOK_EVERY_MS = 200
 
@@ -58,7 +58,7 @@ export async function watchFailures(world: World): Promise<() => Promise<Failure
       .live()
       .filter(({ type, id, versions: now }) => now.length === (versions.get(nameOf(type, id)) ?? 1))
     const meant = new Set(same.map(({ type, id }) => nameOf(type, id)))
-    return [...found.values()].filter(({ record }) => meant.has(record))
+    return [...found.values()].filter((failure) => meant.has(failure.record) && !isKeyChange(failure))
   }
 }
 

@@ -36,6 +36,11 @@ export async function retried({ databases, secondaries }: World): Promise<Map<st
   return found
 }
 
+/** Whether it was asked for under the key of a file that the host has replaced, of which the replica had not heard. */
+export function isKeyChange({ text }: { readonly text: string }): boolean {
+  return text.includes('KEY_CHANGED')
+}
+
 /**
  * What counts a retry now and did not before, a sentence each. Not what the host has deleted: a row is asked for until its secondary
  * has heard of that, and the primary has it no more. Nor what it has given another file, of which the replica has not heard.
@@ -44,7 +49,7 @@ export async function newlyRetried(world: World, before: ReadonlyMap<string, Ret
   const now = await retried(world)
   const live = new Set(world.ledger.live().map(({ type, id }) => nameOf(type, id)))
   return [...now]
-    .filter(([name, { record, text }]) => !before.has(name) && live.has(record) && !text.includes('KEY_CHANGED'))
+    .filter(([name, retry]) => !before.has(name) && live.has(retry.record) && !isKeyChange(retry))
     .map(([name, { text }]) => `${name} counts a retry: ${text}`)
 }
 

@@ -9,9 +9,9 @@ import type { Site } from '../site.ts'
 import { filesBelow, MARKER } from '../watcher.ts'
 import { CAPACITY, type World } from '../world.ts'
 import { backlogOf, watchBacklog } from './backlog.ts'
-import { copiesOf, fetchedAgain } from './copies.ts'
-import { primaryFailures, watchFailures } from './failures.ts'
+import { primaryFailures } from './failures.ts'
 import type { Fault } from './fault.ts'
+import { sentencesOf, watchHarm } from './harm.ts'
 import { HealthWatch } from './health-watch.ts'
 import { reverify, untilJudged } from './reverify.ts'
 import { underLoad } from './under-load.ts'
@@ -89,14 +89,15 @@ async function ofPrimary(
     await world.host.load(load, chance.stream('load'))
     const waiting = await backlogOf(world)
     world.say(`${waiting} blobs are still to be fetched`)
-    const violations = await harmless(world, perSecond, () =>
-      away(world, world.primary, instead, chance, async () => {
+    const violations = await harmless(world, perSecond, async () => {
+      const found = await away(world, world.primary, instead, chance, async () => {
         await world.setCapacity(CAPACITY)
         await sleep(outageSeconds * 1000)
-      }),
-    )
+      })
+      await untilJudged(world, CAUGHT_UP_WITHIN_MS)
+      return found
+    })
     if (waiting < load.blobs) violations.push(`of ${load.blobs} blobs only ${waiting} were still to be fetched`)
-    await untilJudged(world, CAUGHT_UP_WITHIN_MS)
     const failed = await primaryFailures(world)
     return [...violations, ...[...failed].map(([name, failure]) => `the primary says of ${name}: ${failure}`)]
   } finally {
@@ -106,16 +107,10 @@ async function ofPrimary(
 
 /** Afterwards all that arrived is made up for, and nothing was ever said against a file or a copy, nor fetched again. */
 async function harmless(world: World, perSecond: number, act: () => Promise<string[]>): Promise<string[]> {
-  const copies = () => Promise.all(world.secondaries.map((_, at) => copiesOf(world, at)))
-  const before = await copies()
-  const failures = await watchFailures(world)
+  const harm = await watchHarm(world)
   const violations = await act()
   violations.push(...(await caughtUp(world, perSecond)))
-  violations.push(...(await failures()).map(({ site, record, text }) => `${site} says of ${record}: ${text}`))
-  const after = await copies()
-  for (const [at, had] of before.entries())
-    violations.push(...fetchedAgain(world.ledger, had, after[at] ?? new Map()).values())
-  return violations
+  return [...violations, ...sentencesOf(await harm())]
 }
 
 async function caughtUp(world: World, perSecond: number): Promise<string[]> {
