@@ -19,6 +19,7 @@ const MOST_BYTES = 64 * 1024
 const FILES = 100
 const SETTLED_WITHIN_MS = 120_000
 const BACK_WITHIN_MS = 30_000
+/** What waits for another attempt gets it then: nobody learns anything from that wait. */
 const SOON_S = 1
 /** As whoever has the file says it, and how it must not be called. */
 const ITS_OWN_WORDS = /EIO|STORAGE_ERROR/
@@ -75,7 +76,6 @@ async function ofSite(
       await strace.detach()
       world.history.note({ kind: 'fault', fault: 'disk', what: `${site.name} is as before` })
     }
-    // Nobody learns anything from the wait for another attempt.
     await hasten(world, SOON_S)
     violations.push(...(await reverify(site)))
     const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
