@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { type ErrorCode, isErrorCode } from '../errors.ts'
+import { oneLine } from '../printable.ts'
 
 /**
  * How many small blobs travel in one response: frames of a 32-bit big-endian length, a JSON header of that length, and the
@@ -68,7 +69,7 @@ const headerShape: z.ZodType<FrameHeader> = z.discriminatedUnion('frame', [
     frame: z.literal('error'),
     id: z.string(),
     code: z.string().transform((code) => (isErrorCode(code) ? code : 'HTTP_STATUS')),
-    message: z.string(),
+    message: z.string().transform((message) => oneLine(message)),
   }),
   z.object({ frame: z.literal('end'), count: size }),
 ])

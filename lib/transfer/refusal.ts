@@ -1,4 +1,5 @@
 import { type ErrorCode, isErrorCode, messageOf } from '../errors.ts'
+import { oneLine } from '../printable.ts'
 import type { Answer } from './exchange.ts'
 
 /** Why a request as a whole was not answered with blobs. */
@@ -48,7 +49,8 @@ const LONGEST_MESSAGE = 16 * 1024
 export async function readRefusal(answer: Answer, { redirected = false } = {}): Promise<Refusal> {
   const { status, headers } = answer
   const { code, geo_code: geoCode, message, now_ms: nowMs } = await readError(answer)
-  const said = `Non-success HTTP response status code ${status}${message ? `: ${message}` : ''}`
+  const why = typeof message === 'string' && message !== '' ? `: ${oneLine(message)}` : ''
+  const said = `Non-success HTTP response status code ${status}${why}`
   if (code === 'STALE_EPOCH') return { kind: 'pause', code, message: said }
   if (status === 429 || status === 503) {
     const retryAfterMs = parseRetryAfter(headers['retry-after'])
@@ -85,7 +87,7 @@ export async function readShort(answer: Answer, longestBytes = LONGEST_MESSAGE):
 interface ToldError {
   readonly code?: string
   readonly geo_code?: string
-  readonly message?: string
+  readonly message?: unknown
   readonly now_ms?: unknown
 }
 

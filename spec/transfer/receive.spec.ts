@@ -250,6 +250,21 @@ describe('a failure leaves no file under any name', () => {
     })
   })
 
+  it.each([
+    [
+      { message: `\u001b[2J a\nb\u202e${'m'.repeat(2000)}` },
+      /^Non-success HTTP response status code 500: \\u001b\[2J a b\\u202em+…$/,
+    ],
+    [{ message: { toString: 1 } }, /^Non-success HTTP response status code 500$/],
+    [{ message: 5 }, /^Non-success HTTP response status code 500$/],
+  ])('when the primary fails, with one line of what it says', async (said, line) => {
+    const { refusal } = await receive(wanted(), (_request, response) => {
+      response.writeHead(500).end(JSON.stringify(said))
+    })
+    expect(refusal).toMatchObject({ kind: 'failed', code: 'HTTP_STATUS', message: expect.stringMatching(line) })
+    expect(refusal?.message.length).toBeLessThan(1100)
+  })
+
   it('when the bytes are not those that the primary recorded', async () => {
     const result = await receive(wanted({ expected: { algorithm: 'xxh64', hex: XXH64_OF_ABC } }), whole('abd'))
     expect(result.outcomes).toMatchObject([{ outcome: 'failed', code: 'CHECKSUM_MISMATCH' }])
