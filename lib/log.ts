@@ -1,3 +1,5 @@
+import { printableJson } from './printable.ts'
+
 /** Where the SDK writes its log lines: pino, winston and console fit. `fields` holds the error code, the type and the ids. */
 export interface LoggerLike {
   debug(fields: object, message: string): void
@@ -7,7 +9,7 @@ export interface LoggerLike {
 }
 
 function line(level: string, fields: object, message: string): void {
-  process.stderr.write(`${JSON.stringify({ time: new Date().toISOString(), level, geo: message, ...fields })}\n`)
+  process.stderr.write(`${printableJson({ time: new Date().toISOString(), level, geo: message, ...fields })}\n`)
 }
 
 /** The default: warnings and errors as one JSON line each on standard error. */

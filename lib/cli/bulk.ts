@@ -83,8 +83,7 @@ async function start(
   )
   const runs = wait ? await runToEnd(cli, site, requests) : []
   if (!wait) for (const request of requests) runs.push(await site.geo.bulk.start(request))
-  if (json) cli.printJson(runs)
-  else cli.print(runs.map(sentenceOf).join(''))
+  cli.answer(json, runs, (each) => each.map(sentenceOf).join(''))
   const isWhole = runs.length === requests.length && runs.every(({ state }) => state !== 'cancelled')
   if (!isWhole) cli.note('cancelled; what was marked stays marked')
   else if (wait && runs.some(({ changed, dryRun }) => changed > 0 && !dryRun))

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { Assembly } from '../assembly.ts'
+import { printable } from '../printable.ts'
 import { checkSite } from '../view/check/check-site.ts'
 import type { Checked } from '../view/check/outcome.ts'
 import { checkType } from '../view/check/type/check-type.ts'
@@ -60,7 +61,7 @@ function check(
     if (!json) cli.print(`Checking ${what} ...\n\n`)
     for await (const checked of answers) {
       results.push(checked)
-      if (!json) cli.print(lineOf(checked, cli.paint))
+      if (!json) cli.print(lineOf(printable(checked), cli.paint))
     }
     if (json) cli.printJson(results)
     else cli.print(`\nChecking ${what} ... Finished\n`)

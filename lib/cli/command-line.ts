@@ -3,8 +3,9 @@ import type { Assembly } from '../assembly.ts'
 import { GeoError, messageOf } from '../errors.ts'
 import type { Geo } from '../facade.ts'
 import type { GeoSettings } from '../options.ts'
+import { printable, printableJson, showUnseen } from '../printable.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
-import { type Paint, paintFor } from './paint.ts'
+import { type Paint, paintFor, STROKES } from './paint.ts'
 import { type ProgressLine, progressLine } from './progress-line.ts'
 import type { Surroundings } from './surroundings.ts'
 
@@ -31,17 +32,30 @@ export class CommandLine {
     this.paint = paintFor(surroundings)
   }
 
+  /** Lines. Values of others in them are `printable` already: which ends of lines are theirs cannot be told here any more. */
   print(text: string): void {
-    this.surroundings.stdout.write(text)
+    this.surroundings.stdout.write(safeLines(text))
   }
 
   printJson(value: unknown): void {
-    this.print(`${JSON.stringify(value)}\n`)
+    this.print(`${printableJson(value)}\n`)
+  }
+
+  /** What a command has found out: as JSON, or as text makes of it, which gets each value as it is to be printed. */
+  answer<Value>(json: boolean | undefined, value: Value, text: (value: Value) => string): void {
+    if (json) this.printJson(value)
+    else this.print(text(printable(value)))
+  }
+
+  /** Draws over what was drawn before, of so many lines. */
+  redraw(text: string, linesDrawn: number): void {
+    if (linesDrawn > 0) this.surroundings.stdout.write(`\u001b[${linesDrawn}A\u001b[J`)
+    this.print(text)
   }
 
   /** Something to know beside the answer. */
   note(text: string): void {
-    this.surroundings.stderr.write(`geo: ${text}\n`)
+    this.surroundings.stderr.write(`geo: ${showUnseen(text)}\n`)
   }
 
   /** What commander calls, made of what says how the command ends. */
@@ -112,12 +126,24 @@ export class CommandLine {
   fail(reason: unknown, { debug }: GlobalOptions): ExitCode {
     this.note(messageOf(reason))
     if (reason instanceof GeoError) this.surroundings.stderr.write(`${reason.code}: ${reason.advice}\n`)
-    if (debug) this.surroundings.stderr.write(`${traceOf(reason)}\n`)
+    if (debug) this.surroundings.stderr.write(`${safeLines(traceOf(reason))}\n`)
     return EXIT.notDone
   }
 }
 
+const isOfLines = (character: string) => character === '\n' || character === '\t'
+
+/** What was made here stays: ends of lines, tabs and colours. */
+function safeLines(text: string): string {
+  return text
+    .split(STROKES)
+    .map((part, place) => (place % 2 === 1 ? part : showUnseen(part, isOfLines)))
+    .join('')
+}
+
 function traceOf(reason: unknown): string {
   if (!(reason instanceof Error)) return String(reason)
-  return `${reason.stack ?? reason.message}${reason.cause === undefined ? '' : `\ncaused by ${traceOf(reason.cause)}`}`
+  // Its lines are those of the stack alone.
+  const stack = reason.stack?.replace(reason.message, () => messageOf(reason)) ?? messageOf(reason)
+  return `${stack}${reason.cause === undefined ? '' : `\ncaused by ${traceOf(reason.cause)}`}`
 }

@@ -34,8 +34,7 @@ function demote(cli: CommandLine, { json, ...options }: DemoteOptions): Promise<
   return cli.withSite(options, async ({ assembly }) => {
     const { demote: demoteHere } = await import('../demoting.ts')
     const demotion = await demoteHere(assembly)
-    if (json) cli.printJson(demotion)
-    else cli.print(textOf(demotion))
+    cli.answer(json, demotion, textOf)
     return exitCodeOf(demotion)
   })
 }

@@ -26,8 +26,7 @@ export function explainCommand(cli: CommandLine): Command {
       cli.acting<ExplainOptions, [string, string]>(({ json, ...options }, type, id) =>
         cli.withSite(options, async ({ assembly }) => {
           const known = await explain(assembly, type, id)
-          if (json) cli.printJson(known)
-          else cli.print(textOf(known, cli.paint))
+          cli.answer(json, known, (shown) => textOf(shown, cli.paint))
           return known.row.isThere || known.copy ? EXIT.ok : EXIT.no
         }),
       ),

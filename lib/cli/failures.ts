@@ -43,12 +43,14 @@ async function groupsOf({ assembly }: OpenSite, { type }: FailuresOptions): Prom
 
 async function show(cli: CommandLine, site: OpenSite, options: FailuresOptions): Promise<ExitCode> {
   const groups = await groupsOf(site, options)
-  if (options.json) cli.printJson(groups.map(({ retries: _, ...group }) => group))
-  else cli.print(groups.length === 0 ? 'Nothing failed\n' : groups.map((group) => textOf(group, cli)).join('\n'))
+  const shown = groups.map(({ retries: _, ...group }) => group)
+  cli.answer(options.json, shown, (each) =>
+    each.length === 0 ? 'Nothing failed\n' : each.map((group) => textOf(group, cli)).join('\n'),
+  )
   return groups.length === 0 ? EXIT.ok : EXIT.no
 }
 
-function textOf({ type, code, count, newest, advice }: FailureGroup, { paint }: CommandLine): string {
+function textOf({ type, code, count, newest, advice }: Omit<FailureGroup, 'retries'>, { paint }: CommandLine): string {
   const at = newest.at === null ? '' : ` at ${newest.at}`
   return [
     `${paint.bad(code)}  ${type}: ${grouped(count)}\n`,
@@ -67,8 +69,7 @@ async function retry(cli: CommandLine, site: OpenSite, options: FailuresOptions)
     site,
     requests.map((request) => ({ ...request, requestedBy: 'geo failures' })),
   )
-  if (options.json) cli.printJson(runs)
-  else cli.print(runs.map(sentenceOf).join(''))
+  cli.answer(options.json, runs, (each) => each.map(sentenceOf).join(''))
   const isWhole = runs.length === requests.length && runs.every(({ state }) => state === 'finished')
   if (!isWhole) cli.note('cancelled; what was marked stays marked')
   return isWhole ? EXIT.ok : EXIT.no

@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import type { Assembly } from '../assembly.ts'
 import { GeoError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import { updateSite } from '../site-table.ts'
 import { askToBeEnabled } from '../transfer/steer.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
@@ -36,7 +37,9 @@ function steering(cli: CommandLine, enabled: boolean): Command {
       cli.acting<PauseOptions>(({ site, ...options }) =>
         cli.withSite(options, async ({ assembly }) => {
           const steered = await steer(assembly, site, enabled)
-          cli.print(`The site "${steered}" is ${enabled ? 'enabled' : 'paused'}; its processes follow within seconds\n`)
+          cli.print(
+            `The site "${printable(steered)}" is ${enabled ? 'enabled' : 'paused'}; its processes follow within seconds\n`,
+          )
           return EXIT.ok
         }),
       ),

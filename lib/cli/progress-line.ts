@@ -1,3 +1,4 @@
+import { showUnseen } from '../printable.ts'
 import type { Screen } from './surroundings.ts'
 
 const SHOW_EVERY_MS = 100
@@ -18,7 +19,7 @@ export function progressLine(stream: Screen): ProgressLine {
       if (!stream.isTTY || performance.now() - shownAtMs < SHOW_EVERY_MS) return
       shownAtMs = performance.now()
       isShown = true
-      stream.write(`\r\u001b[2K${text.slice(0, (stream.columns ?? DEFAULT_COLUMNS) - 1)}`)
+      stream.write(`\r\u001b[2K${showUnseen(text).slice(0, (stream.columns ?? DEFAULT_COLUMNS) - 1)}`)
     },
     clear() {
       if (isShown) stream.write('\r\u001b[2K')

@@ -3,6 +3,7 @@ import { GeoError } from '../errors.ts'
 import type { Preflight, Seal } from '../failover/preflight.ts'
 import type { Loss } from '../failover/promotion-table.ts'
 import type { ToldSite } from '../failover/tell-epoch.ts'
+import { printable } from '../printable.ts'
 import type { PromotionReport } from '../promoting.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
@@ -52,8 +53,7 @@ function promote(cli: CommandLine, options: PromoteOptions): Promise<ExitCode> {
       if (options.preflight) {
         const before = await preflightHere(assembly, looked)
         progress.clear()
-        if (json) cli.printJson(before)
-        else cli.print(preflightText(before))
+        cli.answer(json, before, preflightText)
         return before.passes ? EXIT.ok : EXIT.no
       }
       const report = await promoteHere(assembly, {
@@ -62,13 +62,12 @@ function promote(cli: CommandLine, options: PromoteOptions): Promise<ExitCode> {
         looked,
         show(before) {
           progress.clear()
-          if (!json) cli.print(preflightText(before))
+          if (!json) cli.print(preflightText(printable(before)))
         },
         ask: (phrase) => typed(cli, options, phrase),
       })
       progress.clear()
-      if (json) cli.printJson(report)
-      else cli.print(reportText(report))
+      cli.answer(json, report, reportText)
       return isWhole(report) ? EXIT.ok : EXIT.no
     })
   })
@@ -83,7 +82,7 @@ function isWhole({ lost, unproven, ended, sealed }: PromotionReport): boolean {
 async function typed({ surroundings }: CommandLine, { phrase }: PromoteOptions, wanted: string): Promise<string> {
   if (phrase !== undefined) return phrase
   if (!surroundings.ask) throw new GeoError('OPTIONS_MISSING', `Missing: --phrase "${wanted}"`)
-  return (await surroundings.ask(`Type "${wanted}" to go on: `)).trim()
+  return (await surroundings.ask(`Type "${printable(wanted)}" to go on: `)).trim()
 }
 
 const SEALS: Readonly<Record<Seal, string>> = Object.freeze({

@@ -1,4 +1,5 @@
 import { Argument, type Command } from 'commander'
+import { printable } from '../printable.ts'
 import { beginReadOnly, endReadOnly, sealReadOnly } from '../read-only-mode.ts'
 import type { CommandLine, GlobalOptions } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
@@ -34,12 +35,13 @@ function switchTo(cli: CommandLine, options: ReadOnlyOptions, to: 'on' | 'off'):
     const { sites, databases, settings, audit } = assembly
     await sites.refresh()
     const { name } = sites.requireMe()
+    const shown = printable(name)
     sites.requirePrimary()
     const asked = { operator: null, ip: null, site: name, subject: name, details: { switch: to } } as const
     return audit.during({ ...asked, action: 'site.read_only' }, async () => {
       if (to === 'off') {
         await endReadOnly(databases.main)
-        cli.print(`The site "${name}" takes writes again\n`)
+        cli.print(`The site "${shown}" takes writes again\n`)
         return EXIT.ok
       }
       await beginReadOnly(databases.main, message)
@@ -48,8 +50,8 @@ function switchTo(cli: CommandLine, options: ReadOnlyOptions, to: 'on' | 'off'):
       )
       cli.print(
         sealed
-          ? `The site "${name}" takes no writes: all that were under way have ended\n`
-          : `The site "${name}" takes no new writes, but one that was under way has not ended: end it, and run this again\n`,
+          ? `The site "${shown}" takes no writes: all that were under way have ended\n`
+          : `The site "${shown}" takes no new writes, but one that was under way has not ended: end it, and run this again\n`,
       )
       return sealed ? EXIT.ok : EXIT.no
     })

@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import type { RepairedRecord } from '../failover/repair.ts'
+import { printable } from '../printable.ts'
 import type { RepairResult } from '../repairing.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
@@ -42,12 +43,11 @@ function repair(cli: CommandLine, { type, id, dryRun, json, ...options }: Repair
       const onRecord = (name: string, record: RepairedRecord) => {
         looked += 1
         if (json) progress.show(`${looked} records looked at`)
-        else cli.print(line(name, record))
+        else cli.print(line(name, printable(record)))
       }
       const results = await geo.repair({ types: type, ids: id, dryRun, onRecord })
       progress.clear()
-      if (json) cli.printJson(results)
-      else cli.print(results.map(summary).join(''))
+      cli.answer(json, results, (each) => each.map(summary).join(''))
       const isWell = ({ counts, unrecorded }: RepairResult) => counts.failed + counts.damaged + unrecorded === 0
       return results.every(isWell) ? EXIT.ok : EXIT.no
     }),
@@ -64,7 +64,7 @@ const SAID: Readonly<Record<RepairedRecord['outcome'], string>> = {
 
 function line(type: string, { id, key, outcome, from, reasons }: RepairedRecord): string {
   const why = reasons.map(({ site, code, message }) => `\n  ${site}: ${code}: ${message}`).join('')
-  return `${type} #${id}${key === null ? '' : ` ${JSON.stringify(key)}`}: ${SAID[outcome]}${from === null ? '' : ` ${from}`}${why}\n`
+  return `${type} #${id}${key === null ? '' : ` "${key}"`}: ${SAID[outcome]}${from === null ? '' : ` ${from}`}${why}\n`
 }
 
 function summary({ type, counts, unrecorded }: RepairResult): string {

@@ -14,8 +14,7 @@ export function runsCommand(cli: CommandLine): Command {
     cli.acting<RunsOptions, [string]>(({ json, ...options }, id) =>
       cli.withSite(options, async (site) => {
         const run = await act(site, id)
-        if (json) cli.printJson(run)
-        else cli.print(sentenceOf(run))
+        cli.answer(json, run, sentenceOf)
         return EXIT.ok
       }),
     )
@@ -53,8 +52,7 @@ function listCommand(cli: CommandLine): Command {
       cli.acting<RunsOptions>(({ json, ...options }) =>
         cli.withSite(options, async ({ geo }) => {
           const runs = await geo.bulk.list()
-          if (json) cli.printJson(runs)
-          else cli.print(runs.length === 0 ? 'There are none\n' : runs.map(sentenceOf).join(''))
+          cli.answer(json, runs, (each) => (each.length === 0 ? 'There are none\n' : each.map(sentenceOf).join('')))
           return EXIT.ok
         }),
       ),

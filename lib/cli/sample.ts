@@ -25,8 +25,7 @@ export function sample(cli: CommandLine, { types, sample, seed, json, ...options
             progress.show(`${type}: ${examined} hashed of ${seen} seen, ${bad} bad`),
         })
         progress.clear()
-        if (json) cli.printJson(results)
-        else cli.print(results.map(describe).join(''))
+        cli.answer(json, results, (each) => each.map(describe).join(''))
         return results.some(({ bad }) => bad > 0) ? EXIT.no : EXIT.ok
       }),
     ),

@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { printable } from '../printable.ts'
 import { insertSite, requireNoFence } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
@@ -38,7 +39,7 @@ export function siteAddCommand(cli: CommandLine): Command {
           const site = { ...given, ...(redirectHost && { redirectHosts: redirectHost }) }
           await requireNoFence(mainDb)
           const { name, primary, url } = await insertSite(mainDb, encryptionKey, site)
-          cli.print(`Added the ${primary ? 'primary' : 'secondary'} site "${name}" at ${url}\n`)
+          cli.print(`Added the ${primary ? 'primary' : 'secondary'} site "${printable(name)}" at ${url}\n`)
           return EXIT.ok
         }),
       ),

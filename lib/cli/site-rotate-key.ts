@@ -1,4 +1,5 @@
 import type { Command } from 'commander'
+import { printable } from '../printable.ts'
 import { rotateSiteKey, SAFE_LEAD_SECONDS } from '../site-rotation.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
@@ -25,7 +26,7 @@ is not fenced when it comes back.`,
           const at = (ms: number) => new Date(ms).toISOString()
           if (nextKey) {
             cli.print(
-              `The site "${known}" signs with a new key from ${at(nextKey.fromMs)} on; the old one is good until ${at(nextKey.oldUntilMs)}\n`,
+              `The site "${printable(known)}" signs with a new key from ${at(nextKey.fromMs)} on; the old one is good until ${at(nextKey.oldUntilMs)}\n`,
             )
           }
           return EXIT.ok

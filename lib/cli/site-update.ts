@@ -1,5 +1,6 @@
 import type { Command } from 'commander'
 import { GeoError } from '../errors.ts'
+import { printable } from '../printable.ts'
 import type { SiteChange } from '../site-fields.ts'
 import { requireNoFence, updateSite } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
@@ -58,7 +59,7 @@ export function siteUpdateCommand(cli: CommandLine): Command {
         return cli.withSettings(options, async ({ mainDb }) => {
           await requireNoFence(mainDb)
           const site = await updateSite(mainDb, name, change)
-          cli.print(`Changed the site "${site.name}": ${Object.keys(change).join(', ')}\n`)
+          cli.print(`Changed the site "${printable(site.name)}": ${Object.keys(change).join(', ')}\n`)
           return EXIT.ok
         })
       }),

@@ -1,4 +1,5 @@
 import { Command } from 'commander'
+import { printable } from '../printable.ts'
 import { deleteSite, isFenced, listSites, type Site } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
@@ -29,9 +30,8 @@ function listCommand(cli: CommandLine): Command {
     .action(
       cli.acting<{ json?: true }>(({ json, ...options }) =>
         cli.withSettings(options, async ({ mainDb }) => {
-          const sites = await listSites(mainDb)
-          if (json) cli.printJson(sites.map(listed))
-          else cli.print(sites.map(lineOf).join(''))
+          const sites = (await listSites(mainDb)).map(listed)
+          cli.answer(json, sites, (each) => each.map(lineOf).join(''))
           return EXIT.ok
         }),
       ),
@@ -53,8 +53,7 @@ function listed(site: Site) {
   }
 }
 
-function lineOf(site: Site): string {
-  const { name, primary, enabled, url, fencedByEpoch, readOnlySince } = listed(site)
+function lineOf({ name, primary, enabled, url, fencedByEpoch, readOnlySince }: ReturnType<typeof listed>): string {
   const role = primary ? 'primary' : 'secondary'
   const more = [
     ...(fencedByEpoch === null ? [] : [`fenced by epoch ${fencedByEpoch}`]),
@@ -77,7 +76,7 @@ database before the site is added again. A former primary stays in the table unt
       cli.acting<object, [string]>((options, name) =>
         cli.withSettings(options, async ({ mainDb }) => {
           await deleteSite(mainDb, name)
-          cli.print(`Removed the site "${name}"\n`)
+          cli.print(`Removed the site "${printable(name)}"\n`)
           return EXIT.ok
         }),
       ),

@@ -1,10 +1,11 @@
 import type { Command } from 'commander'
+import { printable } from '../printable.ts'
 import { bars } from './bars.ts'
 import type { CommandLine, GlobalOptions, OpenSite } from './command-line.ts'
 import { EXIT, type ExitCode } from './exit-code.ts'
 import { explained } from './explained.ts'
 import { knownStatuses } from './known-statuses.ts'
-import { statusText } from './status-text.ts'
+import { type ShownSite, statusText } from './status-text.ts'
 
 interface StatusOptions extends GlobalOptions {
   readonly site?: string
@@ -46,8 +47,13 @@ async function show(cli: CommandLine, { assembly }: OpenSite, { site: name, json
         ...status,
       })),
     )
-  } else cli.print(shown.map((one) => statusText(one, { paint: cli.paint, nowMs })).join(''))
+  } else cli.print(shown.map((one) => statusText(printed(one), { paint: cli.paint, nowMs })).join(''))
   return EXIT.ok
+}
+
+/** What is declared here is printed as it is. */
+function printed({ site, status, replicables }: ShownSite): ShownSite {
+  return { site: printable(site), status: printable(status), replicables }
 }
 
 function watch(cli: CommandLine, site: OpenSite, options: StatusOptions): Promise<ExitCode> {
@@ -59,8 +65,8 @@ function watch(cli: CommandLine, site: OpenSite, options: StatusOptions): Promis
       const shown = await knownStatuses(site.assembly, options.site)
       const gathered = shown.map(({ status }) => status.updated_at).join()
       if (cli.surroundings.stdout.isTTY) {
-        const text = shown.map((one) => bars(one, clock.nowMs())).join('')
-        cli.print(`${linesDrawn > 0 ? `\u001b[${linesDrawn}A\u001b[J` : ''}${text}`)
+        const text = shown.map((one) => bars(printed(one), clock.nowMs())).join('')
+        cli.redraw(text, linesDrawn)
         linesDrawn = text.split('\n').length - 1
       } else if (gathered !== gatheredBefore) await show(cli, site, options)
       gatheredBefore = gathered

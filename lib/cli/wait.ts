@@ -50,7 +50,7 @@ function wait(cli: CommandLine, options: WaitOptions): Promise<ExitCode> {
           const leftMs = beganAtMs + timeout * 1000 - nowMs
           if (missing.length === 0 || leftMs <= 0 || signal.aborted) {
             progress.clear()
-            return answer(cli, missing, json ?? false)
+            return answer(cli, missing, json)
           }
           progress.show(missing.join('; '))
           const restMs = Math.max(LOOK_EVERY_MS, (nowMs - lookedAtMs) * REST_PER_LOOK)
@@ -61,11 +61,13 @@ function wait(cli: CommandLine, options: WaitOptions): Promise<ExitCode> {
   )
 }
 
-function answer(cli: CommandLine, missing: readonly string[], json: boolean): ExitCode {
+function answer(cli: CommandLine, missing: readonly string[], json: true | undefined): ExitCode {
   const done = missing.length === 0
-  if (json) cli.printJson({ done, waitingFor: missing })
-  else if (done) cli.print('All is replicated and verified\n')
-  else cli.print(`Not all is replicated and verified:\n${missing.map((text) => `  ${text}\n`).join('')}`)
+  cli.answer(json, { done, waitingFor: missing }, ({ waitingFor }) =>
+    done
+      ? 'All is replicated and verified\n'
+      : `Not all is replicated and verified:\n${waitingFor.map((text) => `  ${text}\n`).join('')}`,
+  )
   return done ? EXIT.ok : EXIT.no
 }
 
