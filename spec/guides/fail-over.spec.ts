@@ -2,7 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import type { Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { settle, step } from '../../lib/testing/settle.ts'
-import { roleBlock } from '../support/database-roles.ts'
+import { exchangedBlock, roleBlock } from '../support/database-roles.ts'
 import { Drill } from '../support/drill.ts'
 import {
   agrees,
@@ -35,6 +35,17 @@ let late: string
 let unarrived: string
 
 const [promoteNow = ''] = (await roleBlock('promoted')).trim().split('\n')
+
+/** The role of the site that was the primary before may write its database no more, where it could before that was taken from it. */
+async function takeFrom(role: string, { db, server }: Running, givenUp: string): Promise<void> {
+  const former = await drill.openAs(role, server)
+  const writes = () => former('geo_nodes').where({ name: 'nobody' }).update({ enabled: true })
+  expect(await writes()).toBe(0)
+  await db.raw(givenUp)
+  await expect(writes()).rejects.toMatchObject({ code: '42501' })
+  await expect(former('widgets').delete()).rejects.toMatchObject({ code: '42501' })
+  expect(await former('widgets').count()).toHaveLength(1)
+}
 
 /** The statement as the guide has it, with what is different here. */
 function asHere(text: string, from: string, to: string): string {
@@ -112,6 +123,10 @@ describe('A drill by the guide to failing over', () => {
     expect(after).toEqual(recorded)
   })
 
+  it('takes from the role of the former primary what it may do no more', async () => {
+    await takeFrom('app_tokyo', paris, await roleBlock('given-up'))
+  })
+
   it('says what is still to be done there, and reports again', async () => {
     const reminded = await typed(drill, check, paris.site)
     expect(reminded).toMatchObject({
@@ -183,6 +198,8 @@ describe('A drill by the guide to failing over', () => {
   })
 
   it('loses nothing where the fail over is planned', async () => {
+    const [, grantsOfPromoted = ''] = (await exchangedBlock('promoted')).trim().split('\n')
+    for (const grants of [grantsOfPromoted, await roleBlock('app')]) await paris.db.raw(grants)
     const last = await paris.site.add('last', 'written just before')
     expect((await typed(drill, readOnly, paris.site)).statuses).toEqual([0])
     await expect(paris.site.add('refused', 'too late')).rejects.toMatchObject({ code: 'READ_ONLY_MODE' })
@@ -207,6 +224,7 @@ describe('A drill by the guide to failing over', () => {
     expect(said).toContain('"paris" has heard of it, and serves nothing any more.')
     expect(paris.site.parts.sites.role).toBe('unknown')
     await lose(drill, paris)
+    await takeFrom('app_paris', tokyo, await exchangedBlock('given-up'))
     await drill.stop(tokyo.site)
     const heir = await drill.start('tokyo', tokyo.own)
     expect(await stateOf(tokyo.db, last)).toBe(SUCCEEDED)

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Assembly } from '../../lib/assembly.ts'
 import { assemble } from '../../lib/geo.ts'
 import { parseOptions } from '../../lib/options.ts'
+import { MAIN_TABLES } from '../../lib/start-check.ts'
 import { roleMay } from '../../lib/view/check/grant-checks.ts'
 import { answerTo } from '../../lib/view/check/outcome.ts'
 import { followRoles, roleBlock, urlAs } from '../support/database-roles.ts'
@@ -73,6 +74,55 @@ describe('A process with the role of the guide', () => {
       await expect(writable('widgets').delete()).rejects.toMatchObject(DENIED)
     } finally {
       await writable.destroy()
+    }
+  })
+
+  it('of a primary that was given up writes nothing any more, and reads on', async () => {
+    const trx = await paris.databases.main.transaction()
+    const may = async (table: string, privilege: string) => {
+      const { rows } = await trx.raw('select has_table_privilege(?, ?, ?) as may', ['app_tokyo', table, privilege])
+      return rows[0].may
+    }
+    const { rows } = await trx.raw("select tablename as name from pg_tables where schemaname = 'public'")
+    const tables: string[] = rows.map(({ name }: { name: string }) => name)
+    const [given = ''] = (await roleBlock('promoted')).trim().split('\n').slice(1)
+    try {
+      expect(await may('geo_nodes', 'update')).toBe(true)
+      for (const block of [given, await roleBlock('given-up')]) await trx.raw(block)
+      for (const table of tables) {
+        const written = await Promise.all(['insert', 'update', 'delete'].map((privilege) => may(table, privilege)))
+        expect(written, table).toEqual([false, false, false])
+      }
+      expect(await Promise.all(['geo_nodes', 'widgets', 'widget_states'].map((table) => may(table, 'select')))).toEqual(
+        [true, true, true],
+      )
+      await trx.raw('set local role app_tokyo')
+      expect(await answerTo(roleMay('main', trx, paris.assembly))).toMatchObject({ answer: 'yes' })
+    } finally {
+      await trx.rollback()
+    }
+  })
+
+  it('is granted our tables, all of them, and none of the host whose name is like theirs', async () => {
+    const { main, mainUrl } = paris.databases
+    const ours: string[] = await main('pg_tables')
+      .where('schemaname', 'public')
+      .whereRaw("tablename like 'geo\\_%'")
+      .orderBy('tablename')
+      .pluck('tablename')
+    const named = [...(await roleBlock('system')).matchAll(/'(geo_\w+)'/g)].map(([, name]) => name)
+    expect(named).toEqual(ours)
+    expect([...MAIN_TABLES].sort()).toEqual(ours)
+    await main.raw('create table geo_locations (id bigserial primary key)')
+    try {
+      await main.raw('alter table geo_locations owner to app_owner')
+      await followRoles(await urlAs('app_owner', mainUrl), 'system')
+      const { rows } = await main.raw(`select has_table_privilege('geo_primary', 'geo_locations', 'select') as table,
+        has_sequence_privilege('geo_primary', 'geo_locations_id_seq', 'usage') as sequence,
+        has_sequence_privilege('geo_primary', 'geo_events_id_seq', 'usage') as ours`)
+      expect(rows).toEqual([{ table: false, sequence: false, ours: true }])
+    } finally {
+      await main.raw('drop table geo_locations')
     }
   })
 

@@ -14,6 +14,12 @@ export async function roleBlock(subject: string): Promise<string> {
   return block.text
 }
 
+/** The same block for the other of the two sites. */
+export async function exchangedBlock(subject: string): Promise<string> {
+  const exchanged = { app_tokyo: 'app_paris', app_paris: 'app_tokyo' }
+  return (await roleBlock(subject)).replaceAll(/app_(?:tokyo|paris)/g, (role) => exchanged[role as 'app_tokyo'])
+}
+
 /** The address of the same database, for another role. The guide names a password for each that logs in. */
 export async function urlAs(role: string, url: string): Promise<string> {
   const all = (await readGuide(GUIDE)).map(({ text }) => text).join('\n')
