@@ -13,12 +13,15 @@ export interface Writer {
   readonly epoch: number
 }
 
-/** Each site has numbers of its own: two that are promoted and do not know of each other are not of the same epoch. */
-const SITES = 1000
+/**
+ * Each site has numbers of its own: two that are promoted and do not know of each other are not of the same epoch. So there are no more
+ * sites, and no two whose ids are equal modulo this one.
+ */
+export const MOST_SITES = 1000
 
 /** The epoch that a promotion of a site begins, where all known ones are at most `known`. */
 export function nextEpoch(known: number, siteId: string): number {
-  return (Math.floor(known / SITES) + 1) * SITES + Number(BigInt(siteId) % BigInt(SITES))
+  return (Math.floor(known / MOST_SITES) + 1) * MOST_SITES + Number(BigInt(siteId) % BigInt(MOST_SITES))
 }
 
 /** Nobody misses so many promotions: a later number was made up. Each leaves room for as many again, so that none runs out of numbers. */

@@ -1,6 +1,8 @@
 import type { Knex } from 'knex'
 import type { z } from 'zod'
 import type { SelectiveSync } from './blob/selective-sync.ts'
+import { run } from './databases.ts'
+import { MOST_SITES } from './epoch.ts'
 import { GeoError } from './errors.ts'
 import { type ReadOnlyColumns, type ReadOnlyMode, readOnlyModeOf } from './read-only-mode.ts'
 import { hostOf } from './redirect-hosts.ts'
@@ -154,16 +156,40 @@ function columnsOf(site: z.output<typeof siteChangeShape>): Partial<SiteRow> {
 }
 
 /**
+ * An id that begins no epoch of another site's: the next of the sequence that is equal to none modulo `MOST_SITES`.
+ * @throws InvalidSiteError `INVALID_SITE` where there is none
+ */
+async function freeSiteId(db: Knex): Promise<string> {
+  const taken = `exists (select from geo_nodes where geo_nodes.id % ${MOST_SITES} = tried.id % ${MOST_SITES})`
+  const { rows } = await run<{ rows: { id: string }[] }>(
+    db,
+    `with recursive tried (id, tries) as (
+       select nextval(pg_get_serial_sequence('geo_nodes', 'id')), 1
+       union all
+       select nextval(pg_get_serial_sequence('geo_nodes', 'id')), tries + 1 from tried where tries < ${MOST_SITES} and ${taken}
+     )
+     select id::text from tried where not ${taken}`,
+  )
+  const [free] = rows
+  if (free) return free.id
+  throw new InvalidSiteError([
+    { field: 'base', text: `There are ${MOST_SITES} sites already, which is as many as there can be` },
+  ])
+}
+
+/**
  * Adds a site with keys of its own. Run it against the primary's database.
- * @throws InvalidSiteError `INVALID_SITE` for a bad field or a second primary, `SITE_EXISTS` for a name that is taken
+ * @throws InvalidSiteError `INVALID_SITE` for a bad field, a second primary or more than 1,000 sites, `SITE_EXISTS` for a name that is taken
  */
 export async function insertSite(db: Knex, encryptionKey: Buffer, input: NewSite): Promise<Site> {
   const site = parseSite(newSiteShape, input)
   if (site.primary && site.enabled === false) throw disabledPrimary()
   const { accessKey, secret } = newSiteKey(encryptionKey)
+  const id = await freeSiteId(db)
   const [row] = await refusing(site.name, () =>
     db<SiteRow>('geo_nodes')
       .insert({
+        id,
         ...columnsOf(site),
         primary: site.primary,
         access_key: accessKey,

@@ -63,6 +63,32 @@ describe('the table of sites', () => {
     expect(await problems({ name: 'TOKYO', url: 'http://x' })).toEqual(['name has already been taken'])
   })
 
+  it('begins with no number that is equal to that of another modulo 1000, for an epoch would be of both', async () => {
+    const { main } = databases
+    const next = (id: number) => main.raw("select setval('geo_nodes_id_seq', ?, false)", [id])
+    const idOf = async (name: string) => (await add({ name, url: `https://${name}.test` })).id
+    await next(7)
+    expect([await idOf('a'), await idOf('b')]).toEqual(['7', '8'])
+    await next(2007)
+    expect(await idOf('c')).toBe('2009')
+    await next(1_000_000_000_000_999)
+    expect(await idOf('d')).toBe('1000000000000999')
+    await next(5998)
+    expect([await idOf('e'), await idOf('f')]).toEqual(['5998', '6000'])
+  })
+
+  it('takes 1,000 sites, and refuses the next', async () => {
+    const { main } = databases
+    await main.raw(`insert into geo_nodes (id, name, url, access_key, encrypted_secret_access_key, encrypted_secret_access_key_iv)
+      select id, 'site ' || id, 'http://site.test/', id::text, '', '' from generate_series(20001, 20999) as id`)
+    await main.raw("select setval('geo_nodes_id_seq', 1)")
+    expect((await add(tokyo)).id).toBe('1000')
+    await expect(add({ name: 'paris', url: 'https://paris.test' })).rejects.toMatchObject({
+      code: 'INVALID_SITE',
+      message: expect.stringContaining('1000'),
+    })
+  })
+
   it('gives a site another name, but not one that is taken', async () => {
     await add(tokyo)
     await add({ name: 'paris', url: 'https://paris.test' })
