@@ -160,8 +160,10 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
     const skipped: string[] = []
     let slowedBy: World['slowedBy'] = null
     const skip: World['skip'] = (what, why) => {
-      say(`SKIPPED: ${what}: ${why}`)
-      skipped.push(`${what}: ${why}`)
+      const text = `${what}: ${why}`
+      if (skipped.includes(text)) return
+      say(`SKIPPED: ${text}`)
+      skipped.push(text)
     }
     if (network.fallback !== null) skip('a network for each site', network.fallback)
 
