@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../../support/until.ts'
 import { currentOf, nameOf } from '../ledger.ts'
 import type { Seeded } from '../seeded.ts'
 import type { Site } from '../site.ts'
@@ -9,7 +10,7 @@ import type { World } from '../world.ts'
 import { watchBacklog } from './backlog.ts'
 import { type Failure, primaryFailures } from './failures.ts'
 import { type Harm, sentencesOf, watchHarm } from './harm.ts'
-import { hasten } from './retries.ts'
+import { hasten, retried } from './retries.ts'
 import { reverify, untilJudged } from './reverify.ts'
 import { underLoad } from './under-load.ts'
 
@@ -62,6 +63,7 @@ async function ofSite(
   if (left !== null) return [`before it ${left}`]
   await untilJudged(world, SETTLED_WITHIN_MS)
   const bad = chance.shuffled(world.ledger.live()).slice(0, FILES / 2)
+  const names = new Set(bad.map(({ type, id }) => nameOf(type, id)))
   const keys = [...bad.map((record) => currentOf(record).key), ...(part === 'store' ? [MARKER] : [])]
   const harm = await watchHarm(world)
   return underLoad(world, load, chance.stream('load'), async () => {
@@ -71,6 +73,8 @@ async function ofSite(
     try {
       await strace.attach(pidsOf(site), { inject: 'error=EIO', readOf: keys.map((key) => join(site.blobsDir, key)) })
       violations.push(...(await reverify(site)))
+      // There may be so many files that it takes its time until these have their turn; what is not known then is told below.
+      if (part === 'files') await until(() => areKnown(world, site, names), SETTLED_WITHIN_MS).catch(() => undefined)
       await sleep(holdSeconds * 500)
     } finally {
       await strace.detach()
@@ -84,10 +88,16 @@ async function ofSite(
     world.say(
       `${site.name}, ${part} that cannot be read: ${done.said.length} times something was said, such as ${done.said[0]?.text}; ${done.fetchedAgain.length} were fetched again; ${backlog.text}`,
     )
-    const names = new Set(bad.map(({ type, id }) => nameOf(type, id)))
     const left = [...(await primaryFailures(world))].map(([name, failure]) => `it is still said of ${name}: ${failure}`)
     return [...violations, ...backlog.violations, ...judge(site, part, names, done), ...left]
   })
+}
+
+/** Whether the site says something of each of these now. */
+async function areKnown(world: World, site: Site, names: ReadonlySet<string>): Promise<boolean> {
+  const failures = site === world.primary ? await primaryFailures(world) : await retried(world)
+  const prefix = site === world.primary ? '' : `${site.name}: `
+  return [...names].every((name) => failures.has(`${prefix}${name}`))
 }
 
 function judge(site: Site, part: Part, bad: ReadonlySet<string>, { said, fetchedAgain }: Harm): string[] {
