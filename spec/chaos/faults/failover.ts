@@ -109,7 +109,7 @@ class Drill {
   readonly #acknowledged = new Acknowledged()
   readonly #recorded = new Map<string, string>()
   /** Of all unplanned promotions together. */
-  readonly #put = { files: 0, records: 0 }
+  readonly #lostInAll = { files: 0, records: 0 }
   #ledger = new Ledger()
   #primary: SiteName = 'tokyo'
   #host: Host
@@ -270,8 +270,8 @@ class Drill {
     this.#say(
       `unplanned: ${to} took the place of ${from}; ${gone.length} files were lost of what had arrived, ${records.length} records had not`,
     )
-    this.#put.files += gone.length
-    this.#put.records += records.length
+    this.#lostInAll.files += gone.length
+    this.#lostInAll.records += records.length
     await this.#restore(gone)
     await this.#stage.setCapacity(this.#primary, CAPACITY)
     await this.#comeBack(from, third)
@@ -279,10 +279,10 @@ class Drill {
 
   /** Where nothing was there to be lost, nothing is known of what is listed; few rounds may have such luck. */
   mustHaveLost(isFull: boolean): void {
-    const { files, records } = this.#put
-    const luck = `${files} files and ${records} records in all were lost in unplanned promotions`
-    if (isFull && (files === 0 || records === 0)) this.#found(`nothing was put to the test: ${luck}`)
-    else this.#say(luck)
+    const { files, records } = this.#lostInAll
+    const text = `${files} files and ${records} records in all were lost in unplanned promotions`
+    if (isFull && (files === 0 || records === 0)) this.#found(`nothing was put to the test: ${text}`)
+    else this.#say(text)
   }
 
   /** The former primary is there again, with its database as it was left: it is fenced, and says what had not arrived. */
