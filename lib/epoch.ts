@@ -29,7 +29,7 @@ const MOST_MISSED = 100
 
 /** Whether another site may know of this epoch, where `known` is the latest in the table of this one. */
 export function isCredible(epoch: number, known: number): boolean {
-  return epoch < (Math.floor(known / SITES) + 1 + MOST_MISSED) * SITES
+  return epoch < (Math.floor(known / MOST_SITES) + 1 + MOST_MISSED) * MOST_SITES
 }
 
 /** A later epoch never gives way to an earlier one. */
