@@ -45,7 +45,9 @@ export function retrieveRouter(context: ServeContext): Router {
       const span = traceServe(String(request.params['name']), request.get('traceparent'))
       if (span) whenGone(response, () => span.end())
       // It would be work that no place is kept for.
-      if (!isGone(response)) next()
+      next(
+        isGone(response) ? new GeoError('REQUEST_TRUNCATED', 'The connection ended while this was let in') : undefined,
+      )
     }, next)
   })
   router.get(`${path}/:id`, (request, response, next) => {
@@ -113,13 +115,20 @@ function servableKey(replicable: Replicable, id: string, record: KnownBlob | nul
 
 async function requireStore({ stores, main, sites }: ServeContext, replicable: Replicable): Promise<void> {
   const problem = await answering(() => stores.problem(replicable, main, sites.siteName))
-  if (problem) throw problem
+  if (problem) throw ofWholeStore(problem)
 }
 
 /** The same, looked up anew: a file that is not there may lie on a volume that has just gone. */
 async function requireStoreNow({ stores, main, sites }: ServeContext, replicable: Replicable): Promise<void> {
   const problem = await answering(() => stores.problemNow(replicable, main, sites.siteName))
-  if (problem) throw problem
+  if (problem) throw ofWholeStore(problem)
+}
+
+/** A store that cannot be told from another is no failure of the blob that is asked for: whoever asks waits, as for one that is away. */
+function ofWholeStore(problem: GeoError): GeoError {
+  return problem.code === 'STORE_NOT_MOUNTED'
+    ? problem
+    : new GeoError('STORE_NOT_MOUNTED', `The store cannot be told: ${problem.message}`, { cause: problem })
 }
 
 async function serveOne(context: ServeContext, request: Request, response: Response): Promise<void> {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import request from 'supertest'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { encodeDigest } from '../../lib/blob/digest.ts'
-import type { ErrorCode } from '../../lib/errors.ts'
+import { type ErrorCode, GeoError } from '../../lib/errors.ts'
 import { decodeFrames } from '../../lib/transfer/frame.ts'
 import { digestOfIds, type TokenScope } from '../../lib/transfer/token.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
@@ -261,6 +261,19 @@ describe('what an operator did', () => {
       await rename(`${site.root}.away`, site.root)
       site.clock.advance(PAST_CACHES_MS)
     }
+  })
+
+  it('a store whose disk does not let it be told serves nothing, and that is no failure of the blob', async () => {
+    const { widgets, gadgets } = site.replicables
+    const readMarker = async () => {
+      throw new GeoError('STORAGE_ERROR', 'EIO: i/o error, read')
+    }
+    const broken = Object.freeze({ ...widgets, store: { ...widgets.store, readMarker } })
+    const url = await site.serveAlso({ replicables: [broken, gadgets] })
+    const asked = request(url)
+      .get(`${PATH}/${id}`)
+      .set('authorization', await site.sign(one(id)))
+    expectRefusal(await asked, 503, 'STORE_NOT_MOUNTED')
   })
 
   it('a store that is not mounted serves nothing, rather than call its blobs missing', async () => {

@@ -102,11 +102,9 @@ async function areKnown(world: World, site: Site, names: ReadonlySet<string>): P
 
 function judge(site: Site, part: Part, bad: ReadonlySet<string>, { said, fetchedAgain }: Harm): string[] {
   const isBad = (one: Failure) => part === 'files' && one.site === site.name && bad.has(one.record)
-  // What a primary that cannot read its store answers to whoever asks it for a blob.
-  const isRefused = (one: Failure) => part === 'store' && one.site !== site.name
   const isTold = (one: Failure) => ITS_OWN_WORDS.test(one.text) && !OTHERWISE.test(one.text)
   const violations = sentencesOf({
-    said: said.filter((one) => !((isBad(one) || isRefused(one)) && isTold(one))),
+    said: said.filter((one) => !(isBad(one) && isTold(one))),
     fetchedAgain: fetchedAgain.filter((one) => !isBad(one)),
   })
   const known = said.filter((one) => isBad(one) && isTold(one)).length
