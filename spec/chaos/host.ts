@@ -255,11 +255,10 @@ export class Host {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#options.history.note({ kind: 'unanswered', type, id, reason })
-      this.writes.refused.push({
-        at: new Date(),
-        what: id === null ? `a new row of ${type}` : nameOf(type, id),
-        reason,
-      })
+      // Knex puts the statement before what the database says of it.
+      const said = reason.split(' - ').at(-1) ?? reason
+      const what = id === null ? `a new row of ${type}` : nameOf(type, id)
+      this.writes.refused.push({ at: new Date(), what, reason: said })
       return null
     }
   }
