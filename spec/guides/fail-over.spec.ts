@@ -32,6 +32,7 @@ let paris: Running
 let osaka: Running
 let kept: string
 let late: string
+let alone: string
 let unarrived: string
 
 const [promoteNow = ''] = (await roleBlock('promoted')).trim().split('\n')
@@ -71,12 +72,14 @@ afterAll(() => drill?.end())
 stepByStep()
 
 describe('A drill by the guide to failing over', () => {
-  it('begins with three sites, one of which lacks a file, and none the last write, when the primary is lost', async () => {
+  it('begins with three sites, of which one lacks a file, both another, and none has the last write, when the primary is lost', async () => {
     kept = await tokyo.site.add('kept', 'is on all')
     await settleAll(drill, tokyo, paris, osaka)
     late = await tokyo.site.add('late', 'never comes to paris')
     await settleAll(drill, tokyo, osaka)
-    await drill.caughtUp(tokyo.db, paris.db)
+    alone = await tokyo.site.add('alone', 'is told of everywhere')
+    await settle(tokyo.site.parts)
+    for (const { db } of [paris, osaka]) await drill.caughtUp(tokyo.db, db)
     const [ofParis, ofOsaka] = await Promise.all([paris, osaka].map(({ db }) => db.raw(received)))
     expect(ofParis.rows).toEqual([{ received: expect.stringMatching(/^\w+\/\w+$/) }])
     expect(ofParis.rows).toEqual(ofOsaka.rows)
@@ -88,14 +91,16 @@ describe('A drill by the guide to failing over', () => {
   it('lists what would be lost, and promotes nothing by mistake', async () => {
     const looked = await typed(drill, preflight, paris.site)
     expect(looked.statuses).toEqual([1])
-    expect(looked.said).toContain(`widget: 1 of 2 not proven to be here\n  widget #${late} late: unknown\n`)
-    expect(looked.said).toMatch(/It would lose 1 record and what tokyo wrote and has not arrived\./)
+    expect(looked.said).toContain(
+      `widget: 2 of 3 not proven to be here\n  widget #${late} late: unknown\n  widget #${alone} alone: unknown\n`,
+    )
+    expect(looked.said).toMatch(/It would lose 2 records and what tokyo wrote and has not arrived\./)
     const refused = await typed(drill, ['npx geo promote --promote-database'], paris.site)
     expect(refused).toMatchObject({ statuses: [2], wrong: expect.stringContaining('WOULD_LOSE') })
     const mistyped = await typed(drill, unplanned, paris.site, { answers: () => 'yes' })
     expect(mistyped).toMatchObject({ statuses: [2], wrong: expect.stringContaining('WOULD_LOSE') })
     const unasked = await typed(drill, unplanned, paris.site)
-    expect(unasked.wrong).toMatch(/Missing: --phrase "lose 1 record and what tokyo wrote and has not arrived"/)
+    expect(unasked.wrong).toMatch(/Missing: --phrase "lose 2 records and what tokyo wrote and has not arrived"/)
     const undone = await typed(drill, ['npx geo promote --force'], paris.site)
     expect(undone).toMatchObject({ statuses: [2], wrong: expect.stringContaining('NOT_PROMOTED') })
     expect((await paris.db.raw('select pg_is_in_recovery() as recovering')).rows).toEqual([{ recovering: true }])
@@ -106,7 +111,7 @@ describe('A drill by the guide to failing over', () => {
     const { statuses, said } = await typed(drill, unplanned, paris.site, { answers: agrees })
     expect(statuses).toEqual([1])
     expect(said).toContain(
-      `Lost of what had arrived: 1 file\n  widget #${late} late: missing, File is not checksummable - file does not exist at: late\n`,
+      `Lost of what had arrived: 2 files\n  widget #${late} late: missing, File is not checksummable - file does not exist at: late\n`,
     )
     expect(said).toMatch(/What "tokyo" wrote after [^ ]+Z is not here/)
     expect(await paris.db('geo_nodes').orderBy('id').select('name', 'primary', 'enabled', 'epoch')).toEqual([
@@ -145,7 +150,11 @@ describe('A drill by the guide to failing over', () => {
         formerSiteName: 'tokyo',
         sealed: false,
         ended: true,
-        losses: [expect.objectContaining({ type: 'widget', id: late, key: 'late', finding: 'missing' })],
+        lost: 2,
+        losses: [
+          expect.objectContaining({ type: 'widget', id: late, key: 'late', finding: 'missing' }),
+          expect.objectContaining({ type: 'widget', id: alone, key: 'alone', finding: 'missing' }),
+        ],
       }),
     ])
   })
@@ -170,7 +179,7 @@ describe('A drill by the guide to failing over', () => {
     expect(await readFile(drill.blob('osaka', 'fresh'), 'utf8')).toBe('written after')
     expect((await stat(drill.blob('osaka', 'kept'))).ino).toBe(ino)
     const { statuses, said } = await typed(drill, repair, paris.site, { among: [osaka.site] })
-    expect({ statuses, said }).toEqual({ statuses: [0], said: expect.stringContaining('repaired from osaka') })
+    expect({ statuses, said }).toEqual({ statuses: [1], said: expect.stringContaining('repaired from osaka') })
     expect(await readFile(drill.blob('paris', 'late'), 'utf8')).toBe('never comes to paris')
     await settle(paris.site.parts)
     for (const id of [kept, late, fresh]) expect(await stateOf(paris.db, id)).toBe(SUCCEEDED)
@@ -194,7 +203,15 @@ describe('A drill by the guide to failing over', () => {
     expect(await readFile(drill.blob('tokyo', 'fresh'), 'utf8')).toBe('written after')
     expect((await stat(drill.blob('tokyo', 'kept'))).ino).toBe(ino)
     const copies = await drill.trackingOf('tokyo')('widget_registry').select('state', 'verification_state')
-    expect(copies).toEqual(Array(3).fill({ state: 2, verification_state: SUCCEEDED }))
+    expect(copies).toEqual(Array(4).fill({ state: 2, verification_state: SUCCEEDED }))
+  })
+
+  it('gives back what lay on the old one alone, though it had been told of', async () => {
+    expect(await stateOf(paris.db, alone)).toBe(FAILED)
+    const { statuses, said } = await typed(drill, repair, paris.site, { among: [tokyo.site] })
+    expect({ statuses, said }).toEqual({ statuses: [0], said: expect.stringContaining('repaired from tokyo') })
+    await settle(paris.site.parts)
+    expect(await stateOf(paris.db, alone)).toBe(SUCCEEDED)
   })
 
   it('loses nothing where the fail over is planned', async () => {
