@@ -3,6 +3,7 @@ import { registryRows } from '../checks/registry-rows.ts'
 import { SYNCED, VERIFIED } from '../checks/scene.ts'
 import { rowsOf } from '../databases.ts'
 import { currentOf, nameOf } from '../ledger.ts'
+import { replay } from '../replay.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
 import type { Fault } from './fault.ts'
@@ -35,7 +36,7 @@ export const events: Fault<Numbers> = {
     const left = await world.settled(VERIFIED_WITHIN_MS)
     if (left !== null) return [`before any event was touched ${left}`]
     await notePasses(world)
-    await pause(world, true)
+    await replay(world, 'pause')
     let mangled: string
     try {
       await world.host.publishMany(before, BYTES, chance.stream('new'))
@@ -46,7 +47,7 @@ export const events: Fault<Numbers> = {
       // The next one by itself comes a minute after this one has begun, which finds nothing yet.
       await pass(world)
     } finally {
-      await pause(world, false)
+      await replay(world, 'resume')
     }
     const resumedAt = await momentsOf(world)
     world.say(mangled)
@@ -63,12 +64,6 @@ export const events: Fault<Numbers> = {
     await forgetPasses(world)
     return violations
   },
-}
-
-/** Nothing new arrives at the replicas: so nothing is read before it was touched. */
-async function pause(world: World, isPaused: boolean): Promise<void> {
-  const statement = isPaused ? 'select pg_wal_replay_pause()' : 'select pg_wal_replay_resume()'
-  for (const { replica } of world.databases.secondaries) await rowsOf(replica.url, statement)
 }
 
 /** Each checksum brings an event of its own. */

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Member } from '../member.ts'
+import { replay } from '../replay.ts'
 import type { Seeded } from '../seeded.ts'
 import { CAPACITY, type Sent, type World } from '../world.ts'
 import { Alarms } from './alarms.ts'
@@ -31,6 +32,7 @@ const REQUESTS_PER_SECOND = 5
 const ALARM_WITHIN_S = 30
 /** How a secondary says that it is cut off; which of them comes first depends on what it does at that moment. */
 const CUT_OFF: ReadonlySet<string> = new Set(['PRIMARY_UNREACHABLE', 'REPLICATION_NOT_WORKING', 'SITE_OFFLINE'])
+const UNSEEN_MS = 5000
 const LOOK_EVERY_MS = 500
 /** On the slow network so many seconds' arrivals may wait at most. */
 const SLOW_BEHIND_SECONDS = 10
@@ -68,10 +70,14 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   const alarm = watchAlarm(world, isAlarmDue(world, outageSeconds))
   // Not at the same moment of anything each time.
   await sleep(chance.between(0, 1000))
+  // There is something to ask for when nobody answers: it has arrived before, and is seen after.
+  await replay(world, 'pause')
+  await sleep(UNSEEN_MS)
   note(world, 'the network is cut')
   await world.cut()
   try {
     const storm = await watchSent(world)
+    await replay(world, 'resume')
     await sleep(outageSeconds * 1000)
     violations.push(...(await storm()))
     world.front.order({ type: 'reset' })

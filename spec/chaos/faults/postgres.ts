@@ -4,6 +4,7 @@ import { until } from '../../support/until.ts'
 import { TYPE_NAMES, TYPES } from '../checks/scene.ts'
 import { rowsOf, type Server, withClient } from '../databases.ts'
 import type { RecordType } from '../history.ts'
+import { replay } from '../replay.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
 import { markerArrives, rateIsKept } from './arrivals.ts'
@@ -266,11 +267,11 @@ async function deadlock(world: World, tracking: Server, type: RecordType): Promi
 }
 
 async function lag(world: World, { lagSeconds }: Numbers): Promise<void> {
-  await each(world.databases.secondaries, ({ replica }) => rowsOf(replica.url, 'select pg_wal_replay_pause()'))
+  await replay(world, 'pause')
   try {
     await sleep(lagSeconds * 1000)
   } finally {
-    await each(world.databases.secondaries, ({ replica }) => rowsOf(replica.url, 'select pg_wal_replay_resume()'))
+    await replay(world, 'resume')
   }
 }
 
