@@ -104,7 +104,7 @@ export class Host {
       await sleep(TICK_MS)
     }
     const seconds = passedSeconds()
-    this.writes.loads.push({ asked: load.perSecond, acknowledged, seconds })
+    if (tried > 0) this.writes.loads.push({ asked: load.perSecond, acknowledged, seconds })
     return acknowledged / seconds
   }
 

@@ -8,6 +8,7 @@ import { backlogOf, FALLS_AT_LEAST, watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { Looking } from './looking.ts'
 import { retried } from './retries.ts'
+import { allowedRequests } from './storm.ts'
 import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
@@ -25,9 +26,6 @@ const SENT: Readonly<Record<Sent['unit'], { readonly atOnce: number; readonly pe
   packets: { atOnce: 4 * CAPACITY, perSecond: 2 },
   connections: { atOnce: CAPACITY, perSecond: 1 },
 })
-/** From when the network is back until work begins again: all slots, and once more until that is seen; besides, what else is asked for. */
-const REQUESTS_AT_ONCE = 2 * CAPACITY
-const REQUESTS_PER_SECOND = 5
 /** As long as the alarm of an outage may take to come: a connection that is not answered, and what waits before it is tried. */
 const ALARM_WITHIN_S = 30
 /** How a secondary says that it is cut off; which of them comes first depends on what it does at that moment. */
@@ -90,10 +88,10 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   violations.push(...backlog.violations)
   if (backlog.fallsPerSecond < FALLS_AT_LEAST * perSecond)
     violations.push(`the backlog fell by ${backlog.fallsPerSecond.toFixed(0)} a second, while ${perSecond} arrived`)
-  const allowed = REQUESTS_AT_ONCE + (REQUESTS_PER_SECOND * backlog.backAfterMs) / 1000
+  const allowed = allowedRequests(backlog.backAfterMs / 1000)
   if (backlog.requestsUntilBack > allowed)
     violations.push(
-      `${backlog.requestsUntilBack} requests came at once when the primary was back; allowed were ${Math.round(allowed)}`,
+      `${backlog.requestsUntilBack} requests came at once when the primary was back; allowed were ${allowed}`,
     )
   violations.push(...(await counted()))
   violations.push(...(await alarm()))

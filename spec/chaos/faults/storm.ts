@@ -1,0 +1,10 @@
+import { CAPACITY } from '../world.ts'
+
+/** Each slot of a site finds out by itself, and once more until that is seen; besides, what else is asked for, and a try now and then. */
+const AT_ONCE = 2 * CAPACITY
+const PER_SECOND = 5
+
+/** How many requests may come in that time of a site that gets nothing: more is a storm of retries. */
+export function allowedRequests(seconds: number): number {
+  return Math.round(AT_ONCE + PER_SECOND * seconds)
+}
