@@ -85,8 +85,9 @@ async function ofSite(
     const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
     await untilJudged(world, SETTLED_WITHIN_MS)
     const done = await harm()
+    const [example] = done.said
     world.say(
-      `${site.name}, ${part} that cannot be read: ${done.said.length} times something was said, such as ${done.said[0]?.text}; ${done.fetchedAgain.length} were fetched again; ${backlog.text}`,
+      `${site.name}, ${part} that cannot be read: ${done.said.length} times something was said${example ? `, such as ${example.text}` : ''}; ${done.fetchedAgain.length} were fetched again; ${backlog.text}`,
     )
     const left = [...(await primaryFailures(world))].map(([name, failure]) => `it is still said of ${name}: ${failure}`)
     return [...violations, ...backlog.violations, ...judge(site, part, names, done), ...left]
