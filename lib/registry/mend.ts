@@ -8,7 +8,10 @@ import { TO_PENDING } from './registry.ts'
 import { SYNC_STATE } from './sync-state.ts'
 import { verificationPending } from './verification-reset.ts'
 
-/** What a pass does about the differences of a page, one statement each. */
+/**
+ * What a pass does about the differences of a page, one statement each. Rows are locked in the order of the registry before they are
+ * written, as lockInOrder does.
+ */
 
 /** Records that were mended. */
 export type Mended = MovedLiteral
@@ -59,9 +62,12 @@ export function removeUnused(db: Knex, replicable: Replicable, compared: Compare
     `with unused as (
        select r.id from unnest(?::${keyType}[]) as p(id) right join (select r.* ${part.sql}) as r on r.?? = p.id
        where ${UNUSED} limit ?
+     ), due as materialized (
+       select id as row_id from ?? where id in (select id from unused) and removal_requested_at is null
+       order by id for no key update
      ), asked as (
        update ?? as r set removal_requested_at = clock_timestamp(), removal_retry_at = null
-       from unused where r.id = unused.id and r.removal_requested_at is null returning r.?? as id
+       from due where r.id = row_id returning r.?? as id
      ) select ${SUMMARY} from asked`,
     [
       compared.page.keys,
@@ -69,6 +75,7 @@ export function removeUnused(db: Knex, replicable: Replicable, compared: Compare
       names.foreignKey,
       compared.asOf,
       limit,
+      names.registryTable,
       names.registryTable,
       names.foreignKey,
     ],
@@ -84,13 +91,18 @@ export function wakeUnverified(
 ): Promise<Mended> {
   return mend(
     db,
-    `with woken as (
-       update ?? as r set ${verificationPending()} from unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum)
-       where r.?? = p.id and ${UNVERIFIED} and r.verification_state = ${V[was]} returning r.?? as id
+    `with due as materialized (
+       select r.id as row_id from ?? as r join unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum) on r.?? = p.id
+       where ${UNVERIFIED} and r.verification_state = ${V[was]} order by r.id for no key update of r
+     ), woken as (
+       update ?? as r set ${verificationPending()} from due where r.id = row_id returning r.?? as id
      ) select ${SUMMARY} from woken`,
-    [names.registryTable, page.keys, page.checksums, names.foreignKey, names.foreignKey],
+    [names.registryTable, page.keys, page.checksums, names.foreignKey, names.registryTable, names.foreignKey],
   )
 }
+
+/** Of a registry row `r` and a read row `m`. */
+const IS_STILL_HERE = `r.state = ${SYNC_STATE.synced} and r.blob_key is not distinct from m.stored_key`
 
 /** A row under whose key the copy is, as its version says. */
 export interface ReadRow {
@@ -103,16 +115,18 @@ export interface ReadRow {
 export function resyncMoved(db: Knex, { names, keyType }: Replicable, rows: readonly ReadRow[]): Promise<Mended> {
   return mend(
     db,
-    `with moved as (
-       update ?? as r set ${TO_PENDING} from unnest(?::${keyType}[], ?::text[]) as m(id, stored_key)
-       where r.?? = m.id and r.state = ${SYNC_STATE.synced} and r.blob_key is not distinct from m.stored_key
-       returning r.?? as id
+    `with due as materialized (
+       select r.id as row_id from ?? as r join unnest(?::${keyType}[], ?::text[]) as m(id, stored_key) on r.?? = m.id
+       where ${IS_STILL_HERE} order by r.id for no key update of r
+     ), moved as (
+       update ?? as r set ${TO_PENDING} from due where r.id = row_id returning r.?? as id
      ) select ${SUMMARY} from moved`,
     [
       names.registryTable,
       rows.map((row) => row.id),
       rows.map((row) => row.storedKey),
       names.foreignKey,
+      names.registryTable,
       names.foreignKey,
     ],
   )
@@ -125,14 +139,18 @@ export function resyncMoved(db: Knex, { names, keyType }: Replicable, rows: read
 export async function noteVersions(db: Knex, { names, keyType }: Replicable, rows: readonly ReadRow[]): Promise<void> {
   await run(
     db,
-    `update ?? as r set row_version = m.version from unnest(?::${keyType}[], ?::text[], ?::bigint[]) as m(id, stored_key, version)
-     where r.?? = m.id and r.state = ${SYNC_STATE.synced} and r.blob_key is not distinct from m.stored_key`,
+    `with due as materialized (
+       select r.id as row_id, m.version from ?? as r
+       join unnest(?::${keyType}[], ?::text[], ?::bigint[]) as m(id, stored_key, version) on r.?? = m.id
+       where ${IS_STILL_HERE} order by r.id for no key update of r
+     ) update ?? as r set row_version = due.version from due where r.id = row_id`,
     [
       names.registryTable,
       rows.map((row) => row.id),
       rows.map((row) => row.storedKey),
       rows.map((row) => row.version),
       names.foreignKey,
+      names.registryTable,
     ],
   )
 }

@@ -55,7 +55,7 @@ export async function wakeVerification(
        select r.id as row_id, r.verification_state as before
        from ?? as r join unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum) on r.?? = p.id
        where (${VERIFIED} and r.verification_checksum = p.checksum) is not true and not (${WAITS})
-         and r.state <> ${SYNC_STATE.started} for update of r
+         and r.state <> ${SYNC_STATE.started} order by r.id for update of r
      )
      update ?? as r set ${verificationPending()} from woken where r.id = row_id returning r.??::text as "id", before`,
     [
@@ -134,10 +134,12 @@ export function registryVerification(replica: Knex): VerificationTracker {
 
     async takeOver(
       trx: Knex.Transaction,
-      { names, keyType }: Replicable,
+      replicable: Replicable,
       ids: readonly string[],
       retryInSeconds: number,
     ): Promise<string[]> {
+      const { names, keyType } = replicable
+      await lockInOrder(trx, replicable, ids)
       // The copy is not at fault: the sync state stays, unlike after a failed verification.
       const { rows } = await run<{ rows: { id: string }[] }>(
         trx,
@@ -153,7 +155,9 @@ export function registryVerification(replica: Knex): VerificationTracker {
       return rows.map((row) => row.id)
     },
 
-    async giveBack(trx: Knex.Transaction, { names, keyType }: Replicable, ids: readonly string[]): Promise<void> {
+    async giveBack(trx: Knex.Transaction, replicable: Replicable, ids: readonly string[]): Promise<void> {
+      const { names, keyType } = replicable
+      await lockInOrder(trx, replicable, ids)
       await run(
         trx,
         `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${keyType}[]) and ${checked(GIVEN_BACK.where)}`,

@@ -70,7 +70,8 @@ export async function cancelRemovals(
   const { rows } = await run<{ rows: (MovedLiteral & { before: number })[] }>(
     db,
     `with asked as materialized (
-       select id as row_id, state as before from ?? where ?? = any(?::${keyType}[]) and removal_requested_at is not null for update
+       select id as row_id, state as before from ?? where ?? = any(?::${keyType}[]) and removal_requested_at is not null
+       order by id for update
      ), returned as (
        update ?? as r set removal_requested_at = null, removal_retry_at = null, ${TO_PENDING} from asked
        where r.id = row_id and r.removal_requested_at is not null returning r.?? as id, before
@@ -114,7 +115,7 @@ export async function resyncRecords(
     `with resynced as materialized (
        select r.id as row_id, r.state as before, a.announced_at as announced, a.traceparent as trace
        from ?? as r join unnest(?::${keyType}[], ?::timestamptz[], ?::text[]) as a(id, announced_at, traceparent)
-         on r.?? = a.id for update of r
+         on r.?? = a.id order by r.id for update of r
      )
      update ?? as r set ${TO_PENDING}, backfill = false, announced_at = announced, traceparent = trace
      from resynced where r.id = row_id

@@ -3,6 +3,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import { waitingTypes } from '../waiting-types.ts'
+import { lockInOrder } from './lock-order.ts'
 import { UNHELD } from './unheld.ts'
 
 const WAITING = `(removal_requested_at is not null or superseded_keys is not null) and ${UNHELD}
@@ -93,10 +94,16 @@ export function keysOf(rows: readonly RemovalRow[]): string[] {
  */
 export async function finishRemovals(
   trx: Knex.Transaction,
-  { names, keyType }: Replicable,
+  replicable: Replicable,
   leaseId: string,
   removed: readonly RemovalRow[],
 ): Promise<string[]> {
+  const { names, keyType } = replicable
+  await lockInOrder(
+    trx,
+    replicable,
+    removed.map((row) => row.id),
+  )
   const keys = keysOf(removed)
   const whole = removed.filter((row) => row.whole).map((row) => row.id)
   const { rows } = await run<{ rows: { id: string }[] }>(
