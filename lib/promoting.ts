@@ -3,7 +3,6 @@ import { GeoError } from './errors.ts'
 import { notePromoted } from './event/cursor.ts'
 import {
   databaseState,
-  type KnownEpoch,
   type Preflight,
   type PreflightSources,
   preflight,
@@ -11,7 +10,7 @@ import {
 } from './failover/preflight.ts'
 import { lookAtUnproven, makePrimary, promoteDatabase, retakePrimary } from './failover/promote.ts'
 import { firstLosses, type LossesInPart, lastPromotion } from './failover/promotion-table.ts'
-import { latestElsewhere, type ToldSite, tellEpoch } from './failover/tell-epoch.ts'
+import { type KnownEpoch, latestElsewhere, type ToldSite, tellEpoch } from './failover/tell-epoch.ts'
 import { requireTrackingTables } from './start-check.ts'
 import type { AskingContext, Promotion } from './transfer/epoch-word.ts'
 

@@ -1,8 +1,6 @@
 import type { Knex } from 'knex'
 import type { z } from 'zod'
 import type { SelectiveSync } from './blob/selective-sync.ts'
-import { run } from './databases.ts'
-import { MOST_SITES } from './epoch.ts'
 import { GeoError } from './errors.ts'
 import { type ReadOnlyColumns, type ReadOnlyMode, readOnlyModeOf } from './read-only-mode.ts'
 import { hostOf } from './redirect-hosts.ts'
@@ -14,6 +12,7 @@ import {
   type SiteChange,
   siteChangeShape,
 } from './site-fields.ts'
+import { freeSiteId } from './site-id.ts'
 import { keysOf, newSiteKey, type SiteKeyColumns, type SiteKeys } from './site-key.ts'
 
 export type { NewSite, SiteChange } from './site-fields.ts'
@@ -156,28 +155,6 @@ function columnsOf(site: z.output<typeof siteChangeShape>): Partial<SiteRow> {
 }
 
 /**
- * An id that begins no epoch of another site's: the next of the sequence that is equal to none modulo `MOST_SITES`.
- * @throws InvalidSiteError `INVALID_SITE` where there is none
- */
-async function freeSiteId(db: Knex): Promise<string> {
-  const taken = `exists (select from geo_nodes where geo_nodes.id % ${MOST_SITES} = tried.id % ${MOST_SITES})`
-  const { rows } = await run<{ rows: { id: string }[] }>(
-    db,
-    `with recursive tried (id, tries) as (
-       select nextval(pg_get_serial_sequence('geo_nodes', 'id')), 1
-       union all
-       select nextval(pg_get_serial_sequence('geo_nodes', 'id')), tries + 1 from tried where tries < ${MOST_SITES} and ${taken}
-     )
-     select id::text from tried where not ${taken}`,
-  )
-  const [free] = rows
-  if (free) return free.id
-  throw new InvalidSiteError([
-    { field: 'base', text: `There are ${MOST_SITES} sites already, which is as many as there can be` },
-  ])
-}
-
-/**
  * Adds a site with keys of its own. Run it against the primary's database.
  * @throws InvalidSiteError `INVALID_SITE` for a bad field, a second primary or more than 1,000 sites, `SITE_EXISTS` for a name that is taken
  */
@@ -234,22 +211,6 @@ export async function deleteSite(db: Knex, name: string): Promise<void> {
   if (deleted > 0) return
   await requireSite(db, name)
   throw new InvalidSiteError([{ field: 'base', text: 'The primary site cannot be removed while there are others' }])
-}
-
-/**
- * What is changed in the table of a fenced primary no other site ever sees.
- * @throws GeoError `STALE_EPOCH`
- */
-export async function requireNoFence(db: Knex): Promise<void> {
-  const primary = (await listSites(db)).find((site) => site.primary)
-  if (primary && isFenced(primary)) {
-    const message = `"${primary.name}" is no primary any more, and its table of sites is left: ask the one of epoch ${primary.fencedByEpoch}`
-    throw new GeoError('STALE_EPOCH', message)
-  }
-}
-
-export function isFenced({ primary, epoch, fencedByEpoch }: Site): boolean {
-  return primary && fencedByEpoch !== null && fencedByEpoch > epoch
 }
 
 /** @throws GeoError `SITE_UNKNOWN` */

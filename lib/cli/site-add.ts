@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { printable } from '../printable.ts'
-import { insertSite, requireNoFence } from '../site-table.ts'
+import { requireNoFence } from '../site-fence.ts'
+import { insertSite } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { collect, explained } from './explained.ts'

@@ -1,6 +1,7 @@
 import { Command } from 'commander'
 import { printable } from '../printable.ts'
-import { deleteSite, isFenced, listSites, type Site } from '../site-table.ts'
+import { fenceOf } from '../site-fence.ts'
+import { deleteSite, listSites, type Site } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
 import { EXIT } from './exit-code.ts'
 import { explained } from './explained.ts'
@@ -48,7 +49,7 @@ function listed(site: Site) {
     enabled,
     url,
     epoch,
-    fencedByEpoch: isFenced(site) ? site.fencedByEpoch : null,
+    fencedByEpoch: fenceOf(site),
     readOnlySince,
   }
 }

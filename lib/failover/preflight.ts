@@ -7,6 +7,7 @@ import { isoTime } from '../iso-time.ts'
 import type { ReadOnlyMode } from '../read-only-mode.ts'
 import { type UnprovenRecord, unprovenRecords } from '../registry/unproven.ts'
 import type { SiteDirectory } from '../site.ts'
+import type { KnownEpoch } from './tell-epoch.ts'
 
 /** What a promotion of this secondary would lose, as far as it can be told here. */
 export interface Preflight {
@@ -29,11 +30,6 @@ export interface Preflight {
   readonly passes: boolean
   /** What a person has to type where something would be. */
   readonly phrase: string | null
-}
-
-export interface KnownEpoch {
-  readonly site: string
-  readonly epoch: number
 }
 
 /**

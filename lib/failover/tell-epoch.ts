@@ -26,13 +26,16 @@ export async function tellEpoch(context: AskingContext): Promise<ToldSite[]> {
   return asked.map(({ site, word, problem }) => ({ site, epoch: word?.epoch ?? null, problem }))
 }
 
+/** An epoch, and which site knows of it. */
+export interface KnownEpoch {
+  readonly site: string
+  readonly epoch: number
+}
+
 /** The latest epoch that any other site that answers knows of, and which site that is; null where none answers. */
-export async function latestElsewhere(context: AskingContext): Promise<{ site: string; epoch: number } | null> {
+export async function latestElsewhere(context: AskingContext): Promise<KnownEpoch | null> {
   const known = (await tellEpoch(context)).flatMap(({ site, epoch }) => (epoch === null ? [] : [{ site, epoch }]))
-  return known.reduce<(typeof known)[number] | null>(
-    (latest, each) => (each.epoch > (latest?.epoch ?? -1) ? each : latest),
-    null,
-  )
+  return known.reduce<KnownEpoch | null>((latest, each) => (each.epoch > (latest?.epoch ?? -1) ? each : latest), null)
 }
 
 /**

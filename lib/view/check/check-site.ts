@@ -4,7 +4,7 @@ import { connectionChecks } from './connection-checks.ts'
 import { answers, hasMigrations, hasVersion, isReplica, isWritable } from './database-checks.ts'
 import { roleMay } from './grant-checks.ts'
 import { answerTo, type Check, type Checked, noBy, noneOf, skipped } from './outcome.ts'
-import { flagChecks, promotedChecks, siteChecks } from './site-checks.ts'
+import { flagChecks, primaryChecks, siteChecks } from './site-checks.ts'
 import type { CheckSources } from './sources.ts'
 import { storeChecks } from './store-checks.ts'
 import { tablesExist } from './table-checks.ts'
@@ -22,7 +22,7 @@ export async function* checkSite(sources: CheckSources): AsyncGenerator<Checked>
   yield* each([tablesExist('main', main, sources), roleMay('main', main, sources)])
   const { role } = sources.sites
   if (role === 'primary') {
-    yield* each([isWritable('main', main), ...promotedChecks(sources)])
+    yield* each([isWritable('main', main), ...primaryChecks(sources)])
     yield* each([...storeChecks(sources, main), ...flagChecks(sources)])
   } else if (role === 'secondary') {
     yield* each(isReplica(main))

@@ -73,8 +73,8 @@ export function flagChecks({ settings, sites }: CheckSources): Check[] {
   }))
 }
 
-/** What is left of an earlier life as a secondary (GB.K.3). */
-export function promotedChecks({ settings, databases, sites }: CheckSources): Check[] {
+/** Whether the primary is one to the end: it takes writes, and nothing is left of an earlier life as a secondary (GB.K.3). */
+export function primaryChecks({ settings, databases, sites }: CheckSources): Check[] {
   return [
     {
       name: 'The primary takes writes',
