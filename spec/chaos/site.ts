@@ -5,6 +5,9 @@ import type { History } from './history.ts'
 import { GEO_COMMAND, Member, WIDGET_APP_CONFIG } from './member.ts'
 import type { Place } from './network.ts'
 
+/** As documented: so soon the processes of all sites know of what was changed in geo_nodes. */
+export const SITES_KNOWN_WITHIN_MS = 5000
+
 export interface SiteOptions {
   readonly name: string
   readonly folder: string

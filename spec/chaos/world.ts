@@ -19,7 +19,7 @@ import { Mounts } from './mounts.ts'
 import { openNetwork } from './namespaces.ts'
 import { loopback, type Network, type Slowness } from './network.ts'
 import { isBehind, stateOf } from './settled.ts'
-import { Site } from './site.ts'
+import { SITES_KNOWN_WITHIN_MS, Site } from './site.ts'
 import { Watcher } from './watcher.ts'
 
 const PRIMARY = 'tokyo'
@@ -29,8 +29,6 @@ const WORKERS = { primary: 0, secondary: 2 }
 /** What geo_nodes has as its default. */
 export const CAPACITY = 10
 const LOOK_EVERY_MS = 250
-/** As documented. */
-const SITES_KNOWN_WITHIN_MS = 5000
 
 export interface Sent {
   readonly unit: 'packets' | 'connections'

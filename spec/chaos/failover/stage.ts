@@ -16,7 +16,7 @@ import type { ProcessScene } from '../checks/scene.ts'
 import { rowsOf } from '../databases.ts'
 import { History } from '../history.ts'
 import { loopback } from '../network.ts'
-import { Site } from '../site.ts'
+import { SITES_KNOWN_WITHIN_MS, Site } from '../site.ts'
 
 const PROGRAM = fileURLToPath(new URL('../../../lib/cli/geo.ts', import.meta.url))
 const CONFIG = fileURLToPath(new URL('../../../fixtures/widget-app/geo.config.ts', import.meta.url))
@@ -26,8 +26,6 @@ const DATABASE = 'app'
 const SETTINGS = { max_connections: '100', wal_keep_size: '2GB', wal_retrieve_retry_interval: '200ms' }
 // Below those that the kernel gives to whoever asks for any: a site keeps its own while servers come and go.
 const FIRST_PORT = 20_000 + (process.pid % 1000) * 10
-/** As documented. */
-const SITES_KNOWN_WITHIN_MS = 5000
 const FOLLOWS_WITHIN_MS = 60_000
 const MOST_OUTPUT_BYTES = 64 * 1024 * 1024
 
