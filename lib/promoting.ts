@@ -67,7 +67,7 @@ export async function promote(parts: Parts, request: PromotionRequest): Promise<
   if (primary) return report(parts, request)
   const sources = await sourcesOf(parts)
   const state = await databaseState(sources.main)
-  const latest = await latestElsewhere(asking(parts))
+  let latest = await latestElsewhere(asking(parts))
   const before = await preflight(sources, latest, request.looked)
   request.show(before)
   if (before.later && !request.force) throw alreadyPromoted(before.later)
@@ -79,7 +79,8 @@ export async function promote(parts: Parts, request: PromotionRequest): Promise<
   const { sealed, phrase } = before
   if (phrase !== null) {
     const typed = await request.ask(phrase)
-    // Typing takes its time, in which more may have arrived, or be missing.
+    // Typing takes its time, in which more may have arrived, or be missing, or another site been promoted.
+    latest = await latestElsewhere(asking(parts))
     const now = await preflight(sources, latest, request.looked)
     if (typed !== now.phrase && (typed !== phrase || losesMore(now, before))) throw wouldLose(now)
   }
@@ -95,11 +96,16 @@ export async function promote(parts: Parts, request: PromotionRequest): Promise<
 /** A fenced primary becomes the primary again, in the place of whoever was promoted: that needs `force`, and a phrase, in any case. */
 async function retake(parts: Parts, request: PromotionRequest, fencedBy: number): Promise<void> {
   const { sites, databases } = parts
-  const phrase = `lose ${whatWasWrittenIn(fencedBy)}`
   if (!request.force) sites.requireUnfenced()
-  if ((await request.ask(phrase)) !== phrase)
-    throw new GeoError('WOULD_LOSE', `To make "${sites.siteName}" the primary again would ${phrase}`)
-  await retakePrimary(databases.main, sites, (await latestElsewhere(asking(parts)))?.epoch ?? 0)
+  const latest = async () => Math.max(fencedBy, (await latestElsewhere(asking(parts)))?.epoch ?? 0)
+  const loss = (epoch: number) => `lose ${whatWasWrittenIn(epoch)}`
+  const phrase = loss(await latest())
+  const typed = await request.ask(phrase)
+  // Typing takes its time, in which another site may have been promoted.
+  const now = await latest()
+  if (typed !== phrase || phrase !== loss(now))
+    throw new GeoError('WOULD_LOSE', `To make "${sites.siteName}" the primary again would ${loss(now)}`)
+  await retakePrimary(databases.main, sites, now)
   await sites.refresh()
   await note(parts, phrase)
 }
@@ -126,7 +132,8 @@ function requireGrants({ missingGrants }: Preflight): void {
 /** Than a person has agreed to. */
 function losesMore(now: Preflight, agreed: Preflight): boolean {
   const unproven = ({ types }: Preflight) => types.reduce((sum, type) => sum + type.unproven, 0)
-  return unproven(now) > unproven(agreed) || (agreed.sealed && !now.sealed)
+  const epoch = ({ later }: Preflight) => later?.epoch ?? 0
+  return unproven(now) > unproven(agreed) || (agreed.sealed && !now.sealed) || epoch(now) > epoch(agreed)
 }
 
 function alreadyPromoted({ site, epoch }: KnownEpoch): GeoError {
@@ -159,6 +166,8 @@ async function report(parts: Parts, { looked }: PromotionRequest): Promise<Promo
   const begun = await lastPromotion(main)
   if (!begun) throw new GeoError('NOT_SECONDARY', `The site "${sites.siteName}" is the primary, and never was promoted`)
   const told = await tellEpoch(asking(parts))
+  // One of them may have been promoted at the same time.
+  sites.requireUnfenced()
   if (tracking) await notePromoted(tracking, sites.siteName)
   if (!begun.ended && tracking) {
     const { replicables } = settings

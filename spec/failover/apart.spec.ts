@@ -5,6 +5,7 @@ import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { facadeOf } from '../../lib/facade.ts'
 import { databaseState } from '../../lib/failover/preflight.ts'
 import { promoteDatabase } from '../../lib/failover/promote.ts'
+import { promote } from '../../lib/promoting.ts'
 import { step } from '../../lib/testing/settle.ts'
 import { Drill } from '../support/drill.ts'
 import { agrees, cutOff, lose, type Running, settleAll, startAgain, startThree, typed } from '../support/drill-sites.ts'
@@ -13,6 +14,7 @@ import { until } from '../support/until.ts'
 
 const { widgets } = declareReplicables('unused')
 const [PARIS, OSAKA] = [1002, 1003]
+const [PARIS_AGAIN, OSAKA_AGAIN] = [2002, 2003]
 const LATER = 20
 
 let drill: Drill
@@ -33,6 +35,25 @@ stepByStep()
 const cursorOf = async (site: string) =>
   (await drill.trackingOf(site)('geo_event_cursors').first('xact_id', 'arrived_below')) as Record<string, string>
 const preflight = (of: Running) => typed(drill, ['npx geo promote --preflight'], of.site)
+
+/** As if the primary there had been promoted once more. */
+async function setEpoch({ db, site }: Running, epoch: number): Promise<void> {
+  await db('geo_nodes').where({ primary: true }).update({ epoch })
+  await site.parts.sites.refresh()
+}
+
+/** Whoever is asked to type the phrase does so, after something has happened elsewhere. */
+const promoteWhile = ({ site }: Running, happens: () => Promise<void>) =>
+  promote(site.parts, {
+    force: true,
+    promotesDatabase: true,
+    show: () => undefined,
+    looked: () => undefined,
+    async ask(phrase) {
+      await happens()
+      return phrase
+    },
+  })
 
 /** An upload of the host that has not been committed yet. */
 async function beginUpload({ db, site }: Running, key: string): Promise<{ id: string; trx: Knex.Transaction }> {
@@ -125,6 +146,16 @@ describe('Promotions that go otherwise than by the guide', () => {
     expect((await databaseState(osaka.db)).recovering).toBe(true)
   })
 
+  it('are refused where another site is promoted while somebody types', async () => {
+    const promoted = promoteWhile(osaka, () => setEpoch(paris, PARIS_AGAIN))
+    await expect(promoted).rejects.toMatchObject({
+      code: 'WOULD_LOSE',
+      message: expect.stringContaining(`written in epoch ${PARIS_AGAIN}`),
+    })
+    expect((await databaseState(osaka.db)).recovering).toBe(true)
+    await setEpoch(paris, PARIS)
+  })
+
   it('are still under way where the database has not ended to be a replica in time, and go on by the same command', async () => {
     const { rows } = await osaka.db.raw(`select pid from pg_stat_activity where backend_type = 'startup'`)
     const [{ pid: replaying }] = rows as [{ pid: number }]
@@ -176,15 +207,30 @@ describe('Promotions that go otherwise than by the guide', () => {
     // Nobody would see what is changed there.
     const changed = await typed(drill, ['npx geo site update osaka --files-max-capacity 1'], paris.site)
     expect(changed).toMatchObject({ statuses: [2], wrong: expect.stringContaining('STALE_EPOCH') })
+    // But where it reaches them it reads there itself.
+    const moved = await typed(drill, ['npx geo site update osaka --internal-url none'], paris.site)
+    expect(moved.statuses).toEqual([0])
     await paris.db('geo_nodes').where({ primary: true }).update({ read_only_since: paris.db.fn.now() })
 
+    const tooLate = promoteWhile(paris, () => setEpoch(osaka, OSAKA_AGAIN))
+    await expect(tooLate).rejects.toMatchObject({
+      code: 'WOULD_LOSE',
+      message: expect.stringContaining(`written in epoch ${OSAKA_AGAIN}`),
+    })
+
     const retaken = await typed(drill, ['npx geo promote --force'], paris.site, { answers: agrees })
-    expect(retaken).toMatchObject({ statuses: [1], said: expect.stringContaining('in epoch 2002.') })
+    expect(retaken).toMatchObject({ statuses: [1], said: expect.stringContaining('in epoch 3002.') })
     expect(retaken.said).toContain('What another site wrote as the primary meanwhile is not here')
     expect(retaken.said).toContain('"osaka" has heard of it')
-    expect(osaka.site.parts.sites.fencedBy).toBe(2002)
+    expect(osaka.site.parts.sites.fencedBy).toBe(3002)
     await paris.site.parts.sites.refresh()
     expect(await paris.site.add('again', 'takes writes')).toBeDefined()
     await expect(osaka.site.add('refused', 'too late')).rejects.toMatchObject({ code: 'STALE_EPOCH' })
+  })
+
+  it('do not end as if all was well where another site that is told of it has been promoted meanwhile', async () => {
+    await setEpoch(osaka, 4003)
+    const told = await typed(drill, ['npx geo promote'], paris.site)
+    expect(told).toMatchObject({ statuses: [2], wrong: expect.stringContaining('STALE_EPOCH') })
   })
 })
