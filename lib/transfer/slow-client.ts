@@ -47,11 +47,14 @@ export async function takenInTime(response: Response, idleTimeoutMs: number, sen
   }
   // That of the socket, for it sees each byte that leaves for the network, where streams see whole chunks.
   response.setTimeout(idleTimeoutMs, cut)
-  // One that waits for its turn on the connection is not told by Node 22, and would wait with its file open without end.
+  // One that waits for its turn on the connection is not told by Node 22, and would wait with its file open without end. Any other
+  // Node tells itself, before or after this, and once only: a host may count by it.
   whenGone(response, () => {
     if (response.closed || response.destroyed) return
     response.destroy()
-    response.emit('close')
+    setImmediate(() => {
+      if (!response.closed) response.emit('close')
+    })
   })
   try {
     await send()

@@ -25,6 +25,16 @@ const mayEnd: RequestHandler = (request, _response, next) => {
   next()
 }
 
+/** How often the end of each answer was told: a host may count by it. */
+let ends: number[] = []
+
+const counts: RequestHandler = (_request, response, next) => {
+  const mine = ends
+  const at = mine.push(0) - 1
+  response.on('close', () => mine.splice(at, 1, (mine[at] ?? 0) + 1))
+  next()
+}
+
 beforeAll(async () => {
   site = await createPrimarySite()
   const clock: Clock = {
@@ -34,18 +44,19 @@ beforeAll(async () => {
       return site.clock.nowMs()
     },
   }
-  url = await site.serveAlso({ retrieveMargin: PLACES - site.paris.filesMaxCapacity, clock }, mayEnd)
+  url = await site.serveAlso({ retrieveMargin: PLACES - site.paris.filesMaxCapacity, clock }, counts, mayEnd)
   large = await site.addWidget('large', randomBytes(LARGE_BYTES))
 })
 afterAll(() => site?.close())
 afterEach(() => {
   ending.clear()
+  ends = []
   for (const { socket } of clients.splice(0)) socket.destroy()
 })
 
-async function head(more: Readonly<Record<string, string>> = {}): Promise<string> {
-  const authorization = await site.sign({ replicable_name: 'widget', replicable_id: large })
-  return requestHead('GET', `/api/v4/geo/retrieve/widget/${large}`, { authorization, ...more })
+async function head(more: Readonly<Record<string, string>> = {}, id = large): Promise<string> {
+  const authorization = await site.sign({ replicable_name: 'widget', replicable_id: id })
+  return requestHead('GET', `/api/v4/geo/retrieve/widget/${id}`, { authorization, ...more })
 }
 
 async function open(sent: string, options?: { reads: boolean }): Promise<RawClient> {
@@ -81,5 +92,22 @@ it.runIf(process.platform === 'linux')(
     client.socket.resetAndDestroy()
     await until(async () => (await openFiles()) === 0)
     await expectAllPlacesFree()
+    expect(ends.slice(0, PIPELINED).filter((times) => times > 1)).toEqual([])
+  },
+)
+
+it.runIf(process.platform === 'linux')(
+  'A host is told once of the end of an answer, also of one that is cut where the connection had another before',
+  async () => {
+    const small = await site.addWidget('small', 'a few bytes')
+    const client = await open(await head({}, small))
+    await until(() => client.received.includes('a few bytes'))
+    client.socket.pause()
+    client.socket.write(await head())
+    await until(async () => (await openFiles()) === 1)
+    client.socket.resetAndDestroy()
+    await until(async () => (await openFiles()) === 0)
+    await expectAllPlacesFree()
+    expect(ends.slice(0, 2)).toEqual([1, 1])
   },
 )
