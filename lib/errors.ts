@@ -205,6 +205,10 @@ export const ERROR_CODES = Object.freeze({
     503,
     'Nothing: a full reconciliation makes up for the events. If it happens again, this site was away for longer than events are kept.',
   ],
+  EVENTS_KEPT: [
+    200,
+    'Bring a site back that answers, or `geo site remove` those that are gone for good; end transactions that are open for days.',
+  ],
   DURABILITY_OFF: [200, 'Remove `durable: false` from the store to survive a power cut.'],
   TABLE_BUSY: [503, 'End long transactions on that table, or choose a quieter hour, and run the migration again.'],
   DATABASE_UNAVAILABLE: [503, 'Bring the database back; work goes on by itself.'],

@@ -75,6 +75,7 @@ export function openViewing(context: ViewingContext): Viewing {
     stores,
     writableStores,
     replicables,
+    eventRetentionMs: settings.eventRetentionMs,
     transferRefusal,
     jobFailures: () => loops.failures,
   }

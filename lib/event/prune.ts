@@ -17,7 +17,7 @@ const MOST_PER_RUN = 50_000
  */
 export async function pruneEvents(main: Knex, retentionMs: number, mayForget: () => Promise<boolean>): Promise<number> {
   const read = await pruneBatches(main, null)
-  if (read >= MOST_PER_RUN || !(await isOlder(main, retentionMs)) || !(await mayForget())) return read
+  if (read >= MOST_PER_RUN || ((await firstEventAgeMs(main)) ?? 0) <= retentionMs || !(await mayForget())) return read
   return read + (await pruneBatches(main, retentionMs))
 }
 
@@ -29,16 +29,14 @@ async function pruneBatches(main: Knex, retentionMs: number | null): Promise<num
   return pruned
 }
 
-const OLDER = `created_at < clock_timestamp() - ? * interval '1 ms'`
-
-/** Whether the first event of the log is. */
-async function isOlder(main: Knex, retentionMs: number): Promise<boolean> {
-  const { rows } = await run<{ rows: { older: boolean }[] }>(
+/** How old the first event of the log is; null where there is none. */
+export async function firstEventAgeMs(main: Knex): Promise<number | null> {
+  const { rows } = await run<{ rows: { ageMs: number }[] }>(
     main,
-    `select ${OLDER} as older from geo_events order by xact_id, id limit 1`,
-    [retentionMs],
+    `select (extract(epoch from clock_timestamp() - created_at) * 1000)::float8 as "ageMs"
+     from geo_events order by xact_id, id limit 1`,
   )
-  return rows[0]?.older ?? false
+  return rows[0]?.ageMs ?? null
 }
 
 /** `retentionMs` null: only what all have read. */
@@ -49,7 +47,7 @@ async function pruneBatch(trx: Knex.Transaction, retentionMs: number | null): Pr
   const { rows } = await run<{ rows: (EventPosition & { count: number })[] }>(
     trx,
     `with settled as materialized (
-       select id, xact_id, ${readByAll} or coalesce(${OLDER}, false) as done
+       select id, xact_id, ${readByAll} or coalesce(created_at < clock_timestamp() - ? * interval '1 ms', false) as done
        from geo_events where xact_id < pg_snapshot_xmin(pg_current_snapshot())
        order by xact_id, id limit ${EVENTS_PER_BATCH}
      ), first_kept as (

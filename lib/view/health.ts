@@ -13,6 +13,7 @@ import { type Finding, finding } from './finding.ts'
 import { checkMigrations } from './migration-health.ts'
 import { checkReplica } from './replica-health.ts'
 import { checkReported } from './reported-health.ts'
+import { checkRetention } from './retention-health.ts'
 import { checkScopes } from './scope-health.ts'
 import { checkTracking } from './tracking-health.ts'
 
@@ -29,6 +30,7 @@ export interface HealthSources {
   readonly stores: StoreIdentities
   readonly writableStores: Pick<WritableStores, 'problem'>
   readonly replicables: readonly Replicable[]
+  readonly eventRetentionMs: number
   jobFailures(): readonly JobFailure[]
   transferRefusal(): Refusal | null
 }
@@ -40,7 +42,7 @@ export interface HealthSources {
 export async function checkHealth(sources: HealthSources, gathered: GatheredStatus | null = null): Promise<Health> {
   const findings: Finding[] = []
   try {
-    const { main, tracking, sites, replicables } = sources
+    const { main, tracking, sites, replicables, eventRetentionMs } = sources
     await sites.refresh()
     const { me, role } = sites
     if (!me) findings.push(finding('SITE_UNKNOWN', `No site is named "${sites.siteName}"`))
@@ -55,6 +57,7 @@ export async function checkHealth(sources: HealthSources, gathered: GatheredStat
       if (tracking) findings.push(...(await checkCursor(main, tracking)))
       if (tracking) findings.push(...(await checkScopes({ main, tracking, replicables }, me.selectiveSync)))
     }
+    if (role === 'primary') findings.push(...(await checkRetention(main, eventRetentionMs)))
     findings.push(...(await checkReported(main, tracking, sites, gathered)))
     findings.push(...(await checkStores(sources)))
   } catch (reason) {

@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Clock, systemClock } from '../../lib/clock.ts'
+import { insertEvents } from '../../lib/event/event-log.ts'
 import { checkHealth } from '../../lib/view/health.ts'
 import { judgeReplica, type ReplicaState } from '../../lib/view/replica-health.ts'
 import { statusesOf } from '../../lib/view/status/read.ts'
-import { addHostRow, addRegistryRow } from '../support/fixture-rows.ts'
+import { addHostRow, addRegistryRow, secondsFromNow } from '../support/fixture-rows.ts'
 import { createWatchedSites, type WatchedSites } from '../support/watched-sites.ts'
 
 let sites: WatchedSites
@@ -180,11 +181,28 @@ it('A secondary asks whether its main database is a replica', async () => {
     stores: assembly.stores,
     writableStores: { problem: async () => null },
     replicables: assembly.settings.replicables,
+    eventRetentionMs: assembly.settings.eventRetentionMs,
     jobFailures: () => [],
     transferRefusal: () => null,
   })
   expect(health.status).toBe('unhealthy')
   expect(health.findings.map(({ code }) => code)).toContain('NOT_IN_RECOVERY')
+})
+
+it('Events that the primary keeps for an hour longer than it is told to are told of', async () => {
+  const { main } = sites.paris.databases
+  await insertEvents(main, 'widget', 'created', [{ recordId: '1' }])
+  const old = (minutes: number) =>
+    main('geo_events').update({ created_at: secondsFromNow(main, -60 * (7 * 24 * 60 + minutes)) })
+  await old(59)
+  expect(await codesOf('rome')).toEqual([])
+  await old(61)
+  const { status, findings } = await sites.rome.viewing.health()
+  expect(status).toBe('healthy')
+  expect(findings).toMatchObject([
+    { code: 'EVENTS_KEPT', message: 'Events of the last 169 hours are kept, longer than `eventRetentionMs` says' },
+  ])
+  await main('geo_events').del()
 })
 
 it('Corrupt blobs of the primary are told of by number, from the gathering on', async () => {
