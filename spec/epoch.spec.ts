@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
@@ -10,14 +11,14 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../fixtures/widget-app/replicables.ts'
 import type { Assembly } from '../lib/assembly.ts'
 import { facadeOf } from '../lib/facade.ts'
-import { tellEpoch } from '../lib/failover/tell-epoch.ts'
+import { firstLaterPromotions, tellEpoch } from '../lib/failover/tell-epoch.ts'
 import { assemble } from '../lib/geo.ts'
 import { createEventTriggers } from '../lib/index.ts'
 import { parseOptions } from '../lib/options.ts'
 import { insertSite } from '../lib/site-table.ts'
 import { step } from '../lib/testing/settle.ts'
 import { shiftedClock } from '../lib/testing/shifted-clock.ts'
-import { signRequest, type TokenScope } from '../lib/transfer/token.ts'
+import { signAsMe, signRequest, type TokenScope } from '../lib/transfer/token.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 import { ENCRYPTION_KEY } from './support/fixture-rows.ts'
 import { recordingLogger } from './support/recording-logger.ts'
@@ -55,6 +56,10 @@ async function serve(of: () => Assembly): Promise<string> {
     .get('/widgets/:id/file', (request, response, next) => geo().serve(widgets)(request, response, next))
     .use((request, response, next) => geo().readOnly()(request, response, next))
     .post('/widgets', (_request, response) => void response.sendStatus(201))
+  return listen(app)
+}
+
+async function listen(app: express.Express): Promise<string> {
   const server = createServer(app).listen(0, '127.0.0.1')
   servers.push(server)
   await once(server, 'listening')
@@ -204,6 +209,31 @@ describe('A primary that hears of a later epoch', () => {
     expect(await step(rome, 'epoch')).toBe(false)
     expect(rome.sites.fencedBy).toBe(1)
     expect(await isFenced()).toBe(true)
+  })
+
+  it('takes for silent whoever tells of transactions that cannot be', async () => {
+    const telling = { sites: rome.sites, threads: rome.repairContext.threads, clock }
+    const promotion = { epoch: 1, siteName: 'paris', formerSiteName: 'rome', replayedAt: null, sealed: false }
+    const promotions = [
+      {
+        ...promotion,
+        promotedAt: '2026-01-01T00:00:00.000Z',
+        arrivedBelow: '18446744073709551616',
+        arrivedXactIds: [],
+      },
+    ]
+    const word = JSON.stringify({ site: 'paris', epoch: 1, promotions })
+    const scope = { word_sha256: createHash('sha256').update(word).digest('hex') }
+    const liar = express().post('/api/v4/geo/epoch', async (_request, response) => {
+      response.json({ word, authorization: await signAsMe(paris.sites, scope, clock) })
+    })
+    const url = `${await listen(liar)}/`
+    await before.main('geo_nodes').where({ name: 'paris' }).update({ internal_url: url })
+    await rome.sites.refresh()
+    await expect(firstLaterPromotions(telling)).rejects.toMatchObject({
+      code: 'SITE_UNREACHABLE',
+      message: expect.stringContaining('cannot be read'),
+    })
   })
 
   it('says that its database does not answer while it does not', async () => {

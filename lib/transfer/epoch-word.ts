@@ -25,7 +25,10 @@ const LONGEST_ANSWER_BYTES = 16 * 1024
 /** With the transactions of each promotion. */
 const LONGEST_WITH_PROMOTIONS_BYTES = 16 * 1024 * 1024
 
-const transactionId = z.string().regex(/^\d{1,20}$/)
+const transactionId = z
+  .string()
+  .regex(/^\d{1,20}$/)
+  .refine((text) => BigInt(text) < 2n ** 64n)
 
 const promotionShape = z.strictObject({
   epoch: z.int().min(1),

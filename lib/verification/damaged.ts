@@ -47,14 +47,16 @@ const MOST_COUNTED = 10_000
 /** How many records have failed without a recorded checksum, by which nobody can tell a right copy: up to 10,000. */
 export async function unrecordedFailures(main: Knex, replicable: Replicable): Promise<number> {
   const { table } = stateTableOf(replicable)
-  const { rows } = await run<{ rows: { count: number }[] }>(
-    main,
-    `select count(*)::int as count from (
-       select from ?? where verification_state = ${V.failed} and verification_checksum is null limit ${MOST_COUNTED}
-     ) as failed`,
-    [table],
-  )
-  return rows[0]?.count ?? 0
+  return bounded(main, async (trx) => {
+    const { rows } = await run<{ rows: { count: number }[] }>(
+      trx,
+      `select count(*)::int as count from (
+         select from ?? where verification_state = ${V.failed} and verification_checksum is null limit ${MOST_COUNTED}
+       ) as failed`,
+      [table],
+    )
+    return rows[0]?.count ?? 0
+  })
 }
 
 /**
