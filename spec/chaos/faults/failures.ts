@@ -34,13 +34,12 @@ export async function watchFailures(world: World): Promise<() => Promise<Failure
   const versions = new Map(world.ledger.records.map(({ type, id, versions }) => [nameOf(type, id), versions.length]))
   const [known, knownPrimary] = await Promise.all([retried(world), primaryFailures(world)])
   const found = new Map<string, Failure>()
-  const add = (name: string, failure: Failure) => found.has(name) || found.set(name, failure)
   const ended = new AbortController()
   const look = async () => {
-    for (const [name, retry] of await retried(world)) if (!known.has(name)) add(name, failureOf(name, retry))
+    for (const [name, retry] of await retried(world)) if (!known.has(name)) keep(found, name, failureOf(name, retry))
     for (const [record, text] of await primaryFailures(world)) {
       const site = world.primary.name
-      if (!knownPrimary.has(record)) add(`${site}: ${record}`, { site, record, text })
+      if (!knownPrimary.has(record)) keep(found, `${site}: ${record}`, { site, record, text })
     }
   }
   const watching = (async () => {
@@ -64,4 +63,10 @@ export async function watchFailures(world: World): Promise<() => Promise<Failure
 
 function failureOf(name: string, { record, text }: Retry): Failure {
   return { site: name.slice(0, -`: ${record}`.length), record, text }
+}
+
+/** The first of several looks that says why: a copy that has been fetched again, and is not hashed yet, counts what it says no more. */
+export function keep(found: Map<string, Failure>, name: string, failure: Failure): void {
+  const before = found.get(name)
+  if (!before || /^\d+$/.test(before.text)) found.set(name, failure)
 }
