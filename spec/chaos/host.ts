@@ -23,7 +23,8 @@ export interface HostOptions {
 
 /** How much is written, and what: of a hundred writes so many replace a file or delete a row. */
 export interface Load {
-  readonly blobs: number
+  /** It fills: it ends with so many, however long that takes. Without, it is steady until it is called off. */
+  readonly blobs?: number
   readonly perSecond: number
   readonly leastBytes: number
   readonly mostBytes: number
@@ -91,10 +92,11 @@ export class Host {
   async load(load: Load, chance: Seeded): Promise<number> {
     const beganMs = performance.now()
     const passedSeconds = () => (performance.now() - beganMs) / 1000
+    const blobs = load.blobs ?? Number.POSITIVE_INFINITY
     let tried = 0
     let acknowledged = 0
-    while (tried < load.blobs && !load.signal?.aborted) {
-      const due = Math.min(load.blobs, Math.ceil(passedSeconds() * load.perSecond))
+    while (tried < blobs && !load.signal?.aborted) {
+      const due = Math.min(blobs, Math.ceil(passedSeconds() * load.perSecond))
       while (tried < due && !load.signal?.aborted) {
         const some = Math.min(LANES, due - tried)
         const ids = await Promise.all(Array.from({ length: some }, () => this.#writeOne(load, chance)))
@@ -104,7 +106,8 @@ export class Host {
       await sleep(TICK_MS)
     }
     const seconds = passedSeconds()
-    if (tried > 0) this.writes.loads.push({ asked: load.perSecond, acknowledged, seconds })
+    if (tried > 0)
+      this.writes.loads.push({ fills: load.blobs !== undefined, asked: load.perSecond, acknowledged, seconds })
     return acknowledged / seconds
   }
 

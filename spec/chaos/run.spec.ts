@@ -110,4 +110,16 @@ describe('a run of faults', () => {
     ])
     expect(phases[0]?.written).toMatchObject({ acknowledged: 0, refused: 1 })
   })
+
+  it('finds a load that was too small, but not where the fault judges that by itself', async () => {
+    const { world, writes } = calmWorld()
+    const slow = async () => {
+      writes.loads.push({ fills: false, asked: 50, acknowledged: 300, seconds: 10 })
+      return []
+    }
+    const phases = await phasesOf(world, faultOf('free', slow, { mayRefuse: true }), faultOf('strict', slow))
+    expect(said(phases)).toEqual([
+      'strict, load: the load was too small for the check to mean anything: 30.0 of 50 blobs a second were written for 10 s',
+    ])
+  })
 })

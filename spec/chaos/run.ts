@@ -111,7 +111,10 @@ async function runPhase(
     return fault.run(world, size, chance)
   })
   world.history.note({ kind: 'fault', fault: fault.name, what: 'has ended' })
-  if (!fault.mayRefuse) found.set('refused', writes.refusalsSince(mark))
+  if (!fault.mayRefuse) {
+    found.set('refused', writes.refusalsSince(mark))
+    found.set('load', writes.smallLoadsSince(mark))
+  }
   await look('settled', async () => {
     await world.host.resolve()
     const left = await world.settled(SETTLE_MS)

@@ -25,6 +25,7 @@ import { Ledger } from '../ledger.ts'
 import type { Seeded } from '../seeded.ts'
 import { stateOf } from '../settled.ts'
 import { CAPACITY, type World } from '../world.ts'
+import { type Reached, sumOf, tooSmall } from '../writes.ts'
 import type { Fault } from './fault.ts'
 import { underLoad } from './under-load.ts'
 
@@ -65,6 +66,7 @@ export const failover: Fault<{ rounds: number; blobs: number }> = {
         await drill.look(`round ${round + 1}`)
       }
       drill.mustHaveLost(rounds >= FULL.rounds)
+      drill.mustHaveWritten()
       return drill.violations
     } finally {
       await drill.close()
@@ -110,6 +112,8 @@ class Drill {
   readonly #recorded = new Map<string, string>()
   /** Of all unplanned promotions together. */
   readonly #lostInAll = { files: 0, records: 0 }
+  /** What was written before each promotion, until the primary took no more. */
+  readonly #loads: Reached[] = []
   #ledger = new Ledger()
   #primary: SiteName = 'tokyo'
   #host: Host
@@ -152,14 +156,17 @@ class Drill {
     return this.#host.load({ ...SIZES, blobs, perSecond }, this.#chance.stream(`load ${this.#ledger.count}`))
   }
 
-  #underLoad<Result>(act: () => Promise<Result>): Promise<Result> {
-    const written = { host: this.#host, say: this.#say }
-    return underLoad(
-      written,
-      { ...SIZES, perSecond: PER_SECOND },
+  async #underLoad<Result>(act: () => Promise<Result>): Promise<Result> {
+    const host = this.#host
+    const load = { ...SIZES, perSecond: PER_SECOND }
+    const result = await underLoad(
+      { host, say: this.#say },
+      load,
       this.#chance.stream(`load ${this.#ledger.count}`),
       act,
     )
+    this.#loads.push(...host.writes.loads.slice(-1))
+    return result
   }
 
   async load(blobs: number): Promise<void> {
@@ -283,6 +290,11 @@ class Drill {
     const text = `${files} files and ${records} records in all were lost in unplanned promotions`
     if (isFull && (files === 0 || records === 0)) this.#found(`nothing was put to the test: ${text}`)
     else this.#say(text)
+  }
+
+  /** Each of them ends with a moment in which nothing can be written, so they are judged together. */
+  mustHaveWritten(): void {
+    this.#found(...tooSmall(sumOf(this.#loads, PER_SECOND)))
   }
 
   /** The former primary is there again, with its database as it was left: it is fenced, and says what had not arrived. */

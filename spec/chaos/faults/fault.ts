@@ -18,7 +18,7 @@ export interface Fault<Numbers extends Size = Size> {
   readonly full: Numbers
   /** How large it is in a run of five minutes or less; between the two it grows with the minutes. */
   readonly least: Numbers
-  /** Set where it breaks the primary's own database: then it judges by itself when that may refuse the host. */
+  /** Set where it breaks the primary's own database: then it judges by itself when that may refuse the host, or slow it down. */
   readonly mayRefuse?: true
   run(world: World, size: Numbers, chance: Seeded): Promise<string[]>
 }

@@ -2,7 +2,7 @@ import type { Load } from '../host.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
 
-/** Acts while the host writes at a steady rate, and says how many a second that came to: a machine may not allow for more. */
+/** Acts while the host writes at a steady rate, and says how many a second that came to; what became of it is judged by its writes. */
 export async function underLoad<Result>(
   world: Pick<World, 'host' | 'say'>,
   load: Omit<Load, 'blobs' | 'signal'>,
@@ -10,7 +10,7 @@ export async function underLoad<Result>(
   act: () => Promise<Result>,
 ): Promise<Result> {
   const over = new AbortController()
-  const loading = world.host.load({ ...load, blobs: Number.MAX_SAFE_INTEGER, signal: over.signal }, chance)
+  const loading = world.host.load({ ...load, signal: over.signal }, chance)
   // It is waited for below, when what is done meanwhile has ended.
   loading.catch(() => undefined)
   try {
