@@ -44,47 +44,90 @@ export interface CatchUp {
   readonly backAfterMs: number
   /** Requests of all secondaries until then. */
   readonly requestsUntilBack: number
+  /** The largest that it was. */
+  readonly most: number
   /** By how many it fell each second from then on, until next to nothing was left: what arrived meanwhile not counted. */
   readonly fallsPerSecond: number
 }
 
-interface Limits {
+export interface Limits {
   readonly perSecond: number
   readonly backWithinMs: number
 }
 
+/** What was seen at one moment after all was well. */
+export interface Seen {
+  readonly afterMs: number
+  readonly backlog: number
+  readonly requests: number
+}
+
 /** Follows the backlog from now on, when what was broken works again, until it is gone. */
-export async function watchBacklog(world: World, { perSecond, backWithinMs }: Limits): Promise<CatchUp> {
+export async function watchBacklog(world: World, limits: Limits): Promise<CatchUp> {
   const beganMs = performance.now()
-  const passedMs = () => performance.now() - beganMs
-  const few = perSecond * ON_ITS_WAY_SECONDS
-  let most = await backlogOf(world)
-  let lastLookMs = passedMs()
-  let back: { atMs: number; fromMs: number; from: number; requests: number } | null = null
+  const first = await backlogOf(world)
+  const course = new Course(limits, { backlog: first, afterMs: performance.now() - beganMs })
   for (;;) {
     const { requests } = await world.front.figures()
     const backlog = await backlogOf(world)
-    const nowMs = passedMs()
-    // What arrives meanwhile is not counted: it falls from before this look on.
-    if (!back && backlog <= most - leastFall(most)) back = { atMs: nowMs, fromMs: lastLookMs, from: most, requests }
-    lastLookMs = nowMs
-    most = Math.max(most, backlog)
-    const timeoutMs = caughtUpWithinMs(most, perSecond)
-    if (backlog <= few || nowMs > timeoutMs) {
-      const backAfterMs = back?.atMs ?? nowMs
-      const seconds = Math.max(LOOK_EVERY_MS / 1000, (nowMs - (back?.fromMs ?? 0)) / 1000)
-      const fallsPerSecond = most <= few ? Number.POSITIVE_INFINITY : ((back?.from ?? most) - backlog) / seconds
-      const violations: string[] = []
-      if (backAfterMs > backWithinMs)
-        violations.push(`work began again ${Math.round(backAfterMs / 1000)} s after all was well`)
-      if (backlog > few)
-        violations.push(`${backlog} blobs are still missing ${Math.round(timeoutMs / 1000)} s after all was well`)
-      const fell = `began to fall after ${(backAfterMs / 1000).toFixed(1)} s, by ${fallsPerSecond.toFixed(0)} a second`
-      const text = most <= few ? `a backlog of at most ${most}` : `a backlog of ${most} ${fell}`
-      return { text, violations, backAfterMs, requestsUntilBack: back?.requests ?? requests, fallsPerSecond }
-    }
+    const end = course.look({ afterMs: performance.now() - beganMs, backlog, requests })
+    if (end !== null) return end
     await sleep(LOOK_EVERY_MS)
   }
+}
+
+/** How a backlog goes, look by look. */
+export class Course {
+  readonly #limits: Limits
+  #most: number
+  #lastMs: number
+  #back: (Seen & { readonly fromMs: number; readonly from: number }) | null = null
+
+  constructor(limits: Limits, { backlog, afterMs }: Omit<Seen, 'requests'>) {
+    this.#limits = limits
+    this.#most = backlog
+    this.#lastMs = afterMs
+  }
+
+  /** What is to be said of all of it, once it is gone or should be; null as long as it goes on. */
+  look(seen: Seen): CatchUp | null {
+    const { afterMs, backlog } = seen
+    // What arrives meanwhile is not counted: it falls from before this look on.
+    if (!this.#back && backlog <= this.#most - leastFall(this.#most))
+      this.#back = { ...seen, fromMs: this.#lastMs, from: this.#most }
+    this.#lastMs = afterMs
+    this.#most = Math.max(this.#most, backlog)
+    const { perSecond } = this.#limits
+    const isGone = backlog <= perSecond * ON_ITS_WAY_SECONDS
+    return isGone || afterMs > caughtUpWithinMs(this.#most, perSecond) ? this.#judge(seen, isGone) : null
+  }
+
+  #judge({ afterMs, backlog, requests }: Seen, isGone: boolean): CatchUp {
+    const { perSecond, backWithinMs } = this.#limits
+    const [most, back] = [this.#most, this.#back]
+    const wasSmall = most <= perSecond * ON_ITS_WAY_SECONDS
+    const backAfterMs = back?.afterMs ?? afterMs
+    const seconds = Math.max(LOOK_EVERY_MS / 1000, (afterMs - (back?.fromMs ?? 0)) / 1000)
+    const fallsPerSecond = wasSmall ? Number.POSITIVE_INFINITY : ((back?.from ?? most) - backlog) / seconds
+    const violations: string[] = []
+    if (backAfterMs > backWithinMs)
+      violations.push(`work began again ${Math.round(backAfterMs / 1000)} s after all was well`)
+    const timeoutS = Math.round(caughtUpWithinMs(most, perSecond) / 1000)
+    if (!isGone) violations.push(`${backlog} blobs are still missing ${timeoutS} s after all was well`)
+    const fell = `began to fall after ${(backAfterMs / 1000).toFixed(1)} s, by ${fallsPerSecond.toFixed(0)} a second`
+    const text = wasSmall ? `a backlog of at most ${most}` : `a backlog of ${most} ${fell}`
+    return { text, violations, backAfterMs, requestsUntilBack: back?.requests ?? requests, most, fallsPerSecond }
+  }
+}
+
+/** What is to be said of how fast it fell, where it was as large as what arrives in so many seconds: of less, nothing is measured. */
+export function fellSlowly(
+  { most, fallsPerSecond }: Pick<CatchUp, 'most' | 'fallsPerSecond'>,
+  perSecond: number,
+  leastSeconds: number,
+): string[] {
+  if (most < leastSeconds * perSecond || fallsPerSecond >= FALLS_AT_LEAST * perSecond) return []
+  return [`the backlog of ${most} fell by ${fallsPerSecond.toFixed(0)} a second, while ${perSecond} arrived`]
 }
 
 /** By more than one: a single blob gets through also where nothing else does. */

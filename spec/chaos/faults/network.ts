@@ -4,11 +4,11 @@ import { replay } from '../replay.ts'
 import type { Seeded } from '../seeded.ts'
 import { CAPACITY, type Sent, type World } from '../world.ts'
 import { Alarms } from './alarms.ts'
-import { backlogOf, FALLS_AT_LEAST, watchBacklog } from './backlog.ts'
+import { backlogOf, fellSlowly, watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { Looking } from './looking.ts'
 import { retried } from './retries.ts'
-import { allowedRequests } from './storm.ts'
+import { storm } from './storm.ts'
 import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
@@ -74,10 +74,10 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   note(world, 'the network is cut')
   await world.cut()
   try {
-    const storm = await watchSent(world)
+    const sent = await watchSent(world)
     await replay(world, 'resume')
     await sleep(outageSeconds * 1000)
-    violations.push(...(await storm()))
+    violations.push(...(await sent()))
     world.front.order({ type: 'reset' })
   } finally {
     await world.heal()
@@ -86,13 +86,8 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
   world.say(`${backlog.text}; ${backlog.requestsUntilBack} requests until then`)
   violations.push(...backlog.violations)
-  if (backlog.fallsPerSecond < FALLS_AT_LEAST * perSecond)
-    violations.push(`the backlog fell by ${backlog.fallsPerSecond.toFixed(0)} a second, while ${perSecond} arrived`)
-  const allowed = allowedRequests(backlog.backAfterMs / 1000)
-  if (backlog.requestsUntilBack > allowed)
-    violations.push(
-      `${backlog.requestsUntilBack} requests came at once when the primary was back; allowed were ${allowed}`,
-    )
+  violations.push(...fellSlowly(backlog, perSecond, 0))
+  violations.push(...storm(backlog.requestsUntilBack, backlog.backAfterMs / 1000, 'at once when the primary was back'))
   violations.push(...(await counted()))
   violations.push(...(await alarm()))
   for (const [member, from] of said) {

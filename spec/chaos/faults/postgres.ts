@@ -7,8 +7,8 @@ import type { RecordType } from '../history.ts'
 import { replay } from '../replay.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
-import { markerArrives, rateIsKept } from './arrivals.ts'
-import { watchBacklog } from './backlog.ts'
+import { type Reached, sumOf, tooSmall } from '../writes.ts'
+import { aftermath, wellSince } from './aftermath.ts'
 import type { Fault } from './fault.ts'
 import { remakeReplica } from './remake-replica.ts'
 import { underLoad } from './under-load.ts'
@@ -102,36 +102,32 @@ export const postgres: Fault<Numbers> = {
     const { perSecond } = size
     const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
     const violations: string[] = []
+    const written: Reached[] = []
     await underLoad(world, load, chance.stream('load'), async () => {
       for (const step of chance.shuffled(STEPS)) {
         await sleep(BETWEEN_MS)
-        const found = await take(world, step, size, chance.stream(step.name))
+        const found = await take(world, step, size, chance.stream(step.name), written)
         violations.push(...found.map((violation) => `${step.name}: ${violation}`))
       }
     })
-    return violations
+    return [...violations, ...tooSmall(sumOf(written, perSecond))]
   },
 }
 
-async function take(world: World, step: Step, size: Numbers, chance: Seeded): Promise<string[]> {
+/** Breaks and mends one thing, and judges what comes of it. `written` gets what the host wrote while its own server was well. */
+async function take(world: World, step: Step, size: Numbers, chance: Seeded, written: Reached[]): Promise<string[]> {
   const { name, act, evidence, mayRefuse } = step
-  const { writes } = world.host
-  const limits = { perSecond: size.perSecond, backWithinMs: BACK_WITHIN_MS }
-  const violations: string[] = []
+  const { perSecond } = size
   const note = (what: string) => world.history.note({ kind: 'fault', fault: 'postgres', what })
   const said = evidence === undefined ? null : await complaints(world, evidence)
-  let mark = writes.mark()
+  const well = mayRefuse ? null : wellSince(world, perSecond)
   note(name)
   await act(world, size, chance)
   note(`${name}: over`)
-  const [marker, backlog] = await Promise.all([
-    markerArrives(world, limits, chance.stream('marker')),
-    watchBacklog(world, limits),
-  ])
-  if (mayRefuse) mark = writes.mark()
-  const rate = await rateIsKept(world, size.perSecond)
-  violations.push(...marker.violations, ...backlog.violations, ...rate.violations, ...writes.refusalsSince(mark))
-  world.say(`${name}: ${backlog.text}; a blob ${marker.text}; then ${rate.text}`)
+  const after = await aftermath(world, { perSecond, backWithinMs: BACK_WITHIN_MS }, chance, well)
+  const violations = [...after.violations]
+  written.push(after.written)
+  world.say(`${name}: ${after.text}`)
   if (evidence === undefined || said === null) return violations
   const now = await complaints(world, evidence)
   const times = [...now].map(([server, count]) => [server, count - (said.get(server) ?? 0)] as const)

@@ -4,7 +4,8 @@ import { CAPACITY } from '../world.ts'
 const AT_ONCE = 2 * CAPACITY
 const PER_SECOND = 5
 
-/** How many requests may come in that time of a site that gets nothing: more is a storm of retries. */
-export function allowedRequests(seconds: number): number {
-  return Math.round(AT_ONCE + PER_SECOND * seconds)
+/** What is to be said of the requests that came in that time of a site that gets nothing: more is a storm of retries. */
+export function storm(requests: number, seconds: number, when: string): string[] {
+  const allowed = Math.round(AT_ONCE + PER_SECOND * seconds)
+  return requests > allowed ? [`${requests} requests came ${when}; allowed are ${allowed}`] : []
 }
