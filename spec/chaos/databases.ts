@@ -43,19 +43,19 @@ export class Server {
 
   /** Acts while the server has another value of a setting. */
   async during<Result>(name: string, value: string, act: () => Promise<Result>): Promise<Result> {
-    await this.#set(`alter system set ${name} = '${value}'`)
+    await this.set(name, value)
     try {
       return await act()
     } finally {
-      await this.#set(`alter system reset ${name}`)
+      await this.set(name, null)
     }
   }
 
-  /** Whatever the setting is, it must not keep this from being done. */
-  async #set(statement: string): Promise<void> {
+  /** Null: as it was. Whatever the setting is, it must not keep this from being done. */
+  async set(name: string, value: string | null): Promise<void> {
     await withClient(this.url, async (client) => {
       await client.query('set statement_timeout = 0')
-      await client.query(statement)
+      await client.query(value === null ? `alter system reset ${name}` : `alter system set ${name} = '${value}'`)
       await client.query('select pg_reload_conf()')
     })
   }
@@ -72,6 +72,18 @@ export class Server {
         () => true,
       ),
     )
+  }
+
+  /** Another server with the same settings, on data of its own. */
+  async beside(dir: string): Promise<Server> {
+    return new Server(await startCluster({ dir, settings: this.#settings }), this.#settings)
+  }
+
+  /** The other one's data are served from now on where this one's were; the other one itself is no more. */
+  async replaceBy(other: Server): Promise<void> {
+    await Promise.all([this.stop(), other.stop()])
+    const { port } = this.#cluster
+    this.#cluster = await startCluster({ dir: other.dir, port, settings: this.#settings })
   }
 
   async start(settings: Record<string, string> = {}): Promise<void> {

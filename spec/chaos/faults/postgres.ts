@@ -10,6 +10,7 @@ import type { World } from '../world.ts'
 import { type Reached, sumOf, tooSmall } from '../writes.ts'
 import { aftermath, wellSince } from './aftermath.ts'
 import type { Fault } from './fault.ts'
+import { toOtherStandby } from './other-standby.ts'
 import { remakeReplica } from './remake-replica.ts'
 import { underLoad } from './under-load.ts'
 
@@ -89,12 +90,16 @@ const STEPS: readonly Step[] = [
     name: 'the replica is made anew',
     act: (world) => each(secondaries(world), (secondary) => remakeReplica(world.databases.primary, secondary)),
   },
+  {
+    name: 'the replica fails over to another standby that is behind it',
+    act: (world, { lagSeconds }) => toOtherStandby(world, lagSeconds),
+  },
 ]
 
 export const postgres: Fault<Numbers> = {
   name: 'postgres',
   title:
-    'servers are restarted, crash, end connections, time out, deadlock, lag, conflict and are replaced, while blobs arrive',
+    'servers are restarted, crash, end connections, time out, deadlock, lag, conflict, are replaced and fail over, while blobs arrive',
   full: { perSecond: 50, downSeconds: 10, ends: 20, deadlocks: 40, conflicts: 40, lagSeconds: 120 },
   least: { perSecond: 10, downSeconds: 1, ends: 4, deadlocks: 4, conflicts: 4, lagSeconds: 5 },
   mayRefuse: true,
