@@ -31,6 +31,8 @@ export const REMOVAL_LEASE = 'removal'
 
 const ROWS_PER_BATCH = 100
 const RETRY_IN_SECONDS = 60
+/** No copy is stored while files are removed, so where they are slow to go the batch ends early, and the rest is claimed again. */
+const LONGEST_HOLD_MS = 1000
 
 export interface RemoveContext {
   readonly replica: Knex
@@ -91,17 +93,19 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   }
 
   async work({ replicable, lease, rows }: RemovalBatch): Promise<void> {
-    const { tracking, leases } = this.#context
+    const { tracking, leases, clock } = this.#context
     try {
       const removed = await bounded(tracking, async (trx) => {
         if (!(await leases.hold(trx, lease))) return []
         await lockForReplacing(trx)
+        const endsAtMs = clock.monotonicMs() + LONGEST_HOLD_MS
         const done: RemovalRow[] = []
         const going = await this.#withoutReturned(trx, replicable, rows)
         const inUse = await keysInUse(trx, sharingStore(this.#context.replicables, replicable), keysOf(going), lease.id)
         try {
-          for (const row of going) {
+          for (const [at, row] of going.entries()) {
             if (await this.#removeFiles(trx, replicable, lease, row, inUse)) done.push(row)
+            if (clock.monotonicMs() > endsAtMs && shareNothing(going.slice(0, at + 1), going.slice(at + 1))) break
           }
           if (done.length > 0) await this.#requireStore(trx, replicable)
         } catch (reason) {
@@ -183,4 +187,10 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     }
     return true
   }
+}
+
+/** What one row's removal takes with it, another that is put off may still come to need. */
+function shareNothing(some: readonly RemovalRow[], others: readonly RemovalRow[]): boolean {
+  const taken = new Set(keysOf(some))
+  return !keysOf(others).some((key) => taken.has(key))
 }

@@ -172,3 +172,33 @@ describe('A removal that is not alone any more', () => {
     expect(await files()).toEqual(['stray'])
   })
 })
+
+describe('A removal whose files are slow to go', () => {
+  beforeEach(async () => {
+    const { root, widgets, databases, clock } = paris
+    await databases.tracking('geo_leases').delete()
+    for (const [id, blob_key] of [
+      ['2', 'shared'],
+      ['3', 'shared'],
+      ['4', 'last'],
+    ] as const) {
+      await addRegistryRow(databases.tracking, widgets, id, { state: SYNC_STATE.synced, blob_key })
+      await writeFile(join(root, blob_key), blob_key)
+    }
+    await requestRemoval(databases.tracking, widgets, ['1', '2', '3', '4'])
+    beforeFile = async () => clock.advance(1001)
+  })
+
+  it('lets others store copies after a second, but leaves no row behind whose file it has taken', async () => {
+    const { tracking } = paris.databases
+    await removeWhile()
+    expect(await registeredIds(tracking, paris.widgets)).toEqual(['2', '3', '4'])
+    expect(await files()).toEqual(['last', 'shared', 'stray'])
+    await removeWhile()
+    expect(await registeredIds(tracking, paris.widgets)).toEqual(['4'])
+    expect(await files()).toEqual(['last', 'stray'])
+    await removeWhile()
+    expect(await registeredIds(tracking, paris.widgets)).toEqual([])
+    expect(await removal().claim()).toBeNull()
+  })
+})
