@@ -1,10 +1,10 @@
 import { randomInt } from 'node:crypto'
 import { Command, InvalidArgumentError } from 'commander'
 import { FAULTS } from './faults/index.ts'
-import { type Phase, runFaults, sizeText } from './run.ts'
+import { resultOf, tableOf } from './result.ts'
+import { type Phase, runFaults } from './run.ts'
 import { Seeded } from './seeded.ts'
 import { openWorld } from './world.ts'
-import { writtenText } from './writes.ts'
 
 interface Options {
   minutes: number
@@ -12,6 +12,7 @@ interface Options {
   fault: string[]
   size: Record<string, number>
   proxies: boolean
+  allowSkipped: boolean
   json: boolean
 }
 
@@ -48,6 +49,11 @@ const command = new Command('npm run chaos --')
   .option('--fault <name...>', `which of ${Object.keys(FAULTS).join(', ')}; all of them where none is named`, [])
   .option('--size <name=count...>', 'a size of a fault, instead of the one for these minutes', sizes, {})
   .option('--proxies', 'one network for all, also where namespaces can be had', false)
+  .option(
+    '--allow-skipped',
+    'no violation where this machine does not allow a fault or a part of one; it is told all the same',
+    false,
+  )
   .option('--json', 'one line of JSON on standard output, nothing else', false)
   .parse()
 const options = command.opts<Options>()
@@ -70,7 +76,7 @@ async function main(): Promise<number> {
   // What a fault was doing fails while the world around it is taken down, and nobody waits for it any more.
   interrupted.signal.addEventListener('abort', () => process.on('unhandledRejection', () => undefined))
 
-  const { seed, minutes, json } = options
+  const { seed, minutes, json, allowSkipped } = options
   say(`seed ${seed}, ${minutes} minutes`)
   const world = await openWorld(say, options.proxies ? 'proxies' : 'namespaces')
   let keep = true
@@ -79,26 +85,14 @@ async function main(): Promise<number> {
     say(
       `network: ${world.network.how}; ${world.sites.map(({ name, members }) => `${name} with ${members.length} processes`).join(', ')}`,
     )
-    const plan = { faults, minutes, sizes: options.size, chance: new Seeded(seed) }
+    const plan = { faults, minutes, sizes: options.size, chance: new Seeded(seed), allowSkipped }
     await Promise.race([runFaults(world, plan, interrupted.signal, phases), broken])
-    const violationList = phases.flatMap(({ violations }) => violations)
-    keep = violationList.length > 0
-    const result = {
-      seed,
-      minutes,
-      faults: phases.length,
-      blobs: world.ledger.count,
-      network: world.network.how,
-      slowedBy: world.slowedBy,
-      phases: phases.map(({ violations, ...phase }) => ({ ...phase, violations: violations.length })),
-      skipped: world.skipped,
-      violations: violationList.length,
-      violationList,
-    }
+    const result = resultOf({ seed, minutes }, world, phases)
+    keep = result.violations > 0
     if (json) process.stdout.write(`${JSON.stringify(result)}\n`)
-    else table(phases)
+    else process.stdout.write(tableOf(phases))
     say(`${world.ledger.count} blobs, ${Math.round(world.host.bytesWritten / 2 ** 20)} MiB were written; seed ${seed}`)
-    return violationList.length > 0 ? 1 : 0
+    return result.violations > 0 ? 1 : 0
   } catch (reason) {
     if (!interrupted.signal.aborted) throw reason
     keep = phases.some(({ violations }) => violations.length > 0)
@@ -106,14 +100,6 @@ async function main(): Promise<number> {
   } finally {
     await world.close(keep)
     if (keep) say(`History, output and files are in ${world.folder}`)
-  }
-}
-
-function table(phases: readonly Phase[]): void {
-  for (const { fault, size, seconds, violations, written } of phases) {
-    process.stdout.write(
-      `${fault.padEnd(12)} ${`${seconds} s`.padStart(7)}  ${String(violations.length).padStart(3)} violations  ${sizeText(size)}; ${writtenText(written)}\n`,
-    )
   }
 }
 

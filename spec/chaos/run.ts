@@ -19,6 +19,8 @@ export interface Plan {
   /** Where a number of a fault has a name that is here, it is this. */
   readonly sizes: Size
   readonly chance: Seeded
+  /** Whether it is no violation that a machine does not allow a fault, or a part of one. */
+  readonly allowSkipped: boolean
 }
 
 /** One fault, once: what it was and what was found. */
@@ -28,6 +30,10 @@ export interface Phase {
   readonly seconds: number
   /** What the host wrote meanwhile. */
   readonly written: Written
+  /** What it has measured. */
+  readonly figures: Readonly<Record<string, number>>
+  /** Why nothing of it could be done on this machine; null where it was. */
+  readonly skipped: string | null
   readonly violations: readonly Violation[]
 }
 
@@ -38,11 +44,12 @@ const MOST_MESSAGES = 20
 
 /**
  * All chosen faults once, in an order of the seed, then again as long as time is left for another one. Whatever a phase finds,
- * the next one goes on with the same world. `phases` gets each as it ends, for whoever is interrupted.
+ * the next one goes on with the same world. `phases` gets each as it ends, for whoever is interrupted. What this machine does not
+ * allow is there once, and not run.
  */
 export async function runFaults(
   world: World,
-  { faults, minutes, sizes, chance }: Plan,
+  { faults: chosen, minutes, sizes, chance, allowSkipped }: Plan,
   signal: AbortSignal,
   phases: Phase[],
 ): Promise<void> {
@@ -61,9 +68,15 @@ export async function runFaults(
     unhandled.push(String(reason))
   }
   process.on('unhandledRejection', onUnhandled)
-  const watched = { isNew, signal, unhandled }
+  const watched = { isNew, signal, unhandled, allowSkipped }
   try {
-    for (let round = 0; !signal.aborted; round += 1) {
+    const faults: Fault[] = []
+    for (const fault of chosen) {
+      const why = (await fault.impossible?.(world)) ?? null
+      if (why === null) faults.push(fault)
+      else phases.push(skippedPhase(world, fault, sizeOf(fault, minutes, sizes), why, allowSkipped))
+    }
+    for (let round = 0; !signal.aborted && faults.length > 0; round += 1) {
       for (const fault of chance.stream(`order ${round}`).shuffled(faults)) {
         const before = phases.findLast((phase) => phase.fault === fault.name)
         const leftMs = minutes * MINUTE_MS - (performance.now() - beganMs)
@@ -88,6 +101,14 @@ interface Watched {
   readonly signal: AbortSignal
   /** Rejections that nobody handled, taken out by the phase that ends next. */
   readonly unhandled: string[]
+  readonly allowSkipped: boolean
+}
+
+function skippedPhase(world: World, { name }: Fault, size: Size, why: string, allowSkipped: boolean): Phase {
+  world.skip(name, why)
+  const violations = allowSkipped ? [] : [{ check: 'skipped', fault: name, message: `nothing of it was done: ${why}` }]
+  const written = world.host.writes.since(world.host.writes.mark())
+  return { fault: name, size, seconds: 0, written, figures: {}, skipped: why, violations }
 }
 
 async function runPhase(
@@ -95,11 +116,12 @@ async function runPhase(
   fault: Fault,
   size: Size,
   chance: Seeded,
-  { isNew, signal, unhandled }: Watched,
+  { isNew, signal, unhandled, allowSkipped }: Watched,
 ): Promise<Phase> {
   const beganMs = performance.now()
   const { writes } = world.host
   const mark = writes.mark()
+  const skippedBefore = world.skipped.length
   world.say(`== ${fault.name}: ${fault.title}: ${sizeText(size)}`)
   world.history.note({ kind: 'fault', fault: fault.name, what: 'begins', size })
   const found = new Map<string, readonly string[]>()
@@ -127,6 +149,12 @@ async function runPhase(
   })
   for (const check of CHECKS) await look(check.name, async () => (scene ? check.look(scene) : []))
   found.set('unhandled', unhandled.splice(0))
+  const skipped = world.skipped.slice(skippedBefore)
+  if (!allowSkipped)
+    found.set(
+      'skipped',
+      skipped.map((what) => `this was not done: ${what}`),
+    )
   for (const [check, violations] of found) world.history.note({ kind: 'check', check, fault: fault.name, violations })
   const violations = [...found].flatMap(([check, messages]) =>
     shortened(messages.filter((message) => isNew(check, message))).map((message) => ({
@@ -139,7 +167,7 @@ async function runPhase(
   for (const { check, message } of violations) world.say(`VIOLATION of ${check}: ${message}`)
   const written = writes.since(mark)
   world.say(`${fault.name} took ${seconds} s; ${writtenText(written)}; ${violations.length} violations`)
-  return { fault: fault.name, size, seconds, written, violations }
+  return { fault: fault.name, size, seconds, written, figures: world.takeFigures(), skipped: null, violations }
 }
 
 /** What it finds; where it fails, that is found: the run goes on with the next fault, and ends with its result. */

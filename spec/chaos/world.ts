@@ -51,9 +51,16 @@ export interface World {
   readonly sites: readonly Site[]
   readonly host: Host
   say(text: string): void
-  /** What this machine does not allow, and why: told with the result. */
+  /** What this machine does not allow, and why: told with the result, and a violation unless that is allowed. */
   skip(what: string, why: string): void
   readonly skipped: readonly string[]
+  /** What this machine does not allow, and is done in another way: told with the result. */
+  replace(what: string, how: string): void
+  readonly replaced: readonly string[]
+  /** What a fault has measured, by its name: told with the result of its phase. */
+  figure(name: string, value: number): void
+  /** Those since it was called last. */
+  takeFigures(): Readonly<Record<string, number>>
   /** No packet between the sites arrives any more, those of the database's replication neither. */
   cut(): Promise<void>
   heal(): Promise<void>
@@ -157,13 +164,17 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
     const recorded = new Map<string, string>()
     const skipped: string[] = []
     let slowedBy: World['slowedBy'] = null
-    const skip: World['skip'] = (what, why) => {
+    const replaced: string[] = []
+    const tell = (list: string[], heading: string) => (what: string, why: string) => {
       const text = `${what}: ${why}`
-      if (skipped.includes(text)) return
-      say(`SKIPPED: ${text}`)
-      skipped.push(text)
+      if (list.includes(text)) return
+      say(`${heading}: ${text}`)
+      list.push(text)
     }
-    if (network.fallback !== null) skip('a network for each site', network.fallback)
+    const skip = tell(skipped, 'SKIPPED')
+    const replace = tell(replaced, 'REPLACED')
+    if (network.fallback !== null) replace('a network for each site', network.fallback)
+    let figures: Record<string, number> = {}
 
     return {
       folder,
@@ -180,6 +191,16 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
       say,
       skipped,
       skip,
+      replaced,
+      replace,
+      figure(name, value) {
+        figures[name] = value
+      },
+      takeFigures() {
+        const taken = figures
+        figures = {}
+        return taken
+      },
       get slowedBy() {
         return slowedBy
       },
@@ -203,7 +224,7 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
         if (!isDone) front.order({ type: 'slow', how })
         if (how && slowedBy === null) {
           slowedBy = isDone ? 'netem' : 'front'
-          if (!isDone) skip('netem', 'the kernel has none: the front delays and loses instead')
+          if (!isDone) replace('netem', 'the kernel has none: the front delays and loses instead')
         }
       },
       async sent({ name }) {

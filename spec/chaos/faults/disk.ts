@@ -11,12 +11,11 @@ export const disk: Fault<Numbers> = {
   title: `the disk of a secondary is ${named(SECONDARY_MODES)}, that of the primary ${named(PRIMARY_MODES)}, and files of each cannot be read, while blobs arrive`,
   full: { rounds: 1, holdSeconds: 30, perSecond: 50 },
   least: { rounds: 1, holdSeconds: 12, perSecond: 10 },
+  async impossible({ mounts }) {
+    const why = await mounts.impossible()
+    return why === null ? null : `no file system can be mounted here: ${why}`
+  },
   async run(world, size, chance) {
-    const noMounts = await world.mounts.impossible()
-    if (noMounts !== null) {
-      world.skip('disk', `no file system can be mounted here: ${noMounts}`)
-      return []
-    }
     const noTraces = await straceImpossible()
     if (noTraces !== null)
       world.skip('disk: ioError, slow, files that cannot be read', `strace cannot do it here: ${noTraces}`)

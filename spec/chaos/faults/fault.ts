@@ -20,6 +20,8 @@ export interface Fault<Numbers extends Size = Size> {
   readonly least: Numbers
   /** Set where it breaks the primary's own database: then it judges by itself when that may refuse the host, or slow it down. */
   readonly mayRefuse?: true
+  /** Why nothing of it can be done on this machine; null where it can. Not given: it always can. What only a part needs is skipped there. */
+  impossible?(world: World): Promise<string | null>
   run(world: World, size: Numbers, chance: Seeded): Promise<string[]>
 }
 
