@@ -5,7 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
  * Asks a route of the host again and again, in a process of its own: whoever makes the load is too busy to tell how long an answer
  * took. Told anything, it answers with what it has measured since the last time, in milliseconds.
  */
-const EVERY_MS = 20
+const EVERY_MS = 10
 const agent = new Agent({ keepAlive: true, maxSockets: 1 })
 let taken: number[] = []
 

@@ -1,12 +1,18 @@
 import { expect, it } from 'vitest'
-import { slower } from './host-route.ts'
+import { figuresOf, slower } from './host-route.ts'
 
 it.each([
-  [{ idle: 1, well: 4, ill: 13 }, 0],
-  [{ idle: 1, well: 4, ill: 15 }, 1],
-  [{ idle: 500, well: 4, ill: 15 }, 1],
+  [{ idle: 1, well: 4, ill: 6.9 }, 0],
+  [{ idle: 1, well: 4, ill: 7.1 }, 1],
+  [{ idle: 500, well: 4, ill: 7.1 }, 1],
   [{ idle: 1, well: 100, ill: 149 }, 0],
   [{ idle: 1, well: 100, ill: 151 }, 1],
 ])('a host that takes %o is called slower %i times', (taken, violations) => {
   expect(slower(taken).violations).toHaveLength(violations)
+})
+
+it('what it took is told in proportion to what it takes idle', () => {
+  const taken = { idle: 2, well: 4, ill: 3 }
+  expect(figuresOf(taken)).toEqual({ idleMs: 2, wellMs: 4, illMs: 3, wellByIdle: 2, illByIdle: 1.5, illByWell: 0.75 })
+  expect(slower(taken).text).toContain('1.50 times idle, 0.75 times with the load')
 })

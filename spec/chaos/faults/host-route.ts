@@ -1,20 +1,80 @@
-/** How much slower the host may answer while something is bad: by half, or by what nobody notices. */
-const MOST = { times: 1.5, moreMs: 10 }
+import { Ping } from '../ping.ts'
+import type { Site } from '../site.ts'
+import type { World } from '../world.ts'
+
+/** How much slower the host may answer while something is bad, than with the same load where all is well. */
+const MOST = { times: 1.5, moreMs: 3 }
+/** Of fewer answers than these a 99th percentile says little. */
+const LEAST_ANSWERS = 1000
 
 /** The 99th percentile of what the host's own route took, in milliseconds. */
-export interface HostRoute {
+export interface Taken {
   readonly idle: number
   /** With the same load, and nothing bad. */
   readonly well: number
   readonly ill: number
 }
 
+/** The host's own route at one of a site's processes, asked all the time, from when that has nothing to do. */
+export class HostRoute {
+  readonly #site: Site
+  readonly #ping: Ping
+  readonly #idle: number
+
+  private constructor(site: Site, ping: Ping, idle: number) {
+    this.#site = site
+    this.#ping = ping
+    this.#idle = idle
+  }
+
+  static async open(site: Site): Promise<HostRoute> {
+    const ping = new Ping(`${site.nearUrls[0]}/ping`)
+    try {
+      return new HostRoute(site, ping, await ping.p99(0, LEAST_ANSWERS))
+    } catch (reason) {
+      await ping.close()
+      throw reason
+    }
+  }
+
+  /** For so long, and longer where that is too few answers. */
+  p99(forMs: number): Promise<number> {
+    return this.#ping.p99(forMs, LEAST_ANSWERS)
+  }
+
+  /** Tells what was measured, also as figures with the result. What is violated, a sentence each. */
+  judge(world: World, kind: string, { well, ill }: Omit<Taken, 'idle'>): string[] {
+    const taken = { idle: this.#idle, well, ill }
+    const what = `${this.#site.name}, ${kind}`
+    for (const [name, value] of Object.entries(figuresOf(taken))) world.figure(`${what}: ${name}`, value)
+    const { text, violations } = slower(taken)
+    world.say(`${what}: ${text}`)
+    return violations
+  }
+
+  close(): Promise<void> {
+    return this.#ping.close()
+  }
+}
+
 const ms = (value: number) => `${value.toFixed(1)} ms`
 
-export function slower({ idle, well, ill }: HostRoute): { text: string; violations: string[] } {
+export function figuresOf({ idle, well, ill }: Taken): Readonly<Record<string, number>> {
+  const rounded = (value: number) => Number(value.toFixed(2))
+  return {
+    idleMs: rounded(idle),
+    wellMs: rounded(well),
+    illMs: rounded(ill),
+    wellByIdle: rounded(well / idle),
+    illByIdle: rounded(ill / idle),
+    illByWell: rounded(ill / well),
+  }
+}
+
+export function slower({ idle, well, ill }: Taken): { text: string; violations: string[] } {
   const most = Math.max(MOST.times * well, well + MOST.moreMs)
   return {
-    text: `the host's own route, p99: ${ms(idle)} idle, ${ms(well)} with the load, ${ms(ill)} meanwhile`,
+    text: `the host's own route, p99: ${ms(idle)} idle, ${ms(well)} with the load, ${ms(ill)} meanwhile: ${(ill / idle).toFixed(2)} times idle, ${(ill / well).toFixed(2)} times with the load`,
     violations: ill > most ? [`the host's own route took ${ms(ill)} (p99), and ${ms(well)} with all well`] : [],
   }
 }

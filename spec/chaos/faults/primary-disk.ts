@@ -1,11 +1,10 @@
 import { join } from 'node:path'
 import { currentOf } from '../ledger.ts'
-import { Ping } from '../ping.ts'
 import type { Seeded } from '../seeded.ts'
 import { pidsOf, Strace } from '../strace.ts'
 import { CAPACITY, type World } from '../world.ts'
 import { sentencesOf, watchHarm } from './harm.ts'
-import { slower } from './host-route.ts'
+import type { HostRoute } from './host-route.ts'
 import { reverify, untilJudged } from './reverify.ts'
 import { moveToDisk, remount } from './small-disk.ts'
 
@@ -45,55 +44,52 @@ export const PRIMARY_MODES: Readonly<Record<string, Mode>> = Object.freeze({
 /** Whatever its disk does, the primary serves what can be read of it, and hashes it; its host answers as ever. */
 export async function ofPrimary(
   world: World,
+  route: HostRoute,
   modes: readonly string[],
   holdSeconds: number,
   chance: Seeded,
 ): Promise<string[]> {
   const violations: string[] = []
-  const ping = new Ping(`${world.primary.nearUrls[0]}/ping`)
   const putBack = await moveToDisk(world, world.primary)
   try {
     for (const name of chance.shuffled(modes)) {
       const mode = PRIMARY_MODES[name]
       if (!mode) throw new Error(`There is no way to misbehave called ${name}`)
-      const found = await misbehave(world, ping, mode, holdSeconds * 1000, chance.stream(name))
-      world.say(`${world.primary.name}, ${name}: ${found.text}`)
-      violations.push(...found.violations.map((violation) => `${world.primary.name}, ${name}: ${violation}`))
+      const found = await misbehave(world, route, { ...mode, name }, holdSeconds * 1000, chance.stream(name))
+      violations.push(...found.map((violation) => `${world.primary.name}, ${name}: ${violation}`))
     }
   } finally {
     await putBack()
-    await ping.close()
   }
   return violations
 }
 
 async function misbehave(
   world: World,
-  ping: Ping,
-  mode: Mode,
+  route: HostRoute,
+  mode: Mode & { readonly name: string },
   holdMs: number,
   chance: Seeded,
-): Promise<{ text: string; violations: string[] }> {
+): Promise<string[]> {
   const harm = await watchHarm(world)
-  const idle = await ping.p99(holdMs / 4)
-  const well = await serve(world, ping, holdMs, chance.stream('well'), {
+  const well = await serve(world, route, holdMs, chance.stream('well'), {
     traced: mode.traced,
     begin: async ({ strace, files }) => {
       if (mode.traced) await strace.attach(pidsOf(world.primary), { inject: null, readOf: files })
     },
     end: ({ strace }) => strace.detach(),
   })
-  const ill = await serve(world, ping, holdMs, chance.stream('ill'), mode)
-  const { text, violations } = slower({ idle, well: well.p99, ill: ill.p99 })
+  const ill = await serve(world, route, holdMs, chance.stream('ill'), mode)
+  const violations = route.judge(world, mode.name, { well: well.p99, ill: ill.p99 })
   violations.push(...well.violations, ...ill.violations)
   await untilJudged(world, SETTLED_WITHIN_MS)
-  return { text, violations: [...violations, ...sentencesOf(await harm())] }
+  return [...violations, ...sentencesOf(await harm())]
 }
 
 /** The secondaries fetch so many blobs, and the primary hashes all that it has. */
 async function serve(
   world: World,
-  ping: Ping,
+  route: HostRoute,
   holdMs: number,
   chance: Seeded,
   mode: Mode,
@@ -110,7 +106,7 @@ async function serve(
   try {
     await mode.begin(bad)
     const violations = await reverify(world.primary)
-    const measuring = ping.p99(holdMs)
+    const measuring = route.p99(holdMs)
     await world.setCapacity(CAPACITY)
     const left = await world.settled(SETTLED_WITHIN_MS)
     if (left !== null) violations.push(`meanwhile ${left}`)

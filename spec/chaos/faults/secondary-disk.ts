@@ -1,7 +1,6 @@
 import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { Ping } from '../ping.ts'
 import type { Seeded } from '../seeded.ts'
 import type { Site } from '../site.ts'
 import { pidsOf, Strace } from '../strace.ts'
@@ -9,7 +8,7 @@ import { OWN_PREFIX } from '../watcher.ts'
 import type { World } from '../world.ts'
 import { watchBacklog } from './backlog.ts'
 import { HealthWatch } from './health-watch.ts'
-import { slower } from './host-route.ts'
+import type { HostRoute } from './host-route.ts'
 import { newlyRetried, retried } from './retries.ts'
 import { fillUp, moveToDisk, remount } from './small-disk.ts'
 import { underLoad } from './under-load.ts'
@@ -73,6 +72,7 @@ export const SECONDARY_MODES: Readonly<Record<string, Mode>> = {
 export async function ofSecondary(
   world: World,
   site: Site,
+  route: HostRoute,
   modes: readonly string[],
   size: Numbers,
   chance: Seeded,
@@ -84,7 +84,7 @@ export async function ofSecondary(
   try {
     for (let round = 1; round <= size.rounds; round += 1) {
       for (const name of chance.shuffled(modes)) {
-        const found = await misbehave(world, site, name, size, chance.stream(`${round} ${name}`))
+        const found = await misbehave(world, site, route, name, size, chance.stream(`${round} ${name}`))
         violations.push(...found.map((violation) => `${site.name}, ${name}: ${violation}`))
       }
     }
@@ -99,6 +99,7 @@ export async function ofSecondary(
 async function misbehave(
   world: World,
   site: Site,
+  route: HostRoute,
   name: string,
   { holdSeconds, perSecond }: Numbers,
   chance: Seeded,
@@ -107,22 +108,20 @@ async function misbehave(
   if (!mode) throw new Error(`There is no way to misbehave called ${name}`)
   const violations: string[] = []
   const strace = new Strace()
-  const ping = new Ping(`${site.nearUrls[0]}/ping`)
   const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
-  const idle = await ping.p99(BETWEEN_MS)
   const watch = new HealthWatch(world, site)
   const act = async () => {
     // What looks at each call of a process costs it time, whatever it answers: so before as during the fault.
     if (mode.traced) await strace.attach(pidsOf(site), { inject: null })
     await sleep(BETWEEN_MS)
-    const well = await ping.p99(holdSeconds * 500)
+    const well = await route.p99(holdSeconds * 1000)
     await strace.detach()
     const before = await retried(world)
     world.history.note({ kind: 'fault', fault: 'disk', what: `${name} on ${site.name}` })
     let ill = Number.NaN
     try {
       await mode.begin({ world, site, strace })
-      const measuring = ping.p99(holdSeconds * 1000)
+      const measuring = route.p99(holdSeconds * 1000)
       for (const code of mode.codes) {
         const said = await watch.hears(code, NOTED_WITHIN_MS)
         if (said === null)
@@ -137,9 +136,8 @@ async function misbehave(
     const limits = { perSecond, backWithinMs: BACK_WITHIN_MS }
     const backlog = await watchBacklog(world, limits)
     violations.push(...backlog.violations)
-    const route = slower({ idle, well, ill })
-    world.say(`${name}: ${backlog.text}; ${route.text}`)
-    violations.push(...route.violations)
+    world.say(`${name}: ${backlog.text}`)
+    violations.push(...route.judge(world, name, { well, ill }))
     const still = await watch.recovers(mode.codes, BACK_WITHIN_MS)
     if (still !== null) violations.push(`it is not well again: ${still}`)
     violations.push(...(await newlyRetried(world, before)))
@@ -149,6 +147,6 @@ async function misbehave(
     return await underLoad(world, load, chance.stream('load'), act)
   } finally {
     await strace.detach()
-    await Promise.all([ping.close(), watch.close()])
+    await watch.close()
   }
 }

@@ -1,5 +1,4 @@
 import { join } from 'node:path'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../support/until.ts'
 import { currentOf, nameOf } from '../ledger.ts'
 import type { Seeded } from '../seeded.ts'
@@ -10,6 +9,7 @@ import type { World } from '../world.ts'
 import { watchBacklog } from './backlog.ts'
 import { type Failure, primaryFailures } from './failures.ts'
 import { type Harm, sentencesOf, watchHarm } from './harm.ts'
+import type { HostRoute } from './host-route.ts'
 import { hasten, retried } from './retries.ts'
 import { reverify, untilJudged } from './reverify.ts'
 import { underLoad } from './under-load.ts'
@@ -38,11 +38,16 @@ type Part = (typeof PARTS)[number]
  * again, as it should where a sector is bad, and no other. Where the marker cannot be read either, no file is judged: work on the
  * store pauses.
  */
-export async function unreadable(world: World, size: Numbers, chance: Seeded): Promise<string[]> {
+export async function unreadable(
+  world: World,
+  routeOf: (site: Site) => HostRoute,
+  size: Numbers,
+  chance: Seeded,
+): Promise<string[]> {
   const violations: string[] = []
   for (const site of world.sites) {
     for (const part of chance.shuffled(PARTS)) {
-      const found = await ofSite(world, site, part, size, chance.stream(`${site.name} ${part}`))
+      const found = await ofSite(world, site, routeOf(site), part, size, chance.stream(`${site.name} ${part}`))
       violations.push(...found.map((violation) => `${site.name}, ${part} that cannot be read: ${violation}`))
     }
   }
@@ -52,6 +57,7 @@ export async function unreadable(world: World, size: Numbers, chance: Seeded): P
 async function ofSite(
   world: World,
   site: Site,
+  route: HostRoute,
   part: Part,
   { holdSeconds, perSecond }: Numbers,
   chance: Seeded,
@@ -69,13 +75,24 @@ async function ofSite(
   return underLoad(world, load, chance.stream('load'), async () => {
     const violations: string[] = []
     const strace = new Strace()
+    const readOf = keys.map((key) => join(site.blobsDir, key))
+    let [well, ill] = [Number.NaN, Number.NaN]
+    try {
+      // What looks at each call of a process costs it time, whatever it answers: so before as during the fault.
+      await strace.attach(pidsOf(site), { inject: null, readOf })
+      violations.push(...(await reverify(site)))
+      well = await route.p99(holdSeconds * 1000)
+    } finally {
+      await strace.detach()
+    }
     world.history.note({ kind: 'fault', fault: 'disk', what: `${part} of ${site.name} cannot be read` })
     try {
-      await strace.attach(pidsOf(site), { inject: 'error=EIO', readOf: keys.map((key) => join(site.blobsDir, key)) })
+      await strace.attach(pidsOf(site), { inject: 'error=EIO', readOf })
       violations.push(...(await reverify(site)))
+      const measuring = route.p99(holdSeconds * 1000)
       // There may be so many files that it takes its time until these have their turn; what is not known then is told below.
       if (part === 'files') await until(() => areKnown(world, site, names), SETTLED_WITHIN_MS).catch(() => undefined)
-      await sleep(holdSeconds * 500)
+      ill = await measuring
     } finally {
       await strace.detach()
       world.history.note({ kind: 'fault', fault: 'disk', what: `${site.name} is as before` })
@@ -89,6 +106,7 @@ async function ofSite(
     world.say(
       `${site.name}, ${part} that cannot be read: ${done.said.length} times something was said${example ? `, such as ${example.text}` : ''}; ${done.fetchedAgain.length} were fetched again; ${backlog.text}`,
     )
+    violations.push(...route.judge(world, `${part} that cannot be read`, { well, ill }))
     const left = [...(await primaryFailures(world))].map(([name, failure]) => `it is still said of ${name}: ${failure}`)
     return [...violations, ...backlog.violations, ...judge(site, part, names, done), ...left]
   })
