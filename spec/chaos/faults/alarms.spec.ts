@@ -34,6 +34,15 @@ describe('the alarms of an outage', () => {
     ])
   })
 
+  it('are none where only a hint is given, but some must not be given at all', () => {
+    const alarms = looked([])
+    alarms.note([], ['CURSOR_HELD', 'FALLING_BEHIND'])
+    expect(alarms.judge(null)).toEqual([])
+    expect(alarms.judge(null, ['FALLING_BEHIND'])).toEqual(['says FALLING_BEHIND, which must not be said now'])
+    expect(looked(['FALLING_BEHIND'], []).judge(null, ['FALLING_BEHIND'])).toHaveLength(1)
+    expect(looked(['PRIMARY_UNREACHABLE'], []).judge(DUE, ['FALLING_BEHIND'])).toEqual([])
+  })
+
   it('are told of where one does not end', () => {
     expect(looked([], ['PRIMARY_UNREACHABLE']).judge(DUE)).toEqual(['still says PRIMARY_UNREACHABLE'])
   })

@@ -2,10 +2,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Seeded } from '../seeded.ts'
 import type { Site } from '../site.ts'
 import type { World } from '../world.ts'
+import { attemptsOf, early, forgetAttempts, noteAnew, noteAttempts, watchAttempts } from './attempts.ts'
 import { watchBacklog } from './backlog.ts'
 import type { Fault } from './fault.ts'
 import { HealthWatch } from './health-watch.ts'
-import { hasten, newlyRetried, type Retry, retried, watchRetries } from './retries.ts'
+import { failVerifications, hasten, newlyRetried, type Retry, retried } from './retries.ts'
 import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
@@ -17,7 +18,11 @@ const JUMP_BACK_S = [-3600]
 const NOTED_WITHIN_MS = 40_000
 const BACK_WITHIN_MS = 30_000
 const MEASURED_TO_S = 3
-const LATE_MS = 15_000
+/** While the clocks allow for it: a look each second for what is due, and what else is to be done then. */
+const LATE_MS = 5000
+/** After a primary that refuses the longest pause is ten seconds. */
+const LATE_AFTER_PAUSE_MS = 15_000
+const ALWAYS = () => Number.POSITIVE_INFINITY
 /** Of which each waits for another attempt when the clock is set, and is to get it so long after, by the clock of the database. */
 const FAILING = 4
 const DUE_IN_S = 15
@@ -46,18 +51,22 @@ export const clock: Fault<Numbers> = {
     const violations: string[] = []
     const chosen = (seconds: readonly number[]) => chance.shuffled(shiftsBy(world, seconds)).slice(0, perKind)
     const shifts = chance.shuffled([...chosen(HARMLESS_S), ...chosen(NOTED_S), ...chosen(JUMP_BACK_S)])
+    await noteAttempts(world)
     try {
       await underLoad(world, load, chance.stream('load'), async () => {
         for (const shift of shifts) {
           const what = `the clock of ${shift.site.name} by ${shift.seconds} s`
           world.history.note({ kind: 'fault', fault: 'clock', what })
           const act = HARMLESS_S.includes(shift.seconds) ? harmless : noted
+          await noteAnew(world)
           const found = await act(world, shift, { holdMs: holdSeconds * 1000, perSecond }, chance.stream(what))
+          found.push(...early(await attemptsOf(world)))
           violations.push(...found.map((violation) => `${what}: ${violation}`))
         }
       })
     } finally {
       for (const site of world.sites) await site.setClock(0)
+      await forgetAttempts(world)
     }
     return violations
   },
@@ -72,15 +81,20 @@ interface Manner {
   readonly perSecond: number
 }
 
-/** Nothing at all is to come of it; what waits for another attempt gets it in its time. */
+/** Nothing at all is to come of it; what waits for another attempt gets it in its time. Whether it came too early is asked of all. */
 async function harmless(world: World, { site, seconds }: Shift, { holdMs }: Manner, chance: Seeded): Promise<string[]> {
-  const { waiting, before, violations } = await failSome(world, chance)
+  const { waiting, hashing, before, violations } = await failSome(world, chance)
   const watches = world.secondaries.map((secondary) => new HealthWatch(world, secondary))
   await site.setClock(seconds * 1000)
   try {
-    const patience = { lateMs: LATE_MS, workedForMs: () => Number.POSITIVE_INFINITY }
-    const [untimely] = await Promise.all([watchRetries(world, waiting, patience), sleep(holdMs)])
-    violations.push(...untimely)
+    const patience = { lateMs: LATE_MS, workedForMs: ALWAYS }
+    const [transfers, verifications] = await Promise.all([
+      watchAttempts(world, waiting, { kind: 'transfer', ...patience }),
+      watchAttempts(world, hashing, { kind: 'verification', ...patience }),
+      sleep(holdMs),
+    ])
+    violations.push(...transfers.violations, ...verifications.violations)
+    tellLatest(world, `${site.name} by ${seconds} s`, transfers.latestMs, verifications.latestMs)
   } finally {
     await site.setClock(0)
   }
@@ -98,12 +112,14 @@ async function harmless(world: World, { site, seconds }: Shift, { holdMs }: Mann
 interface Failed {
   /** Names of what waits to be tried again. */
   readonly waiting: readonly string[]
+  /** Names of copies that wait to be hashed again, which needs no primary. */
+  readonly hashing: readonly string[]
   /** All that counts a retry by now. */
   readonly before: ReadonlyMap<string, Retry>
   readonly violations: string[]
 }
 
-/** Has the transfers of some blobs fail. */
+/** Has the transfers of some blobs fail, and the hashing of some copies. */
 async function failSome(world: World, chance: Seeded): Promise<Failed> {
   const earlier = await retried(world)
   const anew = (now: ReadonlyMap<string, Retry>) => [...now.keys()].filter((name) => !earlier.has(name))
@@ -123,31 +139,41 @@ async function failSome(world: World, chance: Seeded): Promise<Failed> {
   // A request that failed may have been for many, of which the last are marked later than the first.
   await sleep(MARKED_WITHIN_MS)
   await hasten(world, DUE_IN_S)
+  const hashing = await failVerifications(world, FAILING, DUE_IN_S)
   const before = await retried(world)
   const waiting = anew(before).filter((name) => (before.get(name)?.dueInMs ?? 0) > 0)
   const violations =
     waiting.length < FAILING ? [`only ${waiting.length} of ${FAILING} blobs wait to be tried again`] : []
-  return { waiting, before, violations }
+  if (hashing.length < FAILING) violations.push(`only ${hashing.length} of ${FAILING} copies wait to be hashed again`)
+  return { waiting, hashing, before, violations }
 }
 
-/** The secondary says by how much, counts nothing, and goes on once the clock is right: also with what waits to be tried again. */
+function tellLatest(world: World, what: string, transfersMs: number, verificationsMs: number): void {
+  world.figure(`${what}: latest transfer, ms`, Math.round(transfersMs))
+  world.figure(`${what}: latest verification, ms`, Math.round(verificationsMs))
+  const seconds = (ms: number) => `${(ms / 1000).toFixed(1)} s`
+  world.say(`${what}: transfers at most ${seconds(transfersMs)} late, verifications ${seconds(verificationsMs)}`)
+}
+
+/** The secondary says by how much, counts nothing, hashes in its time what needs no primary, and goes on once the clock is right: also with what waits to be tried again. */
 async function noted(
   world: World,
   { site, seconds }: Shift,
   { holdMs, perSecond }: Manner,
   chance: Seeded,
 ): Promise<string[]> {
-  const { waiting, before, violations } = await failSome(world, chance)
+  const { waiting, hashing, before, violations } = await failSome(world, chance)
   const watches = world.secondaries.map((secondary) => new HealthWatch(world, secondary))
   const isPrimary = site === world.primary
   const direction = seconds > 0 === isPrimary ? 'behind' : 'ahead of'
   // Such clocks pause the transfers: late is what comes late after that.
   let rightAtMs = Number.POSITIVE_INFINITY
-  const patience = { lateMs: BACK_WITHIN_MS, workedForMs: () => performance.now() - rightAtMs }
+  const workedForMs = () => performance.now() - rightAtMs
   await site.setClock(seconds * 1000)
-  const retrying = watchRetries(world, waiting, patience)
-  // Told of where it is waited for.
-  retrying.catch(() => undefined)
+  const transferring = watchAttempts(world, waiting, { kind: 'transfer', lateMs: LATE_AFTER_PAUSE_MS, workedForMs })
+  const verifying = watchAttempts(world, hashing, { kind: 'verification', lateMs: LATE_MS, workedForMs: ALWAYS })
+  // Told of where they are waited for.
+  for (const watching of [transferring, verifying]) watching.catch(() => undefined)
   try {
     const beganMs = performance.now()
     for (const [at, watch] of watches.entries()) {
@@ -162,13 +188,17 @@ async function noted(
       else world.say(`${message}, said after ${((performance.now() - beganMs) / 1000).toFixed(1)} s`)
     }
     await sleep(Math.max(0, holdMs - (performance.now() - beganMs)))
+    // Each of them while the clock is wrong.
+    violations.push(...(await verifying).violations)
   } finally {
     await site.setClock(0)
     rightAtMs = performance.now()
   }
   const limits = { perSecond, backWithinMs: BACK_WITHIN_MS }
   const backlog = await watchBacklog(world, limits)
-  violations.push(...backlog.violations, ...(await retrying))
+  const transfers = await transferring
+  violations.push(...backlog.violations, ...transfers.violations)
+  tellLatest(world, `${site.name} by ${seconds} s`, transfers.latestMs, (await verifying).latestMs)
   world.say(`set right: ${waiting.length} retries; ${backlog.text}`)
   for (const watch of watches) {
     const still = await watch.recovers(['CLOCK_SKEW'], NOTED_WITHIN_MS)

@@ -30,6 +30,8 @@ const SENT: Readonly<Record<Sent['unit'], { readonly atOnce: number; readonly pe
 const ALARM_WITHIN_S = 30
 /** How a secondary says that it is cut off; which of them comes first depends on what it does at that moment. */
 const CUT_OFF: ReadonlySet<string> = new Set(['PRIMARY_UNREACHABLE', 'REPLICATION_NOT_WORKING', 'SITE_OFFLINE'])
+/** Where no work is possible nothing falls behind: that is said of more that arrives than is done. */
+const NEVER_CUT_OFF = ['FALLING_BEHIND']
 const UNSEEN_MS = 5000
 const LOOK_EVERY_MS = 500
 /** On the slow network so many seconds' arrivals may wait at most. */
@@ -65,7 +67,7 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   const violations: string[] = []
   const counted = countedRetries(world)
   const said = new Map(members(world).map((member) => [member, member.output.length]))
-  const alarm = watchAlarm(world, isAlarmDue(world, outageSeconds))
+  const alarm = watchAlarm(world, isAlarmDue(world, outageSeconds), NEVER_CUT_OFF)
   // Not at the same moment of anything each time.
   await sleep(chance.between(0, 1000))
   // There is something to ask for when nobody answers: it has arrived before, and is seen after.
@@ -128,7 +130,7 @@ async function watchSent(world: World): Promise<() => Promise<string[]>> {
 async function slowness(world: World, { slowSeconds, perSecond }: Numbers, chance: Seeded): Promise<string[]> {
   const violations: string[] = []
   const counted = countedRetries(world)
-  const alarm = watchAlarm(world, false)
+  const alarm = watchAlarm(world, false, [])
   note(world, 'the network is slow')
   await world.slow({ ...SLOW, seed: String(chance.next()) })
   let most = 0
@@ -168,13 +170,18 @@ function countedRetries(world: World): () => Promise<string[]> {
   }
 }
 
-/** Looks at what each secondary says of its health until it is called, which is when all should be well. `isDue`: an alarm must come. */
-function watchAlarm(world: World, isDue: boolean): () => Promise<string[]> {
+/**
+ * Looks at what each secondary says of its health until it is called, which is when all should be well. `isDue`: an alarm must come;
+ * `never`: these codes must not.
+ */
+function watchAlarm(world: World, isDue: boolean, never: readonly string[]): () => Promise<string[]> {
   const watches = world.secondaries.map((site) => {
     const alarms = new Alarms()
     const looking = new Looking(`the health of ${site.name}`, LOOK_EVERY_MS, world.say, async () => {
       const { status, findings } = await world.health(site)
-      alarms.note(status === 'healthy' ? [] : findings.map(({ code }) => code))
+      const codes = findings.map(({ code }) => code)
+      if (status === 'healthy') alarms.note([], codes)
+      else alarms.note(codes)
     })
     return { site, alarms, looking }
   })
@@ -184,7 +191,7 @@ function watchAlarm(world: World, isDue: boolean): () => Promise<string[]> {
     for (const { site, alarms, looking } of watches) {
       await looking.end()
       world.say(`${site.name}: ${alarms.text}`)
-      violations.push(...alarms.judge(isDue ? CUT_OFF : null).map((violation) => `${site.name} ${violation}`))
+      violations.push(...alarms.judge(isDue ? CUT_OFF : null, never).map((violation) => `${site.name} ${violation}`))
     }
     return violations
   }

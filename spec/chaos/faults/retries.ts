@@ -1,10 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
-import { TYPE_NAMES, TYPES } from '../checks/scene.ts'
+import { SYNCED, TYPE_NAMES, TYPES, VERIFIED } from '../checks/scene.ts'
 import { rowsOf } from '../databases.ts'
 import { nameOf } from '../ledger.ts'
 import type { World } from '../world.ts'
 
-const LOOK_EVERY_MS = 500
+const FAILED = 3
 
 export interface Retry {
   /** The record by its name, the same on all sites. */
@@ -13,6 +12,8 @@ export interface Retry {
   readonly text: string
   /** Milliseconds until it is due, by the clock of the tracking database; null where it is not waited for. */
   readonly dueInMs: number | null
+  /** The same until its copy is hashed again. */
+  readonly hashDueInMs: number | null
 }
 
 /** Rows of all secondaries that count a retry of any kind, by their names. */
@@ -24,6 +25,7 @@ export async function retried({ databases, secondaries }: World): Promise<Map<st
       const rows = await rowsOf<Omit<Retry, 'record'> & { id: string }>(
         tracking.url,
         `select ${key}::text as id, (extract(epoch from retry_at - clock_timestamp()) * 1000)::float8 as "dueInMs",
+           (extract(epoch from verification_retry_at - clock_timestamp()) * 1000)::float8 as "hashDueInMs",
            concat_ws(': ', greatest(retry_count, verification_retry_count), error_code, coalesce(last_sync_failure, verification_failure)) as text
          from ${registry} where retry_count > 0 or verification_retry_count > 0`,
       )
@@ -64,40 +66,27 @@ export async function hasten({ databases }: World, seconds: number): Promise<voi
   }
 }
 
-/** How late an attempt may be, of the time in which there was nothing to keep work from it. */
-export interface Patience {
-  readonly lateMs: number
-  readonly workedForMs: () => number
-}
-
-/** Follows these rows until each was tried again, and says which came before its time or so much after it. */
-export async function watchRetries(
-  world: World,
-  names: Iterable<string>,
-  { lateMs, workedForMs }: Patience,
+/** Has verified copies wait to be hashed again, as a process leaves them that dies while it does that; so many of each secondary. */
+export async function failVerifications(
+  { databases, secondaries }: World,
+  count: number,
+  dueInS: number,
 ): Promise<string[]> {
-  const waiting = new Set(names)
-  const due = new Map<string, number>()
-  const violations: string[] = []
-  while (waiting.size > 0) {
-    const now = await retried(world)
-    for (const name of waiting) {
-      const before = due.get(name)
-      const dueInMs = now.get(name)?.dueInMs ?? null
-      if (dueInMs !== null && Math.min(-dueInMs, workedForMs()) > lateMs) {
-        violations.push(`${name} is not tried again ${Math.round(-dueInMs)} ms after its time`)
-        waiting.delete(name)
-      } else if (dueInMs === null || (before !== undefined && dueInMs > before + 2 * LOOK_EVERY_MS)) {
-        // It was tried since the last look, which is no longer ago than the next one would be.
-        if (before !== undefined && before > EARLY_MS)
-          violations.push(`${name} was tried ${Math.round(before)} ms too early`)
-        waiting.delete(name)
-      } else due.set(name, dueInMs)
+  const names: string[] = []
+  for (const [at, { tracking }] of databases.secondaries.entries()) {
+    for (const type of TYPE_NAMES) {
+      const { registry, key } = TYPES[type]
+      const rows = await rowsOf<{ id: string }>(
+        tracking.url,
+        `update ${registry} set verification_state = ${FAILED}, verification_retry_count = 1,
+           verification_failure = 'The process that hashed this blob stopped answering',
+           verification_retry_at = clock_timestamp() + ${dueInS} * interval '1 second'
+         where id in (select id from ${registry} where state = ${SYNCED} and verification_state = ${VERIFIED}
+           and removal_requested_at is null order by verified_at limit ${Math.ceil(count / TYPE_NAMES.length)} for update)
+         returning ${key}::text as id`,
+      )
+      names.push(...rows.map(({ id }) => `${secondaries[at]?.name}: ${nameOf(type, id)}`))
     }
-    await sleep(LOOK_EVERY_MS)
   }
-  return violations
+  return names
 }
-
-/** A look may take its time on a machine under load; clocks that are wrong are so by half a minute and more. */
-const EARLY_MS = 5000
