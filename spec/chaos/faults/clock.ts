@@ -138,14 +138,25 @@ async function failSome(world: World, chance: Seeded): Promise<Failed> {
   }
   // A request that failed may have been for many, of which the last are marked later than the first.
   await sleep(MARKED_WITHIN_MS)
+  const hashing = await failHashing(world)
   await hasten(world, DUE_IN_S)
-  const hashing = await failVerifications(world, FAILING, DUE_IN_S)
   const before = await retried(world)
   const waiting = anew(before).filter((name) => (before.get(name)?.dueInMs ?? 0) > 0)
   const violations =
     waiting.length < FAILING ? [`only ${waiting.length} of ${FAILING} blobs wait to be tried again`] : []
   if (hashing.length < FAILING) violations.push(`only ${hashing.length} of ${FAILING} copies wait to be hashed again`)
   return { waiting, hashing, before, violations }
+}
+
+/** Where the run has only begun, there are no verified copies yet. */
+async function failHashing(world: World): Promise<string[]> {
+  const names: string[] = []
+  const deadline = performance.now() + FAILED_WITHIN_MS
+  while (names.length < FAILING && performance.now() < deadline) {
+    names.push(...(await failVerifications(world, FAILING - names.length, DUE_IN_S)))
+    await sleep(200)
+  }
+  return names
 }
 
 function tellLatest(world: World, what: string, transfersMs: number, verificationsMs: number): void {
