@@ -8,11 +8,19 @@ it.each([
   [{ idle: 1, well: 100, ill: 149 }, 0],
   [{ idle: 1, well: 100, ill: 151 }, 1],
 ])('a host that takes %o is called slower %i times', (taken, violations) => {
-  expect(slower(taken).violations).toHaveLength(violations)
+  expect(slower(taken, 'goes on').violations).toHaveLength(violations)
+})
+
+it.each([
+  [{ idle: 2, well: 8, ill: 5.9 }, 0],
+  [{ idle: 2, well: 8, ill: 6.1 }, 1],
+  [{ idle: 2, well: 3, ill: 6.1 }, 2],
+])('a host that takes %o where its work pauses is called slower %i times', (taken, violations) => {
+  expect(slower(taken, 'pauses').violations).toHaveLength(violations)
 })
 
 it('what it took is told in proportion to what it takes idle', () => {
   const taken = { idle: 2, well: 4, ill: 3 }
   expect(figuresOf(taken)).toEqual({ idleMs: 2, wellMs: 4, illMs: 3, wellByIdle: 2, illByIdle: 1.5, illByWell: 0.75 })
-  expect(slower(taken).text).toContain('1.50 times idle, 0.75 times with the load')
+  expect(slower(taken, 'goes on').text).toContain('1.50 times idle, 0.75 times with the load')
 })

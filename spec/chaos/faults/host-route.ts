@@ -2,7 +2,7 @@ import { Ping } from '../ping.ts'
 import type { Site } from '../site.ts'
 import type { World } from '../world.ts'
 
-/** How much slower the host may answer while something is bad, than with the same load where all is well. */
+/** How much slower the host may answer while something is bad than with the same load where all is well, or than idle where work pauses. */
 const MOST = { times: 1.5, moreMs: 3 }
 /** Of fewer answers than these a 99th percentile says little. */
 const LEAST_ANSWERS = 1000
@@ -14,6 +14,9 @@ export interface Taken {
   readonly well: number
   readonly ill: number
 }
+
+/** Whether what is bad keeps the process from its work: then the host is to answer as where it has none. */
+type Work = 'pauses' | 'goes on'
 
 /** The host's own route at one of a site's processes, asked all the time, from when that has nothing to do. */
 export class HostRoute {
@@ -43,11 +46,11 @@ export class HostRoute {
   }
 
   /** Tells what was measured, also as figures with the result. What is violated, a sentence each. */
-  judge(world: World, kind: string, { well, ill }: Omit<Taken, 'idle'>): string[] {
+  judge(world: World, kind: string, { well, ill }: Omit<Taken, 'idle'>, work: Work): string[] {
     const taken = { idle: this.#idle, well, ill }
     const what = `${this.#site.name}, ${kind}`
     for (const [name, value] of Object.entries(figuresOf(taken))) world.figure(`${what}: ${name}`, value)
-    const { text, violations } = slower(taken)
+    const { text, violations } = slower(taken, work)
     world.say(`${what}: ${text}`)
     return violations
   }
@@ -71,10 +74,14 @@ export function figuresOf({ idle, well, ill }: Taken): Readonly<Record<string, n
   }
 }
 
-export function slower({ idle, well, ill }: Taken): { text: string; violations: string[] } {
-  const most = Math.max(MOST.times * well, well + MOST.moreMs)
+export function slower({ idle, well, ill }: Taken, work: Work): { text: string; violations: string[] } {
+  const violations: string[] = []
+  if (ill > Math.max(MOST.times * well, well + MOST.moreMs))
+    violations.push(`the host's own route took ${ms(ill)} (p99), and ${ms(well)} with all well`)
+  if (work === 'pauses' && ill > MOST.times * idle + MOST.moreMs)
+    violations.push(`the host's own route took ${ms(ill)} (p99), though work pauses, and ${ms(idle)} idle`)
   return {
     text: `the host's own route, p99: ${ms(idle)} idle, ${ms(well)} with the load, ${ms(ill)} meanwhile: ${(ill / idle).toFixed(2)} times idle, ${(ill / well).toFixed(2)} times with the load`,
-    violations: ill > most ? [`the host's own route took ${ms(ill)} (p99), and ${ms(well)} with all well`] : [],
+    violations,
   }
 }

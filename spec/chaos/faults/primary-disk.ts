@@ -80,7 +80,7 @@ async function misbehave(
     end: ({ strace }) => strace.detach(),
   })
   const ill = await serve(world, route, holdMs, chance.stream('ill'), mode)
-  const violations = route.judge(world, mode.name, { well: well.p99, ill: ill.p99 })
+  const violations = route.judge(world, mode.name, { well: well.p99, ill: ill.p99 }, 'goes on')
   violations.push(...well.violations, ...ill.violations)
   await untilJudged(world, SETTLED_WITHIN_MS)
   return [...violations, ...sentencesOf(await harm())]

@@ -137,7 +137,7 @@ async function misbehave(
     const backlog = await watchBacklog(world, limits)
     violations.push(...backlog.violations)
     world.say(`${name}: ${backlog.text}`)
-    violations.push(...route.judge(world, name, { well, ill }))
+    violations.push(...route.judge(world, name, { well, ill }, mode.codes.length > 0 ? 'pauses' : 'goes on'))
     const still = await watch.recovers(mode.codes, BACK_WITHIN_MS)
     if (still !== null) violations.push(`it is not well again: ${still}`)
     violations.push(...(await newlyRetried(world, before)))

@@ -106,7 +106,7 @@ async function ofSite(
     world.say(
       `${site.name}, ${part} that cannot be read: ${done.said.length} times something was said${example ? `, such as ${example.text}` : ''}; ${done.fetchedAgain.length} were fetched again; ${backlog.text}`,
     )
-    violations.push(...route.judge(world, `${part} that cannot be read`, { well, ill }))
+    violations.push(...route.judge(world, `${part} that cannot be read`, { well, ill }, 'goes on'))
     const left = [...(await primaryFailures(world))].map(([name, failure]) => `it is still said of ${name}: ${failure}`)
     return [...violations, ...backlog.violations, ...judge(site, part, names, done), ...left]
   })
