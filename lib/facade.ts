@@ -10,6 +10,7 @@ import { type DriftCount, listDrift } from './registry/drift.ts'
 import { type RepairRequest, type RepairResult, repair } from './repairing.ts'
 import { type SampleRequest, verifySample } from './sampling.ts'
 import type { GeoListener, GeoSignalName } from './signals.ts'
+import { requireNoFence, requireNoFenceFor } from './site-fence.ts'
 import type { NewSite, SiteChange } from './site-fields.ts'
 import { reencryptSites } from './site-reencryption.ts'
 import { rotateSiteKey } from './site-rotation.ts'
@@ -100,7 +101,7 @@ export interface Geo {
    * Hashes files drawn uniformly at random from the verified ones of each type, now, and says with 95 % confidence how many of
    * all may be bad. On any site, beside all else and under its verification capacity. Verdicts are recorded: what is found bad
    * heals like any failed verification. Throws GeoError `INVALID_REQUEST`, `UNKNOWN_REPLICABLE`, `TYPE_OFF`, `SITE_UNKNOWN`,
-   * `STORE_NOT_MOUNTED`, and the reason of the request's signal.
+   * `STORE_NOT_MOUNTED`, `STALE_EPOCH`, and the reason of the request's signal.
    */
   verifySample(request: SampleRequest): Promise<SampleResult[]>
   /**
@@ -114,20 +115,23 @@ export interface Geo {
     /**
      * Stores a run; it begins within a second where a process works. Throws GeoError `BULK_RUN_ACTIVE` while one of the same
      * kind (action, type, dry run or not) has not ended, `INVALID_REQUEST`, `UNKNOWN_REPLICABLE`, `INVALID_RECORD_ID`,
-     * `NOT_SECONDARY`, `SITE_UNKNOWN`.
+     * `NOT_SECONDARY`, `SITE_UNKNOWN`, `STALE_EPOCH`.
      */
     start(request: BulkRequest): Promise<BulkRun>
     /** A run and how far it is. Throws GeoError `BULK_RUN_UNKNOWN`; ended runs are kept for 30 days. */
     get(id: string): Promise<BulkRun>
     /** The newest 100 runs of this site, the newest first. */
     list(): Promise<BulkRun[]>
-    /** Ends a run after the page that is being done; what was done stays. Throws GeoError `BULK_RUN_UNKNOWN`. */
+    /** Ends a run after the page that is being done; what was done stays. Throws GeoError `BULK_RUN_UNKNOWN`, `STALE_EPOCH`. */
     cancel(id: string): Promise<BulkRun>
   }
   readonly sites: {
-    /** Adds a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`. */
+    /** Adds a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`, `STALE_EPOCH`. */
     add(site: NewSite): Promise<Site>
-    /** Changes settings of a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`, `SITE_UNKNOWN`. */
+    /**
+     * Changes settings of a site; on the primary's database. Throws GeoError `INVALID_SITE`, `SITE_EXISTS`, `SITE_UNKNOWN`, `STALE_EPOCH`
+     * where more than its addresses is changed in the table of a fenced primary.
+     */
     update(name: string, change: SiteChange): Promise<Site>
     /**
      * Removes a site; on the primary's database. Its processes stop working within five seconds; its files stay. Throws GeoError
@@ -194,11 +198,13 @@ export function facadeOf(assembly: Assembly): Geo {
     }),
     sites: Object.freeze({
       add: async (site: NewSite) => {
+        await requireNoFence(main)
         const added = await insertSite(main, settings.encryptionKey, site)
         await sites.refresh()
         return added
       },
       update: async (name: string, change: SiteChange) => {
+        await requireNoFenceFor(main, change)
         const updated = await updateSite(main, name, change)
         await sites.refresh()
         return updated

@@ -51,6 +51,7 @@ export async function verifySample(
   const seed = parsed.data.seed ?? Math.floor(clock.random() * SEEDS)
   await sites.ensureFresh()
   const onPrimary = sites.requireMe().primary
+  sites.requireUnfenced()
   const replicables = chosenTypes(assembly, types)
   return whileRenewing(leases, heartbeatOf(databases, sites.role), settings, async () => {
     const results: SampleResult[] = []

@@ -121,7 +121,8 @@ async function isFenced(): Promise<boolean> {
 }
 
 describe('A primary that hears of a later epoch', () => {
-  it('serves nothing any more, and says why, at every door', async () => {
+  // Every other door: spec/epoch-doors.spec.ts.
+  it('serves nothing any more, and says why', async () => {
     expect(await ask(urls.rome, RETRIEVE, 'paris', 0)).toMatchObject({ status: 404 })
     expect(await ask(urls.rome, RETRIEVE, 'paris', 1)).toEqual(stale)
     expect(await isFenced()).toBe(true)

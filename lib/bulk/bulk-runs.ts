@@ -32,9 +32,9 @@ export class BulkRuns {
     this.#context = context
   }
 
-  /** @throws GeoError `BULK_RUN_ACTIVE` and what checkRequest throws */
+  /** @throws GeoError `BULK_RUN_ACTIVE`, `STALE_EPOCH` and what checkRequest throws */
   async start(request: BulkRequest): Promise<BulkRun> {
-    const db = await this.#database()
+    const db = await this.#changeable()
     const { role } = this.#context.sites
     const checked = checkRequest(request, this.#context.replicables, role)
     const row = await bounded(db, async (trx) => {
@@ -53,14 +53,14 @@ export class BulkRuns {
   /**
    * On a secondary, now and without a run: a few registry rows, by their ids. Returns the ids of those that another transaction
    * has locked, to which nothing was done.
-   * @throws GeoError `NOT_SECONDARY`
+   * @throws GeoError `NOT_SECONDARY`, `STALE_EPOCH`
    */
   async changeNow(
     action: BulkAction,
     replicable: Replicable,
     registryIds: readonly string[],
   ): Promise<readonly string[]> {
-    const db = await this.#database()
+    const db = await this.#changeable()
     if (this.#context.sites.role !== 'secondary') {
       throw new GeoError('NOT_SECONDARY', 'Registries are kept by secondaries')
     }
@@ -82,10 +82,11 @@ export class BulkRuns {
     return (await listRuns(await this.#database(), LISTED)).map(toBulkRun)
   }
 
-  /** @throws GeoError `BULK_RUN_UNKNOWN` */
+  /** @throws GeoError `BULK_RUN_UNKNOWN`, `STALE_EPOCH` */
   async cancel(id: string): Promise<BulkRun> {
+    const db = await this.#changeable()
     await this.get(id)
-    await cancelRun(this.#context.writable(), id)
+    await cancelRun(db, id)
     return this.get(id)
   }
 
@@ -119,6 +120,13 @@ export class BulkRuns {
   async #database(): Promise<Knex> {
     await this.#context.sites.ensureFresh()
     return this.#context.writable()
+  }
+
+  /** The same, for what is changed: a primary that another one has followed takes no work any more. */
+  async #changeable(): Promise<Knex> {
+    const db = await this.#database()
+    this.#context.sites.requireUnfenced()
+    return db
   }
 
   async #workable(db: Knex): Promise<{ id: string; action: BulkAction; replicable: Replicable }[]> {

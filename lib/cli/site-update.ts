@@ -1,7 +1,7 @@
 import type { Command } from 'commander'
 import { GeoError } from '../errors.ts'
 import { printable } from '../printable.ts'
-import { requireNoFence } from '../site-fence.ts'
+import { requireNoFenceFor } from '../site-fence.ts'
 import type { SiteChange } from '../site-fields.ts'
 import { updateSite } from '../site-table.ts'
 import type { CommandLine } from './command-line.ts'
@@ -23,9 +23,6 @@ interface UpdateOptions {
   shard?: string[]
   redirectHost?: string[]
 }
-
-/** A fenced primary still reads these: where it reaches the one that took its place, for `geo demote`. */
-const ADDRESSES: ReadonlySet<string> = new Set<keyof SiteChange>(['url', 'internalUrl'])
 
 export function siteUpdateCommand(cli: CommandLine): Command {
   return explained({
@@ -61,7 +58,7 @@ export function siteUpdateCommand(cli: CommandLine): Command {
       cli.acting<UpdateOptions, [string]>((options, name) => {
         const change = changeOf(options)
         return cli.withSettings(options, async ({ mainDb }) => {
-          if (!Object.keys(change).every((field) => ADDRESSES.has(field))) await requireNoFence(mainDb)
+          await requireNoFenceFor(mainDb, change)
           const site = await updateSite(mainDb, name, change)
           cli.print(`Changed the site "${printable(site.name)}": ${Object.keys(change).join(', ')}\n`)
           return EXIT.ok

@@ -31,10 +31,11 @@ export class RemoteDetails {
     this.#agent = new Agent({ bodyTimeout: idleTimeoutMs, ...connectOptions(ca) })
   }
 
-  /** @throws GeoError `SITE_UNREACHABLE`, `TLS_UNTRUSTED`, `INVALID_RESPONSE`, or what the other site answers */
+  /** @throws GeoError `SITE_UNREACHABLE`, `TLS_UNTRUSTED`, `INVALID_RESPONSE`, `STALE_EPOCH`, or what the other site answers */
   answerOf(site: Site): Answer {
     return async (call, input, { operator, abilities, ip }) => {
       const { sites, clock } = this.#sources
+      sites.requireUnfenced()
       const { text, sha256 } = jsonText({ call, input })
       const scope = { details_sha256: sha256, authenticating_user_id: operator, authenticating_ip: ip, abilities }
       const { status, body } = await this.#post(site, text, await signAsMe(sites, scope, clock))

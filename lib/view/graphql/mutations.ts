@@ -210,6 +210,7 @@ async function audited<Result>(
 
 /** The database of the registries, which only a secondary has. */
 function registriesOf({ sources: { sites, databases } }: Api): Knex {
+  sites.requireUnfenced()
   if (sites.role === 'secondary' && databases.tracking) return databases.tracking
   throw new GeoError('NOT_SECONDARY', 'Registries are kept by secondaries')
 }

@@ -64,6 +64,7 @@ export class NodeProxy {
 
   async #passTo(site: Site, request: Request, response: Response): Promise<void> {
     const { settings, isAllowed, sites, clock } = this.#sources
+    sites.requireUnfenced()
     const { text, sha256 } = jsonText(request.body)
     const may = await Promise.all(ABILITIES.map((ability) => isAllowed(request, ability)))
     const { operator, ip } = await askerOf(settings, request)

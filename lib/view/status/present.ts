@@ -1,5 +1,6 @@
 import type { Replicable } from '../../blob/replicable.ts'
 import type { GatheredStatus } from '../../node-status-table.ts'
+import { fenceOf } from '../../site-fence.ts'
 import type { Site } from '../../site-table.ts'
 import { toldCount, toldLagSeconds, toldMoment } from '../../told-status.ts'
 import type { SiteStatus } from './fields.ts'
@@ -93,6 +94,9 @@ function typeFieldsOf({ names }: Pick<Replicable, 'names'>, status: GatheredStat
 
 /** What is wrong with a site, or null. */
 function healthOf(site: Site, { status, updatedAgeSeconds, lastReportAgeSeconds }: StoredStatus): string | null {
+  const fence = fenceOf(site)
+  // It gathers nothing any more: what it said last was before.
+  if (fence !== null) return `STALE_EPOCH: Another site has become the primary in epoch ${fence}`
   const report = lastReportAgeSeconds ?? updatedAgeSeconds
   if (!site.primary && site.enabled && report !== null && report > OFFLINE_AFTER_S)
     return `SITE_OFFLINE: The primary has not heard of this site for ${Math.round(report)} seconds`

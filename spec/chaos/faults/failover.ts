@@ -47,6 +47,9 @@ const WITHOUT_FILES_MS = { least: 2000, most: 3000 }
 const UNARRIVED_MS = { least: 300, most: 1500 }
 const BEFORE_MS = { least: 1000, most: 4000 }
 
+/** What it answers then. One that is read-only, as before a planned promotion, or whose database is away, refuses with another code. */
+const FENCED = '503 STALE_EPOCH'
+
 const FULL = { rounds: 3, blobs: 10_000 }
 
 export const failover: Fault<{ rounds: number; blobs: number }> = {
@@ -73,6 +76,11 @@ export const failover: Fault<{ rounds: number; blobs: number }> = {
       await stage.close()
     }
   },
+}
+
+async function codeOf(answer: Response): Promise<string> {
+  const { code } = (await answer.json().catch(() => ({}))) as { code?: unknown }
+  return typeof code === 'string' ? code : 'without a code'
 }
 
 interface Promotion {
@@ -365,13 +373,14 @@ class Drill {
     await host.publish('widgets', LEAST_BYTES, this.#chance)
     if ((await this.#rowsAt(from)) !== before) this.#found(`the host could write at ${from}, which is fenced`)
     // Its other processes know within five seconds; until then the database refuses.
-    let status = 0
+    let said = ''
     const isRefused = async () => {
-      ;({ status } = await fetch(`${this.#stage.url(from)}/widgets`, { method: 'POST' }))
-      return status === 503
+      const answer = await fetch(`${this.#stage.url(from)}/widgets`, { method: 'POST' })
+      said = `${answer.status} ${await codeOf(answer)}`
+      return said === FENCED
     }
     await until(isRefused, KNOWN_WITHIN_MS).catch(() =>
-      this.#found(`${from}, which is fenced, still answers a write with ${status}`),
+      this.#found(`${from}, which is fenced, still answers a write with ${said}`),
     )
   }
 
