@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { FrontFigures, FrontOrder } from './front.ts'
-import { Mischief, type Trick } from './mischief.ts'
+import { Mischief, shapeOf, type Trick } from './mischief.ts'
 import { Seeded } from './seeded.ts'
 
 /**
@@ -27,6 +27,7 @@ const figures: FrontFigures = {
   connections: 0,
   requests: 0,
   transfers: 0,
+  ones: { asked: 0, goneOn: 0, bytesSent: 0 },
   bytesSent: 0,
   unanswered: 0,
   played: {},
@@ -34,7 +35,7 @@ const figures: FrontFigures = {
 
 const server = createServer((incoming, answer) => {
   figures.requests += 1
-  if (incoming.url?.startsWith(TRANSFERS)) count(answer)
+  if (incoming.url?.startsWith(TRANSFERS)) count(incoming, answer)
   pass(incoming, answer).catch(() => answer.destroy())
 })
 server.requestTimeout = 0
@@ -57,7 +58,8 @@ server.on('connection', (socket) => {
   if (silent) socket.pause()
 })
 
-function count(answer: ServerResponse): void {
+function count(incoming: IncomingMessage, answer: ServerResponse): void {
+  if (shapeOf(incoming) === 'one') countOne(incoming, answer)
   figures.transfers += 1
   open.add(answer)
   figures.open = open.size
@@ -65,6 +67,17 @@ function count(answer: ServerResponse): void {
   answer.once('close', () => {
     open.delete(answer)
     figures.open = open.size
+  })
+}
+
+/** A connection carries one answer after the other. */
+function countOne({ headers, socket }: IncomingMessage, answer: ServerResponse): void {
+  const { ones } = figures
+  const before = socket.bytesWritten
+  ones.asked += 1
+  if (headers.range !== undefined) ones.goneOn += 1
+  answer.once('close', () => {
+    ones.bytesSent += socket.bytesWritten - before
   })
 }
 
@@ -146,7 +159,15 @@ function obey(order: FrontOrder): void {
   if (order.type === 'read') process.send?.(figures)
   if (order.type === 'begin') figures.mostOpen = open.size
   if (order.type === 'begin' || order.type === 'reset')
-    Object.assign(figures, { connections: 0, requests: 0, transfers: 0, bytesSent: 0, unanswered: 0, played: {} })
+    Object.assign(figures, {
+      connections: 0,
+      requests: 0,
+      transfers: 0,
+      ones: { asked: 0, goneOn: 0, bytesSent: 0 },
+      bytesSent: 0,
+      unanswered: 0,
+      played: {},
+    })
 }
 
 process.on('message', obey)

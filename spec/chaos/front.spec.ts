@@ -55,4 +55,22 @@ describe('the front of the primary', () => {
     expect(await front.figures()).toMatchObject({ requests: 0 })
     socket.destroy()
   })
+
+  it('knows requests for one blob from those for many, spoils those it is to spoil, and counts what goes on', async () => {
+    const ask = async (path: string, init: RequestInit = {}) => {
+      const asked = fetch(`${front.url}/api/v4/geo/retrieve/${path}`, init).then(({ status }) => status)
+      await Promise.race([asked, expect.poll(() => waiting.length).toBe(1)])
+      for (const answer of waiting.splice(0)) answer.end('bytes of it')
+      return asked
+    }
+    const plan = { seed: '1', tricks: ['broken'], perThousand: 1000, most: 1, only: 'many' } as const
+    front.order({ type: 'mischief', plan })
+    expect(await ask('widget/1')).toBe(200)
+    expect(await ask('widget', { method: 'POST', body: '{}' })).toBe(500)
+    expect(await ask('widget/1', { headers: { range: 'bytes=5-' } })).toBe(200)
+    const { ones, played } = await front.figures()
+    expect(played).toEqual({ broken: 1 })
+    expect(ones).toMatchObject({ asked: 2, goneOn: 1 })
+    expect(ones.bytesSent).toBeGreaterThan(2 * 'bytes of it'.length)
+  })
 })

@@ -17,6 +17,8 @@ export interface FrontFigures {
   connections: number
   requests: number
   transfers: number
+  /** Of those for one blob each: how many there were, how many of them went on where another had ended, and bytes of their answers. */
+  ones: { asked: number; goneOn: number; bytesSent: number }
   /** Towards the secondaries, heads and repetitions included. */
   bytesSent: number
   /** Requests for which no process of the primary was there. */

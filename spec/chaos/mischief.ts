@@ -19,8 +19,17 @@ export const TRICKS = Object.freeze({
 })
 export type Trick = keyof typeof TRICKS
 
+/** A request for one blob by itself, or for many small ones. */
+export type Shape = 'one' | 'many'
+
+export function shapeOf({ method }: Pick<IncomingMessage, 'method'>): Shape {
+  return method === 'POST' ? 'many' : 'one'
+}
+
 export interface MischiefPlan {
   readonly seed: string
+  /** To requests of this shape alone; to all of them where it is not given. */
+  readonly only?: Shape
   readonly tricks: readonly Trick[]
   /** How many out of a thousand transfers. */
   readonly perThousand: number
@@ -50,7 +59,8 @@ export class Mischief {
 
   /** True: it has been answered. */
   async play(incoming: IncomingMessage, body: Buffer, answer: ServerResponse, ask: Ask): Promise<boolean> {
-    const { most, perThousand, tricks } = this.#plan
+    const { most, only, perThousand, tricks } = this.#plan
+    if (only && only !== shapeOf(incoming)) return false
     if (this.#count >= most || this.#chance.below(1000) >= perThousand) return false
     const trick = this.#chance.of(tricks)
     this.#count += 1
@@ -104,7 +114,8 @@ export class Mischief {
     if (trick === 'wrongType')
       end(answer, statusCode, { ...headers, 'content-type': 'text/html', [LENGTH]: undefined }, body)
     if (trick === 'wrongLength') {
-      const announced = Number(headers[LENGTH] ?? body.length) + this.#chance.of([-1, 1])
+      // Of two of them each comes once.
+      const announced = Number(headers[LENGTH] ?? body.length) + (this.#count % 2 === 0 ? -1 : 1)
       end(answer, statusCode, { ...open, [LENGTH]: String(announced) }, body)
     }
   }

@@ -112,6 +112,17 @@ export function judgeUnarrived(
   return violations
 }
 
+/** For 10,000 blobs. */
+const PLANNED_WITHIN_S = 30
+
+/** It takes no longer than that, and nothing that was written is lost, nor comes after the seal. */
+export function judgePlanned({ seconds, sealed }: { readonly seconds: number; readonly sealed: boolean }): string[] {
+  return [
+    ...(seconds > PLANNED_WITHIN_S ? [`a planned failover took ${seconds.toFixed(1)} s`] : []),
+    ...(sealed ? [] : ['a planned promotion was not sealed']),
+  ]
+}
+
 /** What the host has after a promotion: the rows that had arrived. */
 export function ledgerOf(before: Ledger, keys: ReadonlyMap<string, string>): Ledger {
   const ledger = new Ledger()

@@ -12,6 +12,7 @@ import { type Cluster, startCluster, startPrimaryWithStandby } from '../../../li
 import { createDatabase, dropDatabase } from '../../../lib/testing/postgres/database-server.ts'
 import { migrate } from '../../support/migrate.ts'
 import { until } from '../../support/until.ts'
+import { REMEMBER_KEYS } from '../checks/named-keys.ts'
 import type { ProcessScene } from '../checks/scene.ts'
 import { rowsOf } from '../databases.ts'
 import { History } from '../history.ts'
@@ -210,6 +211,13 @@ export class Stage {
     }))
   }
 
+  /** When processes of the site were killed, in all its lives. */
+  brokenOff(name: SiteName): number[] {
+    return this.#lived
+      .filter((site) => site.name === name)
+      .flatMap(({ members }) => members.flatMap(({ kills }) => kills))
+  }
+
   async stop(name: SiteName): Promise<void> {
     const standing = this.#of(name)
     await standing.site?.stop()
@@ -303,6 +311,7 @@ export class Stage {
     await createDatabase(url, database)
     const own = this.#trackingServer.url(database)
     await migrate(own, 'tracking')
+    await rowsOf(own, REMEMBER_KEYS)
     this.#of(name).trackingUrl = own
   }
 

@@ -1,13 +1,12 @@
 import { until } from '../../support/until.ts'
 import { registryRows } from '../checks/registry-rows.ts'
-import { SYNCED, VERIFIED } from '../checks/scene.ts'
 import { rowsOf } from '../databases.ts'
-import { currentOf, nameOf } from '../ledger.ts'
 import { replay } from '../replay.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
 import type { Fault } from './fault.ts'
-import { forgetPasses, momentsOf, notedPasses, notePasses, passesBetween } from './passes.ts'
+import { forgetPasses, judgePasses, momentsOf, notedPasses, notePasses } from './passes.ts'
+import { judgeStale } from './stale.ts'
 
 const BYTES = 512
 /** Of a hundred events: each row that is written or changed brings another one, of its checksum. */
@@ -148,33 +147,18 @@ async function pass({ databases }: World): Promise<void> {
 async function otherPasses(world: World, from: readonly number[], to: readonly number[]): Promise<string[]> {
   const violations: string[] = []
   for (const [at, passes] of (await notedPasses(world)).entries()) {
-    for (const [name, beganMs] of passes) {
-      const count = passesBetween(beganMs, from[at] ?? 0, to[at] ?? 0)
-      const site = world.secondaries[at]?.name
-      if (count > PASSES)
-        violations.push(`${site}: up to ${count} passes over ${name} had begun before it was looked at`)
-    }
+    const found = judgePasses(passes, from[at] ?? 0, to[at] ?? 0, PASSES)
+    violations.push(...found.map((sentence) => `${world.secondaries[at]?.name}: ${sentence}`))
   }
   return violations
 }
 
-/** What would stay wrong if nothing came any more: it need not be healed yet, but it must be known to need it. */
 async function stale(world: World): Promise<string[]> {
   const found: string[] = []
   for (const [at, { tracking }] of world.databases.secondaries.entries()) {
     const rows = await registryRows({ tracking: (statement, values) => rowsOf(tracking.url, statement, values) })
-    for (const record of world.ledger.records) {
-      const name = `${world.secondaries[at]?.name}: after ${PASSES} passes ${nameOf(record.type, record.id)}`
-      const [row] = rows.get(nameOf(record.type, record.id)) ?? []
-      if (record.isDeleted) {
-        if (row && !row.leaves) found.push(`${name} is deleted, and nothing removes it here`)
-      } else if (!record.isUncertain) {
-        if (!row) found.push(`${name} has no registry row`)
-        else if (row.leaves) found.push(`${name} is there, and is to be removed here`)
-        else if (row.state === SYNCED && row.verification === VERIFIED && row.key !== currentOf(record).key)
-          found.push(`${name} is called verified, with ${row.key}; the host has ${currentOf(record).key}`)
-      }
-    }
+    const where = `${world.secondaries[at]?.name}: after ${PASSES} passes`
+    found.push(...judgeStale(world.ledger, rows).map((sentence) => `${where} ${sentence}`))
   }
   return found
 }

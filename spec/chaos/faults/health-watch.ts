@@ -6,9 +6,11 @@ import { Looking } from './looking.ts'
 
 const LOOK_EVERY_MS = 500
 
+type Seen = Pick<World, 'health' | 'say'>
+
 /** Looks at what a site says of its health, again and again. */
 export class HealthWatch {
-  readonly #world: World
+  readonly #world: Seen
   readonly #site: Site
   readonly #looking: Looking
   #findings: readonly Finding[] = []
@@ -18,7 +20,7 @@ export class HealthWatch {
   /** Whether it was ill at any time. */
   wasIll = false
 
-  constructor(world: World, site: Site) {
+  constructor(world: Seen, site: Site) {
     this.#world = world
     this.#site = site
     this.#looking = new Looking(`the health of ${site.name}`, LOOK_EVERY_MS, world.say, () => this.#look())

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { passesBetween } from './passes.ts'
+import { judgePasses, passesBetween } from './passes.ts'
 
 const MINUTE_MS = 60_000
 
@@ -16,4 +16,12 @@ describe('the passes that may have healed something', () => {
   it('may be more where it was time for another before the look', () => {
     expect(passesBetween([-1000, 1000, 2000], 0, MINUTE_MS + 2000)).toBe(3)
   })
+})
+
+it('Of more passes than were asked for is told, type by type', () => {
+  const passes = new Map([
+    ['widget', [-1000, 1000, 2000]],
+    ['gadget', [-1000, 1000, 2000, 2500]],
+  ])
+  expect(judgePasses(passes, 0, 3000, 2)).toEqual(['up to 3 passes over gadget had begun before it was looked at'])
 })

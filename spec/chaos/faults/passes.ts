@@ -55,3 +55,16 @@ export function passesBetween(beganMs: readonly number[], fromMs: number, toMs: 
   const overdue = marks.slice(1).filter((at, before) => at - (marks[before] ?? at) >= EVERY_MS)
   return within.length + overdue.length
 }
+
+/** Of each type no more passes than were asked for. */
+export function judgePasses(
+  passes: ReadonlyMap<string, readonly number[]>,
+  fromMs: number,
+  toMs: number,
+  asked: number,
+): string[] {
+  const counts = [...passes].map(([name, beganMs]) => ({ name, count: passesBetween(beganMs, fromMs, toMs) }))
+  return counts
+    .filter(({ count }) => count > asked)
+    .map(({ name, count }) => `up to ${count} passes over ${name} had begun before it was looked at`)
+}

@@ -1,0 +1,96 @@
+import type { Shape, Trick } from '../mischief.ts'
+
+/** What is to come of answers that are spoiled, as numbers and codes. */
+
+export interface Expected {
+  /** Which requests are answered so; all of them where it is not given. */
+  readonly only?: Shape
+  /** One of these, where a transfer fails for it. */
+  readonly codes: readonly string[]
+  /** Of these each is seen. */
+  readonly told: readonly string[]
+  /** The blob goes on where its answer ended, with the next request. */
+  readonly goesOn?: boolean
+}
+
+const CUT_OF_MANY: Expected = { only: 'many', codes: ['PRIMARY_UNREACHABLE'], told: ['PRIMARY_UNREACHABLE'] }
+/** Nothing is told of a blob that has gone on. */
+const CUT_OF_ONE: Expected = { only: 'one', codes: [], told: [], goesOn: true }
+const always = (code: string): Expected => ({ codes: [code], told: [code] })
+
+/** By which codes each of them is known, in the registry or in the log. */
+export const EXPECTED: Readonly<Record<Trick, readonly Expected[]>> = Object.freeze({
+  cut: [CUT_OF_MANY, CUT_OF_ONE],
+  reset: [CUT_OF_MANY, CUT_OF_ONE],
+  truncated: [CUT_OF_MANY, CUT_OF_ONE],
+  tooLong: [always('BODY_TOO_LONG')],
+  flipped: [
+    { ...always('CHECKSUM_MISMATCH'), only: 'one' },
+    // The byte may be of the head of a frame: then there is no frame, or one for nobody, or it does not end with the answer.
+    { only: 'many', codes: ['CHECKSUM_MISMATCH', 'INVALID_RESPONSE', 'PRIMARY_UNREACHABLE'], told: [] },
+  ],
+  drip: [{ codes: [], told: [] }],
+  // An answer for many blobs has a length in each of its frames. One that is said to be longer than it is, is asked for once more.
+  wrongLength: [{ ...always('BODY_TOO_LONG'), only: 'one' }],
+  wrongType: [always('INVALID_RESPONSE')],
+  busy: [always('PRIMARY_BUSY')],
+  broken: [always('HTTP_STATUS')],
+  redirectLoop: [always('TOO_MANY_REDIRECTS')],
+})
+
+export interface Played {
+  readonly times: number
+  readonly played: number
+  readonly seen: ReadonlySet<string>
+  readonly untyped: readonly string[]
+  /** Requests for one blob that went on where another had ended. */
+  readonly goneOn: number
+}
+
+export function judgePlayed(
+  trick: Trick,
+  { only, codes, told, goesOn = false }: Expected,
+  { times, played, seen, untyped, goneOn }: Played,
+): string[] {
+  const what = only ? `${trick} of ${only}` : trick
+  const violations = untyped.map((failure) => `${what}: a failure without a code: ${failure}`)
+  for (const code of seen)
+    if (!codes.includes(code))
+      violations.push(`${what} is called ${code}; expected ${codes.join(' or ') || 'no failure'}`)
+  for (const code of told)
+    if (!seen.has(code)) violations.push(`${what} was played ${played} times, and nothing says ${code}`)
+  if (told.length === 0 && codes.length > 0 && seen.size === 0)
+    violations.push(`${what} was played ${played} times, and nothing is said of it`)
+  if (goesOn && goneOn < played)
+    violations.push(`${what} was played ${played} times, and ${goneOn} requests went on where one had ended`)
+  if (played < times) violations.push(`${what} was played ${played} times of ${times}`)
+  return violations
+}
+
+/** What large blobs that were cut again and again have cost. */
+export interface Resumed {
+  readonly how: Trick
+  readonly cuts: number
+  readonly played: number
+  readonly blobs: number
+  /** Of all of them together. */
+  readonly bytes: number
+  readonly asked: number
+  readonly goneOn: number
+  readonly bytesSent: number
+}
+
+export const MOST_ON_THE_WIRE = 1.02
+
+export function judgeResumed({ how, cuts, played, blobs, bytes, asked, goneOn, bytesSent }: Resumed): string[] {
+  const violations: string[] = []
+  if (played < cuts) violations.push(`large blobs: ${how} was played ${played} times of ${cuts}`)
+  if (bytesSent > MOST_ON_THE_WIRE * bytes)
+    violations.push(`${bytesSent} bytes were sent for ${bytes} bytes of blobs, ${how} ${played} times`)
+  if (asked > blobs + played) violations.push(`${asked} requests for ${blobs} large blobs, ${how} ${played} times`)
+  if (goneOn < played)
+    violations.push(
+      `${goneOn} of ${asked} requests for large blobs went on where one had ended, ${how} ${played} times`,
+    )
+  return violations
+}
