@@ -63,6 +63,8 @@ export class Mischief {
     if (only && only !== shapeOf(incoming)) return false
     if (this.#count >= most || this.#chance.below(1000) >= perThousand) return false
     const trick = this.#chance.of(tricks)
+    // Where something goes on, the range says how long the whole is.
+    if (trick === 'wrongLength' && incoming.headers.range !== undefined) return false
     this.#count += 1
     this.#played(trick)
     if (trick === 'busy') return end(answer, 429, { 'retry-after': '1' }, 'Later')

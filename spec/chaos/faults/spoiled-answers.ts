@@ -35,7 +35,11 @@ export const EXPECTED: Readonly<Record<Trick, readonly Expected[]>> = Object.fre
   wrongType: [always('INVALID_RESPONSE')],
   busy: [always('PRIMARY_BUSY')],
   broken: [always('HTTP_STATUS')],
-  redirectLoop: [always('TOO_MANY_REDIRECTS')],
+  // A list is asked for by a POST, which no redirect is followed with.
+  redirectLoop: [
+    { ...always('HTTP_STATUS'), only: 'many' },
+    { ...always('TOO_MANY_REDIRECTS'), only: 'one' },
+  ],
 })
 
 export interface Played {
@@ -80,12 +84,19 @@ export interface Resumed {
   readonly bytesSent: number
 }
 
-export const MOST_ON_THE_WIRE = 1.02
+/** Heads included: measured were 1.0001. */
+const MOST_ON_THE_WIRE = 1.001
+/**
+ * With RST the kernel of the sending side throws away what it had taken and not sent yet, which nobody can save: up to 4 MiB a time
+ * (spec/transfer/cuts.scale.spec.ts), measured were 0.6 MiB. A blob of 16 MiB that began anew would cost four times as much as this.
+ */
+const DROPPED_AT_RESET_BYTES = 2 * 1024 * 1024
 
 export function judgeResumed({ how, cuts, played, blobs, bytes, asked, goneOn, bytesSent }: Resumed): string[] {
   const violations: string[] = []
   if (played < cuts) violations.push(`large blobs: ${how} was played ${played} times of ${cuts}`)
-  if (bytesSent > MOST_ON_THE_WIRE * bytes)
+  const most = MOST_ON_THE_WIRE * bytes + (how === 'reset' ? played * DROPPED_AT_RESET_BYTES : 0)
+  if (bytesSent > most)
     violations.push(`${bytesSent} bytes were sent for ${bytes} bytes of blobs, ${how} ${played} times`)
   if (asked > blobs + played) violations.push(`${asked} requests for ${blobs} large blobs, ${how} ${played} times`)
   if (goneOn < played)
