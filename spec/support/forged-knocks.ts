@@ -1,22 +1,28 @@
+import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { Knex } from 'knex'
 import { Agent, request } from 'undici'
 import { expect } from 'vitest'
+import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
+import { encodeDigest } from '../../lib/blob/digest.ts'
+import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { insertSite } from '../../lib/site-table.ts'
-import { jsonText } from '../../lib/transfer/json-text.ts'
-import { digestOfIds } from '../../lib/transfer/token.ts'
+import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
 import { geoGraphql } from '../../lib/view/graphql/index.ts'
 import { Draw, seedOfRun } from './draw.ts'
-import { ENCRYPTION_KEY } from './fixture-rows.ts'
+import { addRegistryRow, ENCRYPTION_KEY, untyped } from './fixture-rows.ts'
 import { folderContents } from './folder-contents.ts'
+import { doorsOf, otherPathsOf } from './forged-doors.ts'
 import { type Door, type ForgersLoot, forge, genuine, type Signer } from './forgeries.ts'
 import { createPrimarySite, type PrimarySite } from './primary-site.ts'
+import { digestOf } from './verifying-site.ts'
 
 const AT_ONCE = 32
 /** Whoever gets any other answer, also 409, has been let in. */
 const REFUSALS = [400, 401, 403, 404, 415, 431]
 const SECRET_BYTES = 'nobody but a site may read this'
 
-/** A primary with all of its doors, and somebody who knocks at them with forged tokens. */
+/** A primary and a secondary with all of their doors, and somebody who knocks at them with forged tokens. */
 export interface ForgedKnocks {
   /** Sends so many forged requests, the same for the same seed. */
   knock(seed: number, count: number): Promise<KnockTally>
@@ -35,7 +41,20 @@ export interface KnockTally {
 }
 
 /** Each door lets in whom it is for; that the primary is no secondary is said to the primary alone. */
-const OPEN = { one: 200, many: 200, status: 201, site: 200, details: 409, graphql: 409, copies: 409, epoch: 200 }
+const OPEN = {
+  one: 200,
+  many: 200,
+  status: 201,
+  site: 200,
+  details: 409,
+  graphql: 409,
+  copies: 409,
+  epoch: 200,
+  'details of the secondary': 200,
+  'graphql of the secondary': 200,
+  'copies of the secondary': 200,
+  'epoch of the secondary': 200,
+}
 
 /** So many forged requests open no door and change nothing, and whom the doors are for is let in before and after. */
 export async function knockInVain(knocks: ForgedKnocks, count: number): Promise<void> {
@@ -53,8 +72,11 @@ export async function knockInVain(knocks: ForgedKnocks, count: number): Promise<
 export async function openForgedKnocks(): Promise<ForgedKnocks> {
   const site = await createPrimarySite()
   const oslo = await insertSite(site.databases.main, ENCRYPTION_KEY, { name: 'oslo', url: 'http://oslo.test' })
-  const url = await site.serveAlso({ graphql: geoGraphql() })
   const ids = [await site.addWidget('one', SECRET_BYTES), await site.addWidget('two', SECRET_BYTES)]
+  const urls = {
+    primary: await site.serveAlso({ graphql: geoGraphql() }),
+    secondary: await serveSecondary(site, ids[1]),
+  }
   const agent = new Agent({ connections: AT_ONCE })
   const signerOf = (of: typeof oslo): Signer => ({ accessKey: of.accessKey, secret: site.secretOf(of) })
   const [tokyo, paris] = [signerOf(site.tokyo), signerOf(site.paris)]
@@ -70,14 +92,15 @@ export async function openForgedKnocks(): Promise<ForgedKnocks> {
   }
 
   async function send({
+    at,
     method,
     path,
     body,
     headers,
-  }: Pick<Door, 'method' | 'path' | 'body'> & { headers: readonly string[] }) {
+  }: Pick<Door, 'at' | 'method' | 'path' | 'body'> & { headers: readonly string[] }) {
     const type = body === null ? [] : ['content-type', 'application/json']
     try {
-      const response = await request(`${url}${path}`, {
+      const response = await request(`${urls[at]}${path}`, {
         method,
         body,
         headers: [...headers, ...type],
@@ -122,19 +145,8 @@ export async function openForgedKnocks(): Promise<ForgedKnocks> {
       return answers
     },
     async everything() {
-      const tables = [
-        'widgets',
-        'widget_states',
-        'gadgets',
-        'geo_nodes',
-        'geo_node_statuses',
-        'geo_events',
-        'geo_leases',
-        'geo_stores',
-        'geo_bulk_runs',
-        'geo_audit_events',
-      ]
-      const rows = await Promise.all(tables.map((table) => site.databases.main(table).select().orderBy(1)))
+      const { main, tracking } = site.databases
+      const rows = await Promise.all([main, tracking].map(rowsOf))
       return { rows, files: await folderContents(join(site.root, '..')) }
     },
     async close() {
@@ -144,127 +156,33 @@ export async function openForgedKnocks(): Promise<ForgedKnocks> {
   }
 }
 
-function doorsOf(
-  { paris: { id } }: PrimarySite,
-  { tokyo, paris }: { tokyo: Signer; paris: Signer },
-  ids: readonly string[],
-): Door[] {
-  const one = { replicable_name: 'widget', replicable_id: String(ids[0]) }
-  const report = JSON.stringify({ cursor_xact_id: '1', cursor_last_event_id: '1', system_identifier: 'x', timeline: 1 })
-  const question = JSON.stringify({ call: 'runs', input: {} })
-  const operation = JSON.stringify({ query: '{ geoNode { name } }' })
-  const forSomebody = { authenticating_user_id: 'mallory', abilities: ['read_geo', 'admin_geo'] as const }
-  const api = '/api/v4'
-  return [
-    { name: 'one', method: 'GET', path: `${api}/geo/retrieve/widget/${ids[0]}`, body: null, signer: paris, scope: one },
-    {
-      name: 'many',
-      method: 'POST',
-      path: `${api}/geo/retrieve/widget`,
-      body: JSON.stringify({ ids }),
-      signer: paris,
-      scope: { replicable_name: 'widget', replicable_ids_sha256: digestOfIds(ids) },
-    },
-    {
-      name: 'status',
-      method: 'POST',
-      path: `${api}/geo/status`,
-      body: report,
-      signer: paris,
-      scope: { scope: 'geo_api' },
-    },
-    {
-      name: 'site',
-      method: 'PUT',
-      path: `${api}/geo_nodes/${id}`,
-      body: '{"enabled":true}',
-      signer: paris,
-      scope: { scope: 'geo_api' },
-    },
-    {
-      name: 'details',
-      method: 'POST',
-      path: `${api}/geo/details`,
-      body: question,
-      signer: tokyo,
-      scope: { details_sha256: jsonText(JSON.parse(question)).sha256, ...forSomebody },
-    },
-    {
-      name: 'graphql',
-      method: 'POST',
-      path: `${api}/geo/graphql`,
-      body: operation,
-      signer: tokyo,
-      scope: { graphql_sha256: jsonText(JSON.parse(operation)).sha256, ...forSomebody },
-    },
-    {
-      name: 'copies',
-      method: 'GET',
-      path: `${api}/geo/copies/widget/${ids[1]}`,
-      body: null,
-      signer: tokyo,
-      scope: { replicable_name: 'widget', replicable_id: String(ids[1]) },
-    },
-    {
-      name: 'epoch',
-      method: 'POST',
-      path: `${api}/geo/epoch`,
-      body: '{}',
-      signer: paris,
-      scope: { scope: 'geo_api' },
-    },
-  ]
+/** The secondary, with a copy of one widget to lend. */
+async function serveSecondary(site: PrimarySite, id = ''): Promise<string> {
+  const { main, standby, tracking, caughtUp } = site.databases
+  const root = join(site.root, '..', 'copies')
+  const { widgets, gadgets } = declareReplicables(root)
+  const checksum = {
+    verification_state: VERIFICATION_STATE.succeeded,
+    verification_checksum: encodeDigest(await digestOf(SECRET_BYTES)),
+  }
+  await mkdir(root)
+  await writeFile(join(root, 'two'), SECRET_BYTES)
+  await main('widget_states').insert({ widget_id: id, ...checksum })
+  const stored = { state: SYNC_STATE.synced, blob_key: 'two', bytes: SECRET_BYTES.length }
+  await addRegistryRow(tracking, untyped(widgets), id, { ...stored, ...checksum })
+  await caughtUp()
+  return site.serveAlso({
+    siteName: 'paris',
+    mainDb: standby,
+    trackingDb: tracking,
+    replicables: [widgets, gadgets],
+    features: { isEnabled: () => true },
+    graphql: geoGraphql(),
+  })
 }
 
-function otherPathsOf(
-  { tokyo }: PrimarySite,
-  [first, second]: readonly string[],
-  osloId: string,
-): ForgersLoot['otherPaths'] {
-  const api = '/api/v4'
-  const blobs = (base: string, own: string | undefined, other: string | undefined) =>
-    [
-      other,
-      `${own}/../${other}`,
-      `${other}?id=${own}`,
-      `${other}/${own}`,
-      `0${own}`,
-      `%20${own}`,
-      `${own}%00`,
-      `${own}%0a`,
-      `${other}%2f..%2f${own}`,
-      `-${own}`,
-      `+${own}`,
-      `${own}.0`,
-      `${own}e0`,
-      '',
-    ]
-      .map((id) => `${base}/${id}`)
-      .concat(
-        `${api}/geo/retrieve/gadget/${own}`,
-        `${api}/geo/retrieve/Widget/${own}`,
-        `${api}/geo/retrieve/widget%00/${own}`,
-      )
-  return {
-    one: blobs(`${api}/geo/retrieve/widget`, first, second),
-    many: [
-      `${api}/geo/retrieve/gadget`,
-      `${api}/geo/retrieve/WIDGET`,
-      `${api}/geo/retrieve/widget%20`,
-      `${api}/geo/status`,
-      `${api}/geo/details`,
-    ],
-    status: [`${api}/geo/retrieve/widget`, `${api}/geo/details`, `${api}/geo/graphql`],
-    site: [
-      `${api}/geo_nodes/${tokyo.id}`,
-      `${api}/geo_nodes/${osloId}`,
-      `${api}/geo_sites/${osloId}`,
-      `${api}/geo_nodes/999`,
-      `${api}/geo_nodes/x`,
-    ],
-    details: [`${api}/geo/graphql`, `${api}/geo/status`, `${api}/geo/retrieve/widget`],
-    graphql: [`${api}/geo/details`, `${api}/geo/status`, `${api}/geo/node_proxy/1/graphql`],
-    copies: blobs(`${api}/geo/copies/widget`, second, first),
-    epoch: [`${api}/geo/retrieve/widget`, `${api}/geo/details`, `${api}/geo/graphql`, `${api}/geo/epoch/x`],
-  }
+async function rowsOf(db: Knex): Promise<Record<string, unknown>> {
+  const tables: string[] = await db('pg_tables').where({ schemaname: 'public' }).orderBy('tablename').pluck('tablename')
+  const rows = tables.map(async (table) => [table, await db(table).select().orderBy(1)] as const)
+  return Object.fromEntries(await Promise.all(rows))
 }

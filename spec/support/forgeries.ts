@@ -11,6 +11,8 @@ export interface Signer {
 /** One thing that a site may ask of another, and the token that opens it for that. */
 export interface Door {
   readonly name: string
+  /** At which site it is. */
+  readonly at: 'primary' | 'secondary'
   readonly method: 'GET' | 'POST' | 'PUT'
   readonly path: string
   readonly body: string | null
@@ -32,6 +34,7 @@ export interface ForgersLoot {
 export interface ForgedRequest {
   readonly kind: string
   readonly door: string
+  readonly at: Door['at']
   readonly method: 'GET' | 'POST' | 'PUT'
   readonly path: string
   readonly body: string | null
@@ -55,8 +58,8 @@ function claimsOf(scope: unknown, nowS: number): Record<string, unknown> {
 }
 
 /** The header that opens the door for a minute. */
-export function genuine({ signer, scope }: Door, nowS: number): string {
-  return `GL-Geo ${signer.accessKey}:${signed(HEADER, claimsOf(scope, nowS), signer.secret)}`
+export function genuine({ signer, scope }: Pick<Door, 'signer' | 'scope'>, nowS: number, claims: object = {}): string {
+  return `GL-Geo ${signer.accessKey}:${signed(HEADER, { ...claimsOf(scope, nowS), ...claims }, signer.secret)}`
 }
 
 const authorization = (value: string): Forged => ({ headers: ['authorization', value] })
@@ -94,6 +97,12 @@ const KINDS: Readonly<Record<string, Kind>> = {
       () => by(signer, signed(HEADER, claimsOf(scope, nowS), other.secret)),
       () => by(other, signed(HEADER, claimsOf(scope, nowS), signer.secret)),
     ])()
+  },
+  'genuine, of a site that it is not for': (draw, { name, signer, scope }, { nowS, others }) => {
+    // These open to the primary alone; what others do, any site may ask for.
+    if (!/^(details|graphql|copies)/.test(name)) return by(signer, '')
+    const other = draw.of(others.filter(({ accessKey }) => accessKey !== signer.accessKey))
+    return authorization(genuine({ signer: other, scope }, nowS))
   },
   expired: (draw, { signer, scope }, { nowS }) => {
     const then = nowS - 125 - draw.below(draw.of([10, 10_000, 1_000_000_000]))
@@ -316,6 +325,6 @@ export function forge(draw: Draw, position: number, loot: ForgersLoot): ForgedRe
   const kinds = Object.entries(KINDS)
   const [kind, make] = kinds[position % kinds.length] as [string, Kind]
   const door = loot.doors[Math.floor(position / kinds.length) % loot.doors.length] as Door
-  const { name, method, path, body } = door
-  return { kind, door: name, method, path, body, ...make(draw, door, loot) }
+  const { name, at, method, path, body } = door
+  return { kind, door: name, at, method, path, body, ...make(draw, door, loot) }
 }

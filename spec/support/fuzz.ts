@@ -1,16 +1,17 @@
 import { randomBytes } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
-import { createServer, type Server } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { readFile, writeFile } from 'node:fs/promises'
+import { connect } from 'node:net'
 import { join } from 'node:path'
-import express from 'express'
 import { expect } from 'vitest'
-import type { Assembly } from '../../lib/assembly.ts'
+import { encodeDigest } from '../../lib/blob/digest.ts'
+import { insertPromotion } from '../../lib/failover/promotion-table.ts'
 import { settle } from '../../lib/testing/settle.ts'
 import { geoGraphql } from '../../lib/view/graphql/index.ts'
 import { Draw, seedOfRun } from './draw.ts'
 import { addHostRow, addRegistryRow } from './fixture-rows.ts'
+import { type FoundRoute, fuzzedHost, listening, routesOf } from './fuzzed-host.ts'
 import { fuzzedRequest } from './fuzzed-request.ts'
+import { digestOf } from './verifying-site.ts'
 import { createWatchedSites } from './watched-sites.ts'
 
 const AT_ONCE = 16
@@ -18,6 +19,11 @@ const HUNG_MS = 30_000
 const READ_BYTES = 64 * 1024
 const RESTORED_EVERY = 200
 const MOST_WRONG = 10
+/** Of a promotion of rome some time ago. */
+const EPOCH = 5001
+/** A claim of a later one that may be true fences a primary for good, so only the secondary is told such. */
+const OTHER_EPOCHS = [0, 1, EPOCH - 1, EPOCH + 10_000_000, -1, 1.5, 2 ** 31, 2 ** 53, '1', null, true, [], { epoch: 1 }]
+const LATER_EPOCHS = [EPOCH + 1, EPOCH + 5000]
 /** What a failure inside would show. */
 const INSIDE = /node_modules|\.[jt]s:\d+|error at or near|syntax error at|Cannot read prop/
 
@@ -25,6 +31,8 @@ const INSIDE = /node_modules|\.[jt]s:\d+|error at or near|syntax error at|Cannot
 export interface Fuzz {
   /** Sends requests to both, the same for the same seed, as long as `goOn` says so. */
   run(seed: number, goOn: (sent: number) => boolean): Promise<FuzzTally>
+  /** What there is to send anything to. */
+  readonly routes: readonly FoundRoute[]
   close(): Promise<void>
 }
 
@@ -68,14 +76,38 @@ export async function openFuzz(): Promise<Fuzz> {
     })
   }
   ids.push(await addHostRow(databases.main, widgets))
+  // One is there as a copy, and the others come from the primary.
+  await writeFile(join(paris.root, 'a'), await readFile(join(root, 'a')))
+  await databases
+    .tracking('widget_registry')
+    .where({ widget_id: ids[0] })
+    .update({
+      state: 2,
+      error_code: null,
+      blob_key: 'a',
+      bytes: 5000,
+      verification_state: 2,
+      verification_checksum: encodeDigest(await digestOf(await readFile(join(root, 'a')))),
+    })
   await settle(rome, ['backfill-states', 'verify-primary'])
   await sites.gatherAll()
-  const servers = [await serve(rome), await serve(paris.assembly)] as const
-  const [, { port: parisPort }] = servers
-  await databases
-    .main('geo_nodes')
-    .where({ name: 'paris' })
-    .update({ url: `http://127.0.0.1:${parisPort}/` })
+  const servers = [
+    { ...(await listening(fuzzedHost(rome, widgets))), otherEpochs: OTHER_EPOCHS },
+    { ...(await listening(fuzzedHost(paris.assembly, widgets))), otherEpochs: [...OTHER_EPOCHS, ...LATER_EPOCHS] },
+  ] as const
+  const [{ url: romeUrl }, { url: parisUrl }] = servers
+  await databases.main('geo_nodes').where({ name: 'rome' }).update({ url: romeUrl, epoch: EPOCH })
+  await databases.main('geo_nodes').where({ name: 'paris' }).update({ url: parisUrl })
+  await databases.main.transaction((trx) =>
+    insertPromotion(trx, {
+      epoch: EPOCH,
+      siteName: 'rome',
+      formerSiteName: 'paris',
+      replayedAt: null,
+      sealed: false,
+      arrivedBelow: '700',
+    }),
+  )
   const kept = await databases.main('geo_nodes').select()
 
   /** Among what is sent are orders that sites are removed, and they are carried out. */
@@ -92,11 +124,13 @@ export async function openFuzz(): Promise<Fuzz> {
 
   await restore()
   return {
+    routes: routesOf(servers[0].app),
     async run(seed, goOn) {
       const draw = new Draw(seed)
       const byStatus: Record<string, number> = {}
       const wrong: string[] = []
       const signers = rome.sites.all.map((site) => ({
+        siteId: site.id,
         accessKey: site.accessKey,
         secret: rome.sites.secretOf(site),
       }))
@@ -104,13 +138,15 @@ export async function openFuzz(): Promise<Fuzz> {
       const goesOn = (): boolean => goOn(sent) && wrong.length < MOST_WRONG
       const one = async (): Promise<void> => {
         const nowS = Math.floor(paris.clock.nowMs() / 1000)
-        const { bytes, isWhole } = fuzzedRequest(draw, { nowS, signers, ids })
-        const { port } = draw.of(servers)
+        const { port, otherEpochs } = draw.of(servers)
+        const { bytes, isWhole } = fuzzedRequest(draw, { nowS, signers, ids, epoch: EPOCH, otherEpochs })
         sent += 1
         const text = await send(port, bytes, isWhole)
         const [, status = 'none'] = /^(?:HTTP\/1\.1 100 Continue\r\n\r\n)?HTTP\/1\.1 (\d{3}) /.exec(text) ?? []
         byStatus[status] = (byStatus[status] ?? 0) + 1
-        if (status === '500' || (status === 'none' && isWhole) || INSIDE.test(withoutEchoes(text))) {
+        // That it may go on is no answer yet.
+        const isAnswered = status !== 'none' && status !== '100'
+        if (status === '500' || (!isAnswered && isWhole) || INSIDE.test(withoutEchoes(text))) {
           wrong.push(`${bytes.toString('latin1').slice(0, 1500)}\n=> ${text.slice(0, 600)}`)
         }
       }
@@ -137,12 +173,6 @@ export async function openFuzz(): Promise<Fuzz> {
       await sites.close()
     },
   }
-}
-
-async function serve(site: Assembly): Promise<{ server: Server; port: number }> {
-  const server = createServer(express().use(site.router))
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return { server, port: (server.address() as AddressInfo).port }
 }
 
 /** What comes back, as far as it matters. Rejects where nothing does, and the connection stays open. */

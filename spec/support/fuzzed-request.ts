@@ -2,13 +2,20 @@ import { jsonText } from '../../lib/transfer/json-text.ts'
 import { digestOfIds, type TokenScope } from '../../lib/transfer/token.ts'
 import type { Draw } from './draw.ts'
 import { genuine, type Signer } from './forgeries.ts'
+import { BODIES, PARAMETERS, PATHS, TEXTS } from './fuzzed-words.ts'
 
 /** What a fuzzer may know: it signs well, so that what it sends is read. */
 export interface FuzzLoot {
   readonly nowS: number
-  readonly signers: readonly Signer[]
+  readonly signers: readonly (Signer & { readonly siteId: string })[]
   readonly ids: readonly string[]
+  /** The epoch of the sites. */
+  readonly epoch: number
+  /** Others that may be claimed. */
+  readonly otherEpochs: readonly unknown[]
 }
+
+export const METHODS = ['GET', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH'] as const
 
 export interface FuzzedRequest {
   /** What goes over the wire. */
@@ -17,220 +24,20 @@ export interface FuzzedRequest {
   readonly isWhole: boolean
 }
 
-const TEXTS = [
-  '',
-  '0',
-  '1',
-  '2',
-  '-1',
-  '1e3',
-  '0x1',
-  '1.5',
-  '007',
-  '2147483648',
-  '9223372036854775807',
-  '9223372036854775808',
-  '9'.repeat(400),
-  'NaN',
-  'null',
-  'true',
-  '..',
-  '../../etc/passwd',
-  '/etc/passwd',
-  'a'.repeat(300),
-  'a'.repeat(9000),
-  '\0',
-  'a\0b',
-  '\n',
-  '\r\nx: y',
-  '\t',
-  ' ',
-  '\u0085',
-  '\u{1f600}',
-  '\ud800',
-  'é',
-  'e\u0301',
-  '__proto__',
-  'constructor',
-  'toString',
-  "'",
-  '"',
-  '`',
-  "' or 1=1 --",
-  '$1',
-  '?',
-  '??',
-  ':name',
-  '%',
-  '%s',
-  '\\',
-  '<script>alert(1)</script>',
-  '#{7*7}',
-  'widget',
-  'widgets',
-  'gadgets',
-  'rome',
-  'paris',
-  'failed',
-  'created_at desc',
-  '2026-02-30T25:61:00Z',
-  'http://127.0.0.1:1/',
-  'http://[::1',
-  'javascript:alert(1)',
-]
-
-const PATHS = [
-  'api/v4/geo/retrieve/:name/:id',
-  'api/v4/geo/retrieve/:name',
-  'api/v4/geo/copies/:name/:id',
-  'api/v4/geo/status',
-  'api/v4/geo/details',
-  'api/v4/geo/epoch',
-  'api/v4/geo/graphql',
-  'api/v4/geo/node_proxy/:id/graphql',
-  'api/v4/geo/openapi.json',
-  'api/v4/geo_nodes',
-  'api/v4/geo_nodes/:id',
-  'api/v4/geo_nodes/:id/status',
-  'api/v4/geo_nodes/:id/repair',
-  'api/v4/geo_nodes/status',
-  'api/v4/geo_nodes/status.schema.json',
-  'api/v4/geo_sites',
-  'api/v4/geo_sites/:id',
-  'api/v4/geo_sites/statuses',
-  'api/graphql',
-  'metrics',
-  'healthz',
-  'readyz',
-  'admin/geo',
-  'admin/geo/assets/:name',
-  'admin/geo/sites',
-  'admin/geo/sites/new',
-  'admin/geo/sites/:id',
-  'admin/geo/sites/:id/edit',
-  'admin/geo/sites/:id/remove',
-  'admin/geo/sites/:id/replication',
-  'admin/geo/sites/:id/replication/:name',
-  'admin/geo/sites/:id/replication/:name/change',
-  'admin/geo/sites/:id/replication/:name/run',
-  'admin/geo/sites/:id/replication/:name/runs/:id/cancel',
-  'admin/geo/sites/:id/replication/:name/failures',
-  'admin/geo/sites/:id/replication/:name/:id',
-  'admin/geo/replication/:name',
-  'admin/geo/failover',
-  'admin/geo/failover/:id',
-  'admin/geo/audit',
-  'admin/geo/nowhere',
-]
-
-const PARAMETERS = [
-  'page',
-  'per_page',
-  'refresh',
-  'cursor',
-  'after',
-  'before',
-  'sort',
-  'order',
-  'shown',
-  'filter',
-  'state',
-  'code',
-  'keyword',
-  'q',
-  'query',
-  'variables',
-  'ids',
-  'ids[]',
-  'action',
-  'type',
-  'live',
-  'dry_run',
-  'name',
-  'url',
-  'enabled',
-  'primary',
-  'files_max_capacity',
-  'selective_sync_type',
-  'redirect_hosts',
-  'a[b][c]',
-  '__proto__[x]',
-]
-
-const BODIES: readonly unknown[] = [
-  { ids: ['1', '2', '3'] },
-  {
-    cursor_xact_id: '7',
-    cursor_last_event_id: '5',
-    system_identifier: '7300000000000000000',
-    timeline: 1,
-    status: {
-      healthy: true,
-      version: '0.1.0',
-      widgets_count: 3,
-      widgets_registry_count: 3,
-      last_event_timestamp: 1_800_000_000,
-      clock_skew_seconds: 0.1,
-      storage_shards: [{ name: 'widget:xxh64' }],
-      outdated_fields: ['widgets_count'],
-      progress: {
-        widgets: {
-          corrupt_count: null,
-          synced_bytes: 5,
-          pending_bytes: 5,
-          in_flight_count: 1,
-          oldest_unsynced_seconds: 1.5,
-          lag_seconds: { buckets: [{ le: 1, count: 1 }], p50: 1, p99: null },
-          blobs_per_second: { last_minute: 1, last_5_minutes: 1, last_60_minutes: 1 },
-          bytes_per_second: { last_minute: 1, last_5_minutes: 1, last_60_minutes: 1 },
-          remaining_seconds: 3,
-        },
-      },
-    },
-  },
-  {
-    cursor_xact_id: '7',
-    cursor_last_event_id: '5',
-    system_identifier: 'x',
-    timeline: 1,
-    status: { widgets_count: 1, progress: { widgets: {}, gadgets: { blobs_per_second: null, lag_seconds: {} } } },
-  },
-  { call: 'runs', input: {} },
-  { call: 'registries', input: { type: 'widget', first: 20, filter: { state: 'failed' } } },
-  { call: 'update', input: { type: 'widget', ids: ['1'], action: 'resync' } },
-  { query: '{ geoNode { id name widgetRegistries(first: 5) { nodes { id state } pageInfo { endCursor } } } }' },
-  { query: '{ geoNodes { name progress { health types { name pendingBytes blobsPerSecond remainingSeconds } } } }' },
-  { query: 'query q($a: Int) { geoNode { widgetRegistries(first: $a) { count } } }', variables: { a: 5 } },
-  {
-    query:
-      'mutation { geoRegistriesUpdate(input: { registryId: "gid://gitlab/Geo::WidgetRegistry/1", action: RESYNC }) { errors } }',
-  },
-  {
-    name: 'oslo',
-    url: 'http://oslo.test/',
-    internal_url: '',
-    enabled: true,
-    files_max_capacity: 5,
-    selective_sync_type: 'namespaces',
-    selective_sync_namespace_ids: ['1', '2'],
-    redirect_hosts: ['files.test:9000'],
-  },
-]
-
 /** A request of any kind, the same for the same draw. */
 export function fuzzedRequest(draw: Draw, loot: FuzzLoot): FuzzedRequest {
   if (draw.below(40) === 0) return { bytes: noise(draw, 1 + draw.below(3000)), isWhole: false }
-  const method = draw.of(['GET', 'GET', 'GET', 'POST', 'POST', 'POST', 'PUT', 'DELETE', 'HEAD', 'OPTIONS', 'PATCH'])
-  const { path, scope } = pathOf(draw, loot)
+  const method = draw.of(['GET', 'GET', 'POST', 'POST', ...METHODS])
+  const asked = pathOf(draw, loot)
   const body = method === 'GET' || method === 'HEAD' ? null : bodyOf(draw)
   const headers = [
     `host: ${draw.below(20) === 0 ? headerText(draw) : 'site.test'}`,
     'connection: close',
-    ...authorizationOf(draw, loot, scope, body),
+    ...authorizationOf(draw, loot, { ...asked, method }, body),
     ...moreHeaders(draw),
     ...(body ? [`content-type: ${body.type}`, ...lengthOf(draw, body.bytes)] : []),
   ]
-  const head = Buffer.from(`${method} /${path} HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`)
+  const head = Buffer.from(`${method} /${asked.path} HTTP/1.1\r\n${headers.join('\r\n')}\r\n\r\n`)
   const isChunked = headers.some((header) => header.startsWith('transfer-encoding'))
   const framed = body && isChunked ? chunked(draw, body.bytes) : (body?.bytes ?? Buffer.alloc(0))
   const announced = Number(headers.find((header) => header.startsWith('content-length'))?.split(' ')[1] ?? 0)
@@ -257,7 +64,14 @@ function inPath(draw: Draw, text: string): string {
   return encodeURIComponent(text.toWellFormed())
 }
 
-function pathOf(draw: Draw, { ids }: FuzzLoot): { path: string; scope: TokenScope | null } {
+interface Asked {
+  readonly path: string
+  /** What a token for the blob at this path says. */
+  readonly scope: TokenScope | null
+  readonly id: string | undefined
+}
+
+function pathOf(draw: Draw, { ids }: FuzzLoot): Asked {
   const template = draw.of(PATHS)
   const filled: Record<string, string> = {}
   const path = template.replaceAll(/:(name|id)/g, (_, what: 'name' | 'id') => {
@@ -276,7 +90,12 @@ function pathOf(draw: Draw, { ids }: FuzzLoot): { path: string; scope: TokenScop
     filled['name'] !== undefined && filled['id'] !== undefined
       ? { replicable_name: filled['name'], replicable_id: filled['id'] }
       : null
-  return { path: `${path}${query.length > 0 ? `?${query.join('&')}` : ''}`.slice(0, 12_000), scope }
+  const before = path.includes('?') ? '&' : '?'
+  return {
+    path: `${path}${query.length > 0 ? `${before}${query.join('&')}` : ''}`.slice(0, 12_000),
+    scope,
+    id: filled['id'],
+  }
 }
 
 interface Body {
@@ -332,17 +151,32 @@ function nested(depth: number): unknown {
 }
 
 /** Mostly one that opens the door, for what stands behind it is to be reached. */
-function authorizationOf(draw: Draw, loot: FuzzLoot, ofPath: TokenScope | null, body: Body | null): string[] {
+function authorizationOf(
+  draw: Draw,
+  loot: FuzzLoot,
+  asked: Asked & { readonly method: string },
+  body: Body | null,
+): string[] {
   const way = draw.below(10)
   if (way === 0) return []
   if (way === 1) return [`authorization: ${headerText(draw)}`]
-  const signer = draw.of(loot.signers)
+  // Sites sign there that they change themselves, and nothing else; all others are let in by the host.
+  const isRest = asked.path.startsWith('api/v4/geo_') && way < 9
+  const own = loot.signers.find(({ siteId }) => siteId === asked.id)
+  if (isRest && asked.method !== 'PUT') return []
+  const signer = (isRest && own) || draw.of(loot.signers)
+  const scope = isRest ? ({ scope: 'geo_api' } as const) : scopeOf(draw, asked, body)
+  const epoch = draw.below(8) === 0 ? draw.of(loot.otherEpochs) : loot.epoch
+  return [`authorization: ${genuine({ signer, scope }, loot.nowS, { epoch })}`]
+}
+
+function scopeOf(draw: Draw, asked: Asked, body: Body | null): TokenScope {
   const forSomebody = { authenticating_user_id: draw.of(['1', null]), abilities: ['read_geo', 'admin_geo'] as const }
   const sha256 = jsonText(body?.value ?? {}).sha256
   const value = body?.value
   const ids = typeof value === 'object' && value !== null && 'ids' in value ? value.ids : null
-  const scope = draw.of<TokenScope>([
-    ofPath ?? { scope: 'geo_api' },
+  return draw.of<TokenScope>([
+    asked.scope ?? { scope: 'geo_api' },
     Array.isArray(ids)
       ? {
           replicable_name: 'widget',
@@ -352,8 +186,6 @@ function authorizationOf(draw: Draw, loot: FuzzLoot, ofPath: TokenScope | null, 
     { details_sha256: sha256, ...forSomebody },
     { graphql_sha256: sha256, ...forSomebody },
   ])
-  const door = { name: '', method: 'GET', path: '', body: null, signer, scope } as const
-  return [`authorization: ${genuine(door, loot.nowS)}`]
 }
 
 function moreHeaders(draw: Draw): string[] {

@@ -9,6 +9,6 @@ beforeAll(async () => {
 })
 afterAll(() => knocks?.close())
 
-it(`No door of a primary opens to any of ${FORGERIES} forged requests, and nothing changes`, async () => {
+it(`No door of a primary or a secondary opens to any of ${FORGERIES} forged requests, and nothing changes`, async () => {
   await knockInVain(knocks, FORGERIES)
 })
