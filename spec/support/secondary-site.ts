@@ -10,7 +10,7 @@ import { assemble } from '../../lib/geo.ts'
 import type { Geo, GeoOptions } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options.ts'
 import { type ShiftedClock, shiftedClock } from '../../lib/testing/shifted-clock.ts'
-import { createSpecDatabases, type SpecDatabases } from './databases.ts'
+import { connect, createSpecDatabases, type SpecDatabases } from './databases.ts'
 import { addSites, ENCRYPTION_KEY, untyped } from './fixture-rows.ts'
 import { type RecordingLogger, recordingLogger } from './recording-logger.ts'
 import { until } from './until.ts'
@@ -41,9 +41,15 @@ export interface SecondarySite {
 export interface SecondarySiteOptions extends Partial<GeoOptions> {
   /** The types instead of those of the fixture host; the first two are `widgets` and `gadgets`. */
   readonly declare?: (root: string) => readonly Replicable<never>[]
+  /** Its databases are those of the role that a process of it has (docs/guides/database-roles.md). Default: of one that may do everything. */
+  readonly asRole?: boolean
 }
 
-export async function createSecondarySite({ declare, ...options }: SecondarySiteOptions = {}): Promise<SecondarySite> {
+export async function createSecondarySite({
+  declare,
+  asRole = false,
+  ...options
+}: SecondarySiteOptions = {}): Promise<SecondarySite> {
   const databases = await createSpecDatabases()
   const root = await mkdtemp(join(tmpdir(), 'geo-secondary-'))
   const declared = declare?.(root) ?? Object.values(declareReplicables(root)).filter((value) => 'blob' in value)
@@ -53,10 +59,14 @@ export async function createSecondarySite({ declare, ...options }: SecondarySite
   const clock = shiftedClock()
   const logger = recordingLogger()
   const common = { encryptionKey: ENCRYPTION_KEY.toString('hex'), clock, logger, threads: 1 }
+  const own = asRole
+    ? [databases.sites?.secondaryMain, databases.sites?.secondaryTracking].map((url = '') => connect(url))
+    : []
+  const [mainDb = databases.standby, trackingDb = databases.tracking] = own
   const settings = parseOptions({
     siteName: SECONDARY_NAME,
-    mainDb: databases.standby,
-    trackingDb: databases.tracking,
+    mainDb,
+    trackingDb,
     replicables: declared as readonly Replicable<never>[],
     features: { isEnabled: () => true },
     ...common,
@@ -114,6 +124,7 @@ export async function createSecondarySite({ declare, ...options }: SecondarySite
     },
     async close() {
       await Promise.all([assembly.stop(), primary.stop()])
+      await Promise.all(own.map((db) => db.destroy()))
       await databases.destroy()
       await rm(root, { recursive: true, force: true })
     },

@@ -10,6 +10,7 @@ import { assemble } from '../../lib/geo.ts'
 import type { GeoOptions } from '../../lib/index.ts'
 import { parseOptions } from '../../lib/options.ts'
 import { step } from '../../lib/testing/settle.ts'
+import { connect } from './databases.ts'
 import { createSecondarySite, type SecondarySite, type SecondarySiteOptions } from './secondary-site.ts'
 
 /** The primary `rome`, which answers over HTTP, and the secondary `paris` on a real standby; their jobs run when the spec says. */
@@ -36,16 +37,19 @@ export interface WatchedSitesOptions {
   readonly both?: Partial<GeoOptions>
   readonly rome?: Partial<GeoOptions>
   readonly paris?: SecondarySiteOptions
+  /** Both sites reach their databases as the roles of their processes, with passwords. */
+  readonly asRoles?: boolean
 }
 
 export async function createWatchedSites(options: WatchedSitesOptions = {}): Promise<WatchedSites> {
-  const paris = await createSecondarySite({ ...options.both, ...options.paris })
+  const paris = await createSecondarySite({ ...options.both, ...options.paris, asRole: options.asRoles ?? false })
   const { databases, assembly, clock } = paris
   const root = await mkdtemp(join(tmpdir(), 'geo-watched-'))
+  const own = options.asRoles ? connect(databases.sites?.primaryMain ?? '') : null
   const rome = assemble(
     parseOptions({
       siteName: 'rome',
-      mainDb: databases.main,
+      mainDb: own ?? databases.main,
       replicables: Object.values(declareReplicables(root)).filter((value) => 'blob' in value),
       features: { isEnabled: () => true },
       encryptionKey: assembly.settings.encryptionKey.toString('hex'),
@@ -115,6 +119,7 @@ export async function createWatchedSites(options: WatchedSitesOptions = {}): Pro
     async close() {
       await cut()
       await rome.stop()
+      await own?.destroy()
       await paris.close()
       await rm(root, { recursive: true, force: true })
     },
