@@ -10,6 +10,7 @@ import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { createGeo, type Geo } from '../../lib/index.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { type DatabaseGate, gateTo } from '../support/database-gate.ts'
+import { connect } from '../support/databases.ts'
 import { addRegistryRow, ENCRYPTION_KEY, registryRow, untyped } from '../support/fixture-rows.ts'
 import { createPrimarySite, type PrimarySite } from '../support/primary-site.ts'
 import { type RecordingLogger, recordingLogger } from '../support/recording-logger.ts'
@@ -30,7 +31,7 @@ let root: string
 const hosts: Host[] = []
 
 beforeAll(async () => {
-  primary = await createPrimarySite()
+  primary = await createPrimarySite({ asRole: true })
   root = await mkdtemp(join(tmpdir(), 'geo-down-'))
 })
 afterEach(() => Promise.all(hosts.splice(0).map((host) => host.close())))
@@ -41,16 +42,17 @@ afterAll(async () => {
 
 /** A host of paris with a route of its own. The way to one of its databases is shut at first. */
 async function openHost(gated: 'main' | 'tracking'): Promise<Host> {
-  const { databases } = primary
-  const gate = await gateTo(gated === 'main' ? databases.mainUrl : databases.trackingUrl)
+  const { secondaryMain = '', secondaryTracking = '' } = primary.databases.sites ?? {}
+  const gate = await gateTo(gated === 'main' ? secondaryMain : secondaryTracking)
   const quiet = { warn: () => undefined, error: () => undefined }
   const behind: Knex = createKnex({ client: 'pg', connection: gate.url, pool: { min: 0, max: 2 }, log: quiet })
+  const other = connect(gated === 'main' ? secondaryTracking : secondaryMain)
   const { widgets } = declareReplicables(root)
   const logger = recordingLogger()
   const geo = createGeo({
     siteName: 'paris',
-    mainDb: gated === 'main' ? behind : databases.main,
-    trackingDb: gated === 'tracking' ? behind : databases.tracking,
+    mainDb: gated === 'main' ? behind : other,
+    trackingDb: gated === 'tracking' ? behind : other,
     replicables: [widgets],
     features: { isEnabled: () => true },
     encryptionKey: ENCRYPTION_KEY.toString('hex'),
@@ -71,7 +73,7 @@ async function openHost(gated: 'main' | 'tracking'): Promise<Host> {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
       await geo.stop()
-      await behind.destroy()
+      await Promise.all([behind.destroy(), other.destroy()])
       await gate.shut()
     },
   }
@@ -83,6 +85,7 @@ const codesOf = async (geo: Geo) => (await geo.health()).findings.map(({ code })
 
 async function addWaiting(): Promise<string> {
   const id = await primary.addWidget('a/b', 'bytes')
+  await primary.databases.caughtUp()
   await addRegistryRow(primary.databases.tracking, untyped(primary.replicables.widgets), id)
   return id
 }

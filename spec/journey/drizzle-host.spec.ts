@@ -10,10 +10,15 @@ import knexfile from '../../fixtures/drizzle-app/knexfile.js'
 import { type Photo, photoTable } from '../../fixtures/drizzle-app/schema.ts'
 import { openSite, type Site } from '../../fixtures/drizzle-app/site.ts'
 import { createDatabase, databaseUrl, dropDatabase } from '../../lib/testing/postgres/database-server.ts'
+import { followBlocks, followRoles, roleBlock, systemBlock, urlAs } from '../support/database-roles.ts'
 import { standbyCaughtUp } from '../support/databases.ts'
 
 const name = `geo_drizzle_${randomBytes(6).toString('hex')}`
 const servers = inject('databaseServers')
+/** What the app itself does, besides what the SDK does for a type whose state is in a table of its own. */
+const APP = `grant select, insert, update, delete on photos to app_tokyo;
+grant usage on sequence photos_id_seq to app_tokyo;
+grant select on photos to app_paris;`
 
 let folder: string
 let main: Knex
@@ -25,15 +30,26 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'geo-drizzle-'))
   await createDatabase(servers.primaryUrl, name)
   await createDatabase(servers.trackingUrl, name)
-  main = createKnex({ ...knexfile.main, connection: databaseUrl(servers.primaryUrl, name) })
-  tracking = createKnex({ ...knexfile.tracking, connection: databaseUrl(servers.trackingUrl, name) })
+  // Its owner migrates, and a process of a site may do what the guide grants to its role.
+  const ofMain = databaseUrl(servers.primaryUrl, name)
+  const ofTracking = databaseUrl(servers.trackingUrl, name)
+  const [mainOwner, trackingOwner] = [await urlAs('app_owner', ofMain), await urlAs('app_owner', ofTracking)]
+  await followRoles(ofMain, 'roles')
+  await followRoles(ofTracking, 'tracking-roles')
+  await followRoles(trackingOwner, 'tracking')
+  main = createKnex({ ...knexfile.main, connection: mainOwner })
+  tracking = createKnex({ ...knexfile.tracking, connection: trackingOwner })
   await Promise.all([main.migrate.latest(), tracking.migrate.latest()])
+  const separate = (await roleBlock('separate'))
+    .replaceAll('widgets', 'photos')
+    .replaceAll('widget_states', 'photo_states')
+  await followBlocks(mainOwner, [await systemBlock(), separate, APP])
 
-  const open = (siteName: string, mainUrl: string, trackingUrl?: string): Promise<Site> =>
+  const open = async (siteName: string, mainUrl: string, trackingUrl?: string): Promise<Site> =>
     openSite({
       siteName,
-      mainUrl: databaseUrl(mainUrl, name),
-      trackingUrl: trackingUrl && databaseUrl(trackingUrl, name),
+      mainUrl: await urlAs(`app_${siteName}`, databaseUrl(mainUrl, name)),
+      trackingUrl: trackingUrl && (await urlAs(`app_${siteName}`, databaseUrl(trackingUrl, name))),
       blobsDir: join(folder, siteName),
       encryptionKey: 'ab'.repeat(32),
       port: 0,

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { findPorts, HOST } from '../../fixtures/demo/ports.ts'
 import { GRAPHQL_SUITES, SUITES } from '../../lib/testing/conformance.ts'
 import { createDatabase, databaseUrl, dropDatabase, withClient } from '../../lib/testing/postgres/database-server.ts'
+import { followBlocks, followRoles, roleBlock, systemBlock, urlAs } from '../support/database-roles.ts'
 import { standbyCaughtUp } from '../support/databases.ts'
 import { exitOf } from '../support/exit-of.ts'
 import { ForkedSite } from '../support/forked-site.ts'
@@ -28,10 +29,10 @@ describe('a further type', () => {
   let secondary: ForkedSite
 
   const blobsOf = (site: string): string => join(host.path, site, 'blobs')
-  const environmentOf = (site: string, mainUrl: string, port = 0) => ({
+  const environmentOf = (site: string, mainUrl: string, port = 0, trackingUrl = urls.tracking) => ({
     SITE_NAME: site,
     MAIN_DATABASE_URL: mainUrl,
-    TRACKING_DATABASE_URL: urls.tracking,
+    TRACKING_DATABASE_URL: trackingUrl,
     BLOBS_DIR: blobsOf(site),
     GEO_ENCRYPTION_KEY: 'ab'.repeat(32),
     PORT: String(port),
@@ -48,6 +49,13 @@ describe('a further type', () => {
     const knex = join(host.path, 'node_modules/knex/bin/cli.js')
     for (const env of environments) await run(process.execPath, knex, 'migrate:latest', '--env', env)
   }
+  /** What the guide grants to the roles of the sites, for gadgets in a schema of their own. */
+  async function grantToSites(): Promise<void> {
+    const schema = 'grant usage on schema shop to geo_primary, geo_secondary'
+    const types = await Promise.all(['separate', 'columns', 'app'].map(roleBlock))
+    const inShop = types.map((block) => block.replaceAll(/\bgadgets\b/g, 'shop.gadgets'))
+    await followBlocks(urls.main, [await systemBlock(), schema, ...inShop])
+  }
   /** As a person would, in an editor; this way what they do can be counted. */
   async function applyByHand(type: 'widget' | 'gadget'): Promise<{ files: number; lines: number }> {
     const diff = byHand(type)
@@ -63,6 +71,9 @@ describe('a further type', () => {
   beforeAll(async () => {
     await createDatabase(servers.primaryUrl, name)
     await createDatabase(servers.trackingUrl, name)
+    // Who develops it makes types, schemas and, for its own spec, databases: that needs more than a process of a site may.
+    await followRoles(urls.main, 'roles')
+    await followRoles(urls.tracking, 'tracking-roles', 'tracking')
     host = await hostFolder(HOST_FILES)
     await geo('generate', 'site-config')
     // Once for all types.
@@ -101,16 +112,18 @@ describe('a further type', () => {
     await migrate('main', 'tracking')
 
     const [primaryPort, secondaryPort] = await findPorts(null)
-    const siteOf = (site: string, port: number, mainUrl: string): ForkedSite =>
+    await grantToSites()
+    const trackingUrl = await urlAs('app_paris', urls.tracking)
+    const siteOf = async (site: string, port: number, mainUrl: string): Promise<ForkedSite> =>
       new ForkedSite({
         name: site,
         url: `http://${HOST}:${port}`,
         blobsDir: blobsOf(site),
         program: join(host.path, 'server.ts'),
-        environment: environmentOf(site, mainUrl, port),
+        environment: environmentOf(site, await urlAs(`app_${site}`, mainUrl), port, trackingUrl),
       })
-    primary = siteOf('tokyo', primaryPort, urls.main)
-    secondary = siteOf('paris', secondaryPort, urls.standby)
+    primary = await siteOf('tokyo', primaryPort, urls.main)
+    secondary = await siteOf('paris', secondaryPort, urls.standby)
     await geo('site', 'add', '--name', 'tokyo', '--url', primary.url, '--primary')
     await geo('site', 'add', '--name', 'paris', '--url', secondary.url)
     await standbyCaughtUp()

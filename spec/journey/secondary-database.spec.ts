@@ -4,6 +4,7 @@ import createKnex, { type Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { findPorts, HOST } from '../../fixtures/demo/ports.ts'
 import { createGeo, defineReplicable, type Geo, type GeoOptions, localDisk } from '../../lib/index.ts'
+import { connect } from '../support/databases.ts'
 import { SECONDARY, startTwoSites, type TwoSites } from '../support/two-sites.ts'
 import { until } from '../support/until.ts'
 
@@ -13,16 +14,25 @@ const quiet = { debug: () => undefined, info: () => undefined, warn: () => undef
 
 describe('a secondary', () => {
   let sites: TwoSites
+  /** As the role that a process of the secondary has. */
+  let standby: Knex
+  let tracking: Knex
 
   beforeAll(async () => {
     sites = await startTwoSites({ flags: { widgets: true, gadgets: true }, secondaryMain: 'primary' })
+    const { secondaryMain = '', secondaryTracking = '' } = sites.databases.sites ?? {}
+    standby = connect(secondaryMain)
+    tracking = connect(secondaryTracking)
   })
-  afterAll(() => sites?.stop())
+  afterAll(async () => {
+    await Promise.all([standby?.destroy(), tracking?.destroy()])
+    await sites?.stop()
+  })
 
   /** A secondary inside this process, stopped whatever becomes of it. */
   async function withGeo<Result>(options: Partial<GeoOptions>, use: (geo: Geo) => Promise<Result>): Promise<Result> {
-    const { databases, encryptionKey } = sites
-    const common = { siteName: SECONDARY, mainDb: databases.standby, replicables: [], encryptionKey, logger: quiet }
+    const { encryptionKey } = sites
+    const common = { siteName: SECONDARY, mainDb: standby, replicables: [], encryptionKey, logger: quiet }
     const geo = createGeo({ ...common, ...options })
     try {
       return await use(geo)
@@ -63,7 +73,7 @@ describe('a secondary', () => {
       store,
       blob: () => null,
     })
-    await withGeo({ trackingDb: sites.databases.tracking, replicables: [replicable] }, async (geo) => {
+    await withGeo({ trackingDb: tracking, replicables: [replicable] }, async (geo) => {
       await expect(geo.start()).rejects.toMatchObject({
         name: 'ConfigurationError',
         code: 'UNKNOWN_TABLE',
@@ -75,7 +85,7 @@ describe('a secondary', () => {
   it('does not start with a registry that its tracking database lacks', async () => {
     const table = 'widgets'
     const replicable = defineReplicable({ name: 'gizmo', table, verificationState: 'columns', store, blob: () => null })
-    await withGeo({ trackingDb: sites.databases.tracking, replicables: [replicable] }, async (geo) => {
+    await withGeo({ trackingDb: tracking, replicables: [replicable] }, async (geo) => {
       await expect(geo.start()).rejects.toMatchObject({
         code: 'UNKNOWN_TABLE',
         message: 'The tracking database has no table "gizmo_registry"',
@@ -85,10 +95,10 @@ describe('a secondary', () => {
 
   it('starts while its main database is down, and says that it is', async () => {
     const [closedPort] = await findPorts(null)
-    const connection = `postgres://postgres@${HOST}:${closedPort}/nothing`
+    const connection = `postgres://app_paris@${HOST}:${closedPort}/nothing`
     const down: Knex = createKnex({ client: 'pg', connection, pool: { min: 0, max: 2 }, log: quiet })
     try {
-      await withGeo({ mainDb: down, trackingDb: sites.databases.tracking }, async (geo) => {
+      await withGeo({ mainDb: down, trackingDb: tracking }, async (geo) => {
         await expect(geo.start()).resolves.toBeUndefined()
         const codes = async () => (await geo.health()).findings.map((finding) => finding.code)
         await until(async () => (await codes()).includes('DATABASE_UNAVAILABLE'), TIMEOUT_MS)

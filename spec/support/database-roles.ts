@@ -31,6 +31,11 @@ export async function urlAs(role: string, url: string): Promise<string> {
   return own.href
 }
 
+/** The block on the SDK's own tables, where the knexfile names no table of migrations. */
+export async function systemBlock(): Promise<string> {
+  return (await roleBlock('system')).replace('knex_migrations_main', 'knex_migrations')
+}
+
 /** Migrates a main database as its owner, and grants nothing but what the guide says: processes of sites are others. */
 export async function migrateWithRoles(url: string): Promise<void> {
   await followRoles(url, 'roles')
@@ -41,7 +46,11 @@ export async function migrateWithRoles(url: string): Promise<void> {
 
 /** Runs blocks of the guide, in a database, each as one goes through it statement by statement. */
 export async function followRoles(url: string, ...subjects: readonly string[]): Promise<void> {
-  const blocks = await Promise.all(subjects.map(roleBlock))
+  await followBlocks(url, await Promise.all(subjects.map(roleBlock)))
+}
+
+/** The same with blocks as a host reads them that has other tables. */
+export async function followBlocks(url: string, blocks: readonly string[]): Promise<void> {
   await withClient(url, async (client) => {
     for (const statement of blocks.flatMap(statementsOf)) {
       try {

@@ -9,7 +9,7 @@ import { createGeo, type Geo, type GeoOptions, type Site } from '../../lib/index
 import { decryptSecret } from '../../lib/secret.ts'
 import { type ShiftedClock, shiftedClock } from '../../lib/testing/shifted-clock.ts'
 import { signRequest, type TokenScope } from '../../lib/transfer/token.ts'
-import { createSpecDatabases, type SpecDatabases } from './databases.ts'
+import { connect, createSpecDatabases, type SpecDatabases } from './databases.ts'
 import { ENCRYPTION_KEY } from './fixture-rows.ts'
 
 /** The primary `tokyo`, serving on a port but doing no background work, and the registered secondary `paris`. */
@@ -36,8 +36,10 @@ export interface PrimarySite {
   close(): Promise<void>
 }
 
-export async function createPrimarySite(): Promise<PrimarySite> {
+/** `asRole`: it reaches its database as the role that a process of it has. Default: as one that may do everything. */
+export async function createPrimarySite({ asRole = false } = {}): Promise<PrimarySite> {
   const databases = await createSpecDatabases()
+  const own = asRole ? connect(databases.sites?.primaryMain ?? '') : null
   const folder = await mkdtemp(join(tmpdir(), 'geo-primary-'))
   const root = join(folder, 'blobs')
   const replicables = declareReplicables(root)
@@ -51,7 +53,7 @@ export async function createPrimarySite(): Promise<PrimarySite> {
   async function serve(options: Partial<GeoOptions>, ...before: RequestHandler[]): Promise<{ geo: Geo; port: number }> {
     const geo = createGeo({
       siteName: 'tokyo',
-      mainDb: databases.main,
+      mainDb: own ?? databases.main,
       replicables: [replicables.widgets, replicables.gadgets],
       encryptionKey: key.toString('hex'),
       logger,
@@ -101,6 +103,7 @@ export async function createPrimarySite(): Promise<PrimarySite> {
         await new Promise((resolve) => server.close(resolve))
         await geo.stop()
       }
+      await own?.destroy()
       await databases.destroy()
       await rm(folder, { recursive: true, force: true })
     },

@@ -7,6 +7,7 @@ import { failureCauses, readCounts } from '../../fixtures/demo/registry.ts'
 import { writeFeatures } from '../../fixtures/widget-app/features.ts'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { type BulkRequest, type BulkRun, createGeo, type Health } from '../../lib/index.ts'
+import { urlAs } from './database-roles.ts'
 import { createSpecDatabases, type SpecDatabases } from './databases.ts'
 import { ForkedSite } from './forked-site.ts'
 import { SiteClient, type Stored, type UploadType } from './site-client.ts'
@@ -97,8 +98,10 @@ export async function startTwoSites(options: TwoSitesOptions): Promise<TwoSites>
     secondaryTracking: databases.trackingUrl,
   }
   const primary = siteOf(PRIMARY, primaryPort, { MAIN_DATABASE_URL: urls.primaryMain, TRACKING_DATABASE_URL: '' })
+  // By mistake, but as the role of the secondary.
+  const onPrimary = databases.sites ? await urlAs('app_paris', databases.mainUrl) : databases.mainUrl
   const secondary = siteOf(SECONDARY, secondaryPort, {
-    MAIN_DATABASE_URL: options.secondaryMain === 'primary' ? databases.mainUrl : urls.secondaryMain,
+    MAIN_DATABASE_URL: options.secondaryMain === 'primary' ? onPrimary : urls.secondaryMain,
     TRACKING_DATABASE_URL: urls.secondaryTracking,
     FORWARD_WRITES: String(options.forwardsWrites ?? false),
     ...options.secondaryEnvironment,
