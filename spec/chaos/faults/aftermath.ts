@@ -2,10 +2,7 @@ import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
 import type { Reached } from '../writes.ts'
 import { markerArrives, rateIsKept, throughputIsBack } from './arrivals.ts'
-import { fellSlowly, type Limits, watchBacklog } from './backlog.ts'
-
-/** Of a backlog that is smaller one cannot see how fast it falls. */
-const REAL_BACKLOG_SECONDS = 10
+import { fellSlowlyAtFirst, type Limits, watchBacklog } from './backlog.ts'
 
 export interface Aftermath {
   readonly text: string
@@ -44,7 +41,7 @@ export async function aftermath(world: World, limits: Limits, chance: Seeded, we
     const violations = [
       ...marker.violations,
       ...backlog.violations,
-      ...fellSlowly(backlog, perSecond, REAL_BACKLOG_SECONDS),
+      ...fellSlowlyAtFirst(backlog, perSecond),
       ...rate.violations,
     ]
     return { since, violations, text: `${backlog.text}; a blob ${marker.text}; then ${rate.text}` }

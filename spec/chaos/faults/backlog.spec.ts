@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { type CatchUp, Course, fellSlowly } from './backlog.ts'
+import { type CatchUp, Course, fellSlowly, fellSlowlyAtFirst } from './backlog.ts'
 
 const LIMITS = { perSecond: 10, backWithinMs: 10_000 }
 
@@ -24,12 +24,13 @@ describe('the course of a backlog', () => {
 
   it('says when it began to fall, how fast, and what was asked for until then', () => {
     expect(courseOf(400, 410, 390, 250, 100, 20)).toEqual({
-      text: 'a backlog of 410 began to fall after 3.0 s, by 130 a second',
+      text: 'a backlog of 410 began to fall after 3.0 s, by 155 and in all 130 a second',
       violations: [],
       backAfterMs: 3000,
       requestsUntilBack: 3,
       most: 410,
       fallsPerSecond: 130,
+      fallsAtFirstPerSecond: 155,
     })
   })
 
@@ -46,16 +47,27 @@ describe('the course of a backlog', () => {
 })
 
 describe('how fast a backlog falls', () => {
-  it('is judged where it was a real one, by what arrives', () => {
-    expect(fellSlowly({ most: 100, fallsPerSecond: 30 }, 10, 10)).toEqual([])
-    expect(fellSlowly({ most: 100, fallsPerSecond: 29 }, 10, 10)).toEqual([
-      'the backlog of 100 fell by 29 a second, while 10 arrived',
-    ])
-    expect(fellSlowly({ most: 99, fallsPerSecond: 1 }, 10, 10)).toEqual([])
+  it('is judged by what arrives', () => {
+    expect(fellSlowly(21, 30, 10)).toEqual([])
+    expect(fellSlowly(21, 29, 10)).toEqual(['the backlog of 21 fell by 29 a second, while 10 arrived'])
+    expect(fellSlowly(20, Number.POSITIVE_INFINITY, 10)).toEqual([])
   })
 
-  it('is judged always where one is to be there', () => {
-    expect(fellSlowly({ most: 21, fallsPerSecond: 1 }, 10, 0)).toHaveLength(1)
-    expect(fellSlowly({ most: 20, fallsPerSecond: Number.POSITIVE_INFINITY }, 10, 0)).toEqual([])
+  const judged = (first: number, ...backlogs: readonly number[]) => {
+    const end = courseOf(first, ...backlogs)
+    return end && fellSlowlyAtFirst(end, 10)
+  }
+
+  it('is judged of the first three quarters of a real one', () => {
+    expect(judged(400, 370, 340, 310, 280, 250, 220, 190, 160, 130, 100, 99, 98, 20)).toEqual([])
+    expect(judged(400, 371, 342, 313, 284, 255, 226, 197, 168, 139, 110, 81, 20)).toEqual([
+      'the backlog of 400 fell by 29 a second, while 10 arrived',
+    ])
+    expect(judged(99, 90, 80, 70, 60, 50, 40, 30, 20)).toEqual([])
+    expect(judged(100, 90, 80, 70, 60, 50, 40, 30, 20)).toHaveLength(1)
+  })
+
+  it('is judged of all of one that is never gone', () => {
+    expect(judged(400, ...Array.from({ length: 200 }, (_, at) => Math.max(110, 400 - 30 * at)))).toHaveLength(1)
   })
 })

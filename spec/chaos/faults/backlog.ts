@@ -11,6 +11,8 @@ const LEAST_FALL = 2
 const LEAST_FALL_SHARE = 0.05
 /** By how many times of what arrives a backlog falls, at least. */
 export const FALLS_AT_LEAST = 3
+/** A backlog is one, and not a moment's, where it is as large as what arrives in so many seconds. */
+const REAL_SECONDS = 10
 /** For what else is due then: leases that end, retries in their backoff. */
 const BESIDES_MS = 120_000
 
@@ -48,6 +50,8 @@ export interface CatchUp {
   readonly most: number
   /** By how many it fell each second from then on, until next to nothing was left: what arrived meanwhile not counted. */
   readonly fallsPerSecond: number
+  /** The same until a quarter was left: the rest, where the machine is slow, is what is always on its way. */
+  readonly fallsAtFirstPerSecond: number
 }
 
 export interface Limits {
@@ -82,6 +86,8 @@ export class Course {
   #most: number
   #lastMs: number
   #back: (Seen & { readonly fromMs: number; readonly from: number }) | null = null
+  /** The first look at which no more than a quarter was left. */
+  #quarter: Seen | null = null
 
   constructor(limits: Limits, { backlog, afterMs }: Omit<Seen, 'requests'>) {
     this.#limits = limits
@@ -95,6 +101,7 @@ export class Course {
     // What arrives meanwhile is not counted: it falls from before this look on.
     if (!this.#back && backlog <= this.#most - leastFall(this.#most))
       this.#back = { ...seen, fromMs: this.#lastMs, from: this.#most }
+    if (this.#back && backlog <= this.#back.from / 4) this.#quarter ??= seen
     this.#lastMs = afterMs
     this.#most = Math.max(this.#most, backlog)
     const { perSecond } = this.#limits
@@ -107,27 +114,33 @@ export class Course {
     const [most, back] = [this.#most, this.#back]
     const wasSmall = most <= perSecond * ON_ITS_WAY_SECONDS
     const backAfterMs = back?.afterMs ?? afterMs
-    const seconds = Math.max(LOOK_EVERY_MS / 1000, (afterMs - (back?.fromMs ?? 0)) / 1000)
-    const fallsPerSecond = wasSmall ? Number.POSITIVE_INFINITY : ((back?.from ?? most) - backlog) / seconds
+    const falls = (until: Pick<Seen, 'afterMs' | 'backlog'>) => {
+      const seconds = Math.max(LOOK_EVERY_MS, until.afterMs - (back?.fromMs ?? 0)) / 1000
+      return wasSmall ? Number.POSITIVE_INFINITY : ((back?.from ?? most) - until.backlog) / seconds
+    }
+    const fallsPerSecond = falls({ afterMs, backlog })
+    const fallsAtFirstPerSecond = falls(this.#quarter ?? { afterMs, backlog })
     const violations: string[] = []
     if (backAfterMs > backWithinMs)
       violations.push(`work began again ${Math.round(backAfterMs / 1000)} s after all was well`)
     const timeoutS = Math.round(caughtUpWithinMs(most, perSecond) / 1000)
     if (!isGone) violations.push(`${backlog} blobs are still missing ${timeoutS} s after all was well`)
-    const fell = `began to fall after ${(backAfterMs / 1000).toFixed(1)} s, by ${fallsPerSecond.toFixed(0)} a second`
+    const fell = `began to fall after ${(backAfterMs / 1000).toFixed(1)} s, by ${fallsAtFirstPerSecond.toFixed(0)} and in all ${fallsPerSecond.toFixed(0)} a second`
     const text = wasSmall ? `a backlog of at most ${most}` : `a backlog of ${most} ${fell}`
-    return { text, violations, backAfterMs, requestsUntilBack: back?.requests ?? requests, most, fallsPerSecond }
+    const requestsUntilBack = back?.requests ?? requests
+    return { text, violations, backAfterMs, requestsUntilBack, most, fallsPerSecond, fallsAtFirstPerSecond }
   }
 }
 
-/** What is to be said of how fast it fell, where it was as large as what arrives in so many seconds: of less, nothing is measured. */
-export function fellSlowly(
-  { most, fallsPerSecond }: Pick<CatchUp, 'most' | 'fallsPerSecond'>,
-  perSecond: number,
-  leastSeconds: number,
-): string[] {
-  if (most < leastSeconds * perSecond || fallsPerSecond >= FALLS_AT_LEAST * perSecond) return []
+/** What is to be said of a backlog that fell by so many a second. */
+export function fellSlowly(most: number, fallsPerSecond: number, perSecond: number): string[] {
+  if (fallsPerSecond >= FALLS_AT_LEAST * perSecond) return []
   return [`the backlog of ${most} fell by ${fallsPerSecond.toFixed(0)} a second, while ${perSecond} arrived`]
+}
+
+/** The same of its first three quarters, where it was as large as what arrives in some seconds: of less, nothing is measured. */
+export function fellSlowlyAtFirst({ most, fallsAtFirstPerSecond }: CatchUp, perSecond: number): string[] {
+  return most < REAL_SECONDS * perSecond ? [] : fellSlowly(most, fallsAtFirstPerSecond, perSecond)
 }
 
 /** By more than one: a single blob gets through also where nothing else does. */

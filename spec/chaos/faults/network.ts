@@ -88,7 +88,7 @@ async function outage(world: World, { outageSeconds, perSecond }: Numbers, chanc
   const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
   world.say(`${backlog.text}; ${backlog.requestsUntilBack} requests until then`)
   violations.push(...backlog.violations)
-  violations.push(...fellSlowly(backlog, perSecond, 0))
+  violations.push(...fellSlowly(backlog.most, backlog.fallsPerSecond, perSecond))
   violations.push(...storm(backlog.requestsUntilBack, backlog.backAfterMs / 1000, 'at once when the primary was back'))
   violations.push(...(await counted()))
   violations.push(...(await alarm()))
