@@ -61,6 +61,8 @@ export class Mischief {
   async play(incoming: IncomingMessage, body: Buffer, answer: ServerResponse, ask: Ask): Promise<boolean> {
     const { most, only, perThousand, tricks } = this.#plan
     if (only && only !== shapeOf(incoming)) return false
+    // Whoever follows a redirect comes without a token, and is led on however often that was done.
+    if (tricks.includes('redirectLoop') && incoming.headers.authorization === undefined) return led(incoming, answer)
     if (this.#count >= most || this.#chance.below(1000) >= perThousand) return false
     const trick = this.#chance.of(tricks)
     // Where something goes on, the range says how long the whole is.
@@ -69,7 +71,7 @@ export class Mischief {
     this.#played(trick)
     if (trick === 'busy') return end(answer, 429, { 'retry-after': '1' }, 'Later')
     if (trick === 'broken') return end(answer, 500, {}, 'Something went wrong')
-    if (trick === 'redirectLoop') return end(answer, 302, { location: incoming.url }, '')
+    if (trick === 'redirectLoop') return led(incoming, answer)
     const response = await ask(incoming, body)
     if (!response) return end(answer, 502, {}, 'No process of the primary answers')
     await this.#spoil(trick, response, await buffer(response), answer)
@@ -121,6 +123,10 @@ export class Mischief {
       end(answer, statusCode, { ...open, [LENGTH]: String(announced) }, body)
     }
   }
+}
+
+function led({ url }: IncomingMessage, answer: ServerResponse): true {
+  return end(answer, 302, { location: url }, '')
 }
 
 function end(answer: ServerResponse, status: number, headers: OutgoingHttpHeaders, body: Buffer | string): true {
