@@ -2,9 +2,9 @@ import { expect, it } from 'vitest'
 import { figuresOf, slower } from './host-route.ts'
 
 it.each([
-  [{ idle: 1, well: 4, ill: 6.9 }, 0],
-  [{ idle: 1, well: 4, ill: 7.1 }, 1],
-  [{ idle: 500, well: 4, ill: 7.1 }, 1],
+  [{ idle: 1, well: 4, ill: 11.9 }, 0],
+  [{ idle: 1, well: 4, ill: 12.1 }, 1],
+  [{ idle: 500, well: 4, ill: 12.1 }, 1],
   [{ idle: 1, well: 100, ill: 149 }, 0],
   [{ idle: 1, well: 100, ill: 151 }, 1],
 ])('a host that takes %o is called slower %i times', (taken, violations) => {
@@ -12,9 +12,9 @@ it.each([
 })
 
 it.each([
-  [{ idle: 2, well: 8, ill: 5.9 }, 0],
-  [{ idle: 2, well: 8, ill: 6.1 }, 1],
-  [{ idle: 2, well: 3, ill: 6.1 }, 2],
+  [{ idle: 2, well: 8, ill: 10.9 }, 0],
+  [{ idle: 2, well: 8, ill: 11.1 }, 1],
+  [{ idle: 2, well: 3, ill: 11.1 }, 2],
 ])('a host that takes %o where its work pauses is called slower %i times', (taken, violations) => {
   expect(slower(taken, 'pauses').violations).toHaveLength(violations)
 })

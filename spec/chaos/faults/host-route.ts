@@ -3,7 +3,7 @@ import type { Site } from '../site.ts'
 import type { World } from '../world.ts'
 
 /** How much slower the host may answer while something is bad than with the same load where all is well, or than idle where work pauses. */
-const MOST = { times: 1.5, moreMs: 3 }
+const MOST = { times: 1.5, moreMs: 8 }
 /** Of fewer answers than these a 99th percentile says little. */
 const LEAST_ANSWERS = 1000
 
