@@ -8,6 +8,7 @@ import type { LoggerLike } from '../log.ts'
 import type { SiteDirectory } from '../site.ts'
 import type { Site } from '../site-table.ts'
 import { answerErrors } from './answer-errors.ts'
+import { MOST_XACT_ID, upTo } from './postgres-number.ts'
 import { bodyInTime } from './slow-client.ts'
 import type { TransferThreads } from './threads.ts'
 import { authenticate, type DoorContext, signAsMe, signedBy } from './token.ts'
@@ -25,10 +26,7 @@ const LONGEST_ANSWER_BYTES = 16 * 1024
 /** With the transactions of each promotion. */
 const LONGEST_WITH_PROMOTIONS_BYTES = 16 * 1024 * 1024
 
-const transactionId = z
-  .string()
-  .regex(/^\d{1,20}$/)
-  .refine((text) => BigInt(text) < 2n ** 64n)
+const transactionId = upTo(MOST_XACT_ID)
 
 const promotionShape = z.strictObject({
   epoch: z.int().min(1),

@@ -3,6 +3,7 @@ import { z } from 'zod'
 import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
 import { answerErrors } from './answer-errors.ts'
+import { MOST_EVENT_ID, MOST_XACT_ID, upTo } from './postgres-number.ts'
 import { bodyInTime, type Patience } from './slow-client.ts'
 import { authenticate, type DoorContext } from './token.ts'
 
@@ -10,13 +11,9 @@ export const STATUS_PATH = '/api/v4/geo/status'
 
 const LONGEST_BODY = '256kb'
 
-/** Numbers as PostgreSQL has them; beyond those it would be its error, and not the sender's. */
-const upTo = (most: bigint) =>
-  z.string().refine((text) => /^\d{1,20}$/.test(text) && BigInt(text) <= most, `must be a number up to ${most}`)
-
 const reportShape = z.looseObject({
-  cursor_xact_id: upTo(2n ** 64n - 1n),
-  cursor_last_event_id: upTo(2n ** 63n - 1n),
+  cursor_xact_id: upTo(MOST_XACT_ID),
+  cursor_last_event_id: upTo(MOST_EVENT_ID),
   system_identifier: z.string().regex(/^[\x21-\x7e]{1,64}$/),
   timeline: z
     .int()
