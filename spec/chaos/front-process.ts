@@ -21,9 +21,8 @@ let slow: { readonly delayMs: number; readonly loss: number; readonly chance: Se
 let mischief: Mischief | null = null
 const clients = new Set<Socket>()
 const open = new Set<ServerResponse>()
-const figures: FrontFigures = {
-  open: 0,
-  mostOpen: 0,
+/** What is counted from an order to begin on, or from a reset. */
+const counted = (): Omit<FrontFigures, 'open' | 'mostOpen'> => ({
   connections: 0,
   requests: 0,
   transfers: 0,
@@ -31,7 +30,8 @@ const figures: FrontFigures = {
   bytesSent: 0,
   unanswered: 0,
   played: {},
-}
+})
+const figures: FrontFigures = { open: 0, mostOpen: 0, ...counted() }
 
 const server = createServer((incoming, answer) => {
   figures.requests += 1
@@ -158,16 +158,7 @@ function obey(order: FrontOrder): void {
   }
   if (order.type === 'read') process.send?.(figures)
   if (order.type === 'begin') figures.mostOpen = open.size
-  if (order.type === 'begin' || order.type === 'reset')
-    Object.assign(figures, {
-      connections: 0,
-      requests: 0,
-      transfers: 0,
-      ones: { asked: 0, goneOn: 0, bytesSent: 0 },
-      bytesSent: 0,
-      unanswered: 0,
-      played: {},
-    })
+  if (order.type === 'begin' || order.type === 'reset') Object.assign(figures, counted())
 }
 
 process.on('message', obey)

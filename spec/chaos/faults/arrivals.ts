@@ -5,7 +5,7 @@ import type { RecordType } from '../history.ts'
 import type { Seeded } from '../seeded.ts'
 import type { World } from '../world.ts'
 import { tooSmall } from '../writes.ts'
-import { backlogOf, FALLS_AT_LEAST, type Limits, ON_ITS_WAY_SECONDS } from './backlog.ts'
+import { backlogOf, FALLS_AT_LEAST, type Limits, ON_ITS_WAY_SECONDS, verifiedCopies } from './backlog.ts'
 
 const LOOK_EVERY_MS = 100
 const SAMPLE_EVERY_MS = 500
@@ -140,17 +140,7 @@ async function momentsOf({ databases }: World): Promise<string[]> {
 async function verifiedSince({ databases }: World, moments: readonly string[]): Promise<number> {
   const counts: number[] = []
   for (const [at, { tracking }] of databases.secondaries.entries()) {
-    let verified = 0
-    for (const type of TYPE_NAMES) {
-      const [row] = await rowsOf<{ count: number }>(
-        tracking.url,
-        `select count(*)::int as count from ${TYPES[type].registry}
-         where state = ${SYNCED} and verification_state = ${VERIFIED} and verified_at > $1`,
-        [moments[at]],
-      )
-      verified += row?.count ?? 0
-    }
-    counts.push(verified)
+    counts.push(await verifiedCopies(tracking, moments[at]))
   }
   return Math.min(...counts)
 }

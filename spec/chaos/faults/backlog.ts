@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { SYNCED, TYPE_NAMES, TYPES, VERIFIED } from '../checks/scene.ts'
-import { rowsOf } from '../databases.ts'
+import { rowsOf, type Server } from '../databases.ts'
 import type { World } from '../world.ts'
 
 const LOOK_EVERY_MS = 250
@@ -25,18 +25,23 @@ export function caughtUpWithinMs(blobs: number, perSecond: number): number {
 export async function backlogOf({ ledger, databases }: World): Promise<number> {
   const live = ledger.live().length
   let most = 0
-  for (const { tracking } of databases.secondaries) {
-    let verified = 0
-    for (const type of TYPE_NAMES) {
-      const [row] = await rowsOf<{ count: number }>(
-        tracking.url,
-        `select count(*)::int as count from ${TYPES[type].registry} where state = ${SYNCED} and verification_state = ${VERIFIED}`,
-      )
-      verified += row?.count ?? 0
-    }
-    most = Math.max(most, live - verified)
-  }
+  for (const { tracking } of databases.secondaries) most = Math.max(most, live - (await verifiedCopies(tracking)))
   return most
+}
+
+/** How many copies a secondary has that are verified; `after` a moment of its tracking database; null: whenever that was. */
+export async function verifiedCopies({ url }: Pick<Server, 'url'>, after: string | null = null): Promise<number> {
+  let verified = 0
+  for (const type of TYPE_NAMES) {
+    const [row] = await rowsOf<{ count: number }>(
+      url,
+      `select count(*)::int as count from ${TYPES[type].registry}
+       where state = ${SYNCED} and verification_state = ${VERIFIED} and ($1::timestamptz is null or verified_at > $1)`,
+      [after],
+    )
+    verified += row?.count ?? 0
+  }
+  return verified
 }
 
 export interface CatchUp {
