@@ -7,6 +7,7 @@ import { StoreIdentities } from './blob/store-identity.ts'
 import { WritableStores } from './blob/writable-stores.ts'
 import { BulkRuns } from './bulk/bulk-runs.ts'
 import { Dispatcher } from './dispatcher.ts'
+import { isBehind } from './event/cursor.ts'
 import { insertEvents } from './event/event-log.ts'
 import { facadeOf, type Geo } from './facade.ts'
 import { promotionsAfter } from './failover/promotion-table.ts'
@@ -135,7 +136,13 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     verificationAsked,
     capacity: () => (sites.me?.enabled ? sites.me.filesMaxCapacity : 0),
   })
-  const removing = new RemovalWork({ ...common, replica: main, tracking, replicables })
+  const removing = new RemovalWork({
+    ...common,
+    replica: main,
+    tracking,
+    replicables,
+    isBehind: (replica, db) => isBehind(replica, db, siteName),
+  })
 
   const sources: WorkSources = { hash: hashing, sync: syncing, remove: removing, verify: verifyingCopies }
   const dispatchers: Dispatchers = {

@@ -55,6 +55,21 @@ export async function loadFollowed(
   return { cursor, early }
 }
 
+/**
+ * Whether the server behind `replica` has yet to get to where the site has read: it is another standby, which lags behind the one before
+ * it, and does not know of rows that are there. In one session a standby only goes on.
+ */
+export async function isBehind(replica: Knex, tracking: Knex, siteName: string): Promise<boolean> {
+  const cursor = await loadCursor(tracking, siteName)
+  if (!cursor) return false
+  const { rows } = await run<{ rows: { behind: boolean }[] }>(
+    replica,
+    'select (pg_snapshot_xmin(pg_current_snapshot()), 0) < (?::xid8, ?::bigint) as behind',
+    [cursor.xactId, cursor.eventId],
+  )
+  return rows[0]?.behind === true
+}
+
 /** Since when the site has followed the log with this database, in seconds since the epoch; null before it began. */
 export async function cursorCreatedAt(tracking: Knex, siteName: string): Promise<number | null> {
   const { rows } = await run<{ rows: { createdAt: number }[] }>(

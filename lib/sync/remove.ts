@@ -46,6 +46,8 @@ export interface RemoveContext {
   readonly selection: CurrentSelection
   /** All declared types: what a flag gates is new copies, not the removal of old ones (GB.N.2). */
   readonly replicables: readonly Replicable[]
+  /** Whether a server has yet to get to what the site has read of another before it. */
+  isBehind(replica: Knex, tracking: Knex): Promise<boolean>
 }
 
 export interface RemovalBatch {
@@ -59,6 +61,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   readonly name = 'remove'
   readonly #context: RemoveContext
   readonly #turns: TypeTurns
+  #saidBehind = false
 
   constructor(context: RemoveContext) {
     this.#context = context
@@ -77,6 +80,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
       async (replicable) => {
         if (await stores.problemNow(replicable, tracking, siteName)) return null
         if (scopeProblem(replicable, replica, selection())) return null
+        if (await this.#isReplicaBehind()) return null
         return this.#claimOf(replicable)
       },
       ({ rows }) => rows.length === ROWS_PER_BATCH,
@@ -100,7 +104,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
         await lockForReplacing(trx)
         const endsAtMs = clock.monotonicMs() + LONGEST_HOLD_MS
         const done: RemovalRow[] = []
-        const going = await this.#withoutReturned(trx, replicable, rows)
+        const going = (await this.#withoutReturned(trx, replicable, rows)) ?? []
         const inUse = await keysInUse(trx, sharingStore(this.#context.replicables, replicable), keysOf(going), lease.id)
         try {
           for (const [at, row] of going.entries()) {
@@ -125,19 +129,37 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   }
 
   /**
-   * What asked for a removal may have seen the table before the record came (back). The replica never goes back in time, so
-   * a record that is available and in scope now keeps its row and its file.
+   * What asked for a removal may have seen the table before the record came (back), so a record that is available and in scope now keeps
+   * its row and its file. Null where another standby, which is behind, has taken the place of the one that was seen: it cannot say.
    */
   async #withoutReturned(
     trx: Knex.Transaction,
     replicable: Replicable,
     rows: readonly RemovalRow[],
-  ): Promise<RemovalRow[]> {
+  ): Promise<RemovalRow[] | null> {
     const whole = rows.filter((row) => row.whole).map((row) => row.id)
-    const { replica, selection, logger } = this.#context
-    const returned = whole.length > 0 ? await wantedIds(replica, replicable, whole, selection()) : []
+    if (whole.length === 0) return [...rows]
+    const { replica, selection, isBehind, logger } = this.#context
+    const returned = await bounded(replica, async (session) =>
+      (await isBehind(session, trx)) ? null : wantedIds(session, replicable, whole, selection()),
+    )
+    if (returned === null) return null
     if (returned.length > 0) logReturned(trx, logger, replicable, await cancelRemovals(trx, replicable, returned))
     return rows.map((row) => (returned.includes(row.id) ? { ...row, whole: false } : row))
+  }
+
+  /** Waits for such a standby rather than to claim in vain; says so once. */
+  async #isReplicaBehind(): Promise<boolean> {
+    const { replica, tracking, siteName, isBehind, logger } = this.#context
+    const behind = await isBehind(replica, tracking)
+    if (behind && !this.#saidBehind) {
+      logger.warn(
+        { siteName },
+        'The replica has not got to what this site has read of another before it: nothing is removed until it has',
+      )
+    }
+    this.#saidBehind = behind
+    return behind
   }
 
   /**
