@@ -44,8 +44,8 @@ export const network: Fault<Numbers> = {
   name: 'network',
   title: 'the network between the sites is cut without a word, then slow (50 ms, 1 % lost), while blobs arrive',
   full: { outages: 5, outageSeconds: 60, slowSeconds: 60, perSecond: 50 },
-  // Less, and what TCP sent into the outage last is asked for again by it after all else has come: a backlog that does not fall.
-  least: { outages: 1, outageSeconds: 40, slowSeconds: 15, perSecond: 20 },
+  // As long as a request may hear nothing. After less, TCP asks again for what was sent into the outage when all else has come.
+  least: { outages: 1, outageSeconds: 60, slowSeconds: 15, perSecond: 20 },
   async run(world, size, chance) {
     const { perSecond, outages } = size
     const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }

@@ -106,6 +106,7 @@ async function misbehave(
 ): Promise<string[]> {
   const mode = SECONDARY_MODES[name]
   if (!mode) throw new Error(`There is no way to misbehave called ${name}`)
+  const work = mode.codes.length > 0 ? 'pauses' : 'goes on'
   const violations: string[] = []
   const strace = new Strace()
   const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
@@ -121,7 +122,7 @@ async function misbehave(
     let ill = Number.NaN
     try {
       await mode.begin({ world, site, strace })
-      const measuring = route.p99(holdSeconds * 1000)
+      const measuring = route.leastWhileBad(well, work, () => route.p99(holdSeconds * 1000))
       for (const code of mode.codes) {
         const said = await watch.hears(code, NOTED_WITHIN_MS)
         if (said === null)
@@ -137,7 +138,7 @@ async function misbehave(
     const backlog = await watchBacklog(world, limits)
     violations.push(...backlog.violations)
     world.say(`${name}: ${backlog.text}`)
-    violations.push(...route.judge(world, name, { well, ill }, mode.codes.length > 0 ? 'pauses' : 'goes on'))
+    violations.push(...route.judge(world, name, { well, ill }, work))
     const still = await watch.recovers(mode.codes, BACK_WITHIN_MS)
     if (still !== null) violations.push(`it is not well again: ${still}`)
     violations.push(...(await newlyRetried(world, before)))

@@ -88,8 +88,10 @@ async function ofSite(
     world.history.note({ kind: 'fault', fault: 'disk', what: `${part} of ${site.name} cannot be read` })
     try {
       await strace.attach(pidsOf(site), { inject: 'error=EIO', readOf })
-      violations.push(...(await reverify(site)))
-      const measuring = route.p99(holdSeconds * 1000)
+      const measuring = route.leastWhileBad(well, 'goes on', async () => {
+        violations.push(...(await reverify(site)))
+        return route.p99(holdSeconds * 1000)
+      })
       // There may be so many files that it takes its time until these have their turn; what is not known then is told below.
       if (part === 'files') await until(() => areKnown(world, site, names), SETTLED_WITHIN_MS).catch(() => undefined)
       ill = await measuring
