@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { type FileHandle, open } from 'node:fs/promises'
+import type { BigIntStats } from 'node:fs'
+import { type FileHandle, open, stat } from 'node:fs/promises'
 
 export interface Hashed {
   readonly bytes: number
@@ -18,13 +19,14 @@ const known = new Map<string, { readonly identity: string; readonly hashed: Hash
  * time says whatever anybody does to the others: nothing but the clock of the kernel sets it, and no fault sets that.
  */
 export async function hashOf(path: string): Promise<Hashed> {
+  const before = known.get(path)
+  // Not opened for that: of a hundred thousand files most of the time would go into it.
+  if (before && before.identity === identityOf(await stat(path, { bigint: true })).text) return before.hashed
   const file = await open(path)
   try {
-    const identity = await identityOf(file)
-    const before = known.get(path)
-    if (before && before.identity === identity.text) return before.hashed
+    const identity = identityOf(await file.stat({ bigint: true }))
     const hashed = await read(file)
-    const after = await identityOf(file)
+    const after = identityOf(await file.stat({ bigint: true }))
     if (after.text === identity.text && Date.now() - after.changedAtMs > RESTED_MS)
       known.set(path, { identity: after.text, hashed })
     return hashed
@@ -33,8 +35,7 @@ export async function hashOf(path: string): Promise<Hashed> {
   }
 }
 
-async function identityOf(file: FileHandle): Promise<{ text: string; changedAtMs: number }> {
-  const { dev, ino, size, ctimeNs, ctimeMs } = await file.stat({ bigint: true })
+function identityOf({ dev, ino, size, ctimeNs, ctimeMs }: BigIntStats): { text: string; changedAtMs: number } {
   return { text: `${dev}/${ino}/${size}/${ctimeNs}`, changedAtMs: Number(ctimeMs) }
 }
 
