@@ -227,9 +227,8 @@ export class Host {
   }
 
   async #onSome(chance: Seeded, act: (record: KnownRecord) => Promise<void>): Promise<void> {
-    const live = this.#options.ledger.live().filter((record) => !this.#busy.has(record))
-    if (live.length === 0) return
-    const record = chance.of(live)
+    const record = this.#options.ledger.someLive(chance, this.#busy)
+    if (!record) return
     this.#busy.add(record)
     await act(record)
     this.#busy.delete(record)

@@ -190,8 +190,7 @@ class Drill {
   async load(blobs: number): Promise<void> {
     this.#watch()
     // Some of what is written deletes another one.
-    for (let left = blobs; left > 0; left = blobs - this.#ledger.live().length)
-      await this.#load(left, FILLED_PER_SECOND)
+    for (let left = blobs; left > 0; left = blobs - this.#ledger.liveCount) await this.#load(left, FILLED_PER_SECOND)
     await this.#settle('at first')
   }
 
@@ -255,7 +254,7 @@ class Drill {
     laps.end('write')
     const { seconds } = laps
     this.#say(
-      `planned: ${to} took the place of ${from} in ${seconds.toFixed(1)} s (${laps.text}), with ${this.#ledger.live().length} blobs`,
+      `planned: ${to} took the place of ${from} in ${seconds.toFixed(1)} s (${laps.text}), with ${this.#ledger.liveCount} blobs`,
     )
     this.#found(...judgePlanned({ seconds, sealed: report.sealed }))
     const keys = await keysOf(this.#stage, to)

@@ -67,7 +67,7 @@ async function changes(world: World, { seconds, perSecond }: Numbers, chance: Se
     for (const site of world.secondaries) violations.push(...(await select(world, site, null)))
   }
   // The last runs and the last selection may have had each of them fetched or hashed again.
-  const withinMs = caughtUpWithinMs(world.ledger.live().length, perSecond)
+  const withinMs = caughtUpWithinMs(world.ledger.liveCount, perSecond)
   const left = await world.settled(withinMs)
   if (left !== null) violations.push(`${Math.round(withinMs / 1000)} s after all is switched on and selected ${left}`)
   return violations

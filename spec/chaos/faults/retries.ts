@@ -49,9 +49,8 @@ export function isKeyChange({ text }: { readonly text: string }): boolean {
  */
 export async function newlyRetried(world: World, before: ReadonlyMap<string, Retry>): Promise<string[]> {
   const now = await retried(world)
-  const live = new Set(world.ledger.live().map(({ type, id }) => nameOf(type, id)))
   return [...now]
-    .filter(([name, retry]) => !before.has(name) && live.has(retry.record) && !isKeyChange(retry))
+    .filter(([name, retry]) => !before.has(name) && world.ledger.isLive(retry.record) && !isKeyChange(retry))
     .map(([name, { text }]) => `${name} counts a retry: ${text}`)
 }
 

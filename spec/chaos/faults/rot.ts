@@ -27,7 +27,7 @@ export const rot: Fault<Numbers> = {
   full: { blobs: 10_000, perKind: 100 },
   least: { blobs: 400, perKind: 4 },
   async run(world, { blobs, perKind }, chance) {
-    const missing = Math.max(0, blobs - world.ledger.live().length)
+    const missing = Math.max(0, blobs - world.ledger.liveCount)
     const load = { blobs: missing, perSecond: 1000, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
     await world.host.load(load, chance.stream('load'))
     const left = await world.settled(CYCLE_MS)
