@@ -38,7 +38,17 @@ export function wantedIds(
   ids: readonly string[],
   selection: SelectiveSync | null,
 ): Promise<string[]> {
-  return bounded(db, (trx) => pluckIds(wantedAmong(trx, replicable, ids, selection), trx, replicable))
+  return bounded(db, (trx) => wantedIdsWithin(trx, replicable, ids, selection))
+}
+
+/** The same in a transaction that is open already. */
+export function wantedIdsWithin(
+  trx: Knex.Transaction,
+  replicable: Replicable,
+  ids: readonly string[],
+  selection: SelectiveSync | null,
+): Promise<string[]> {
+  return pluckIds(wantedAmong(trx, replicable, ids, selection), trx, replicable)
 }
 
 /** Those of the given records that exist at all. */

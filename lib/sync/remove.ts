@@ -3,7 +3,7 @@ import { failureOf } from '../blob/disk-failure.ts'
 import { type Replicable, sharingStore } from '../blob/replicable.ts'
 import { scopeProblem } from '../blob/scope.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
-import { wantedIds } from '../blob/source.ts'
+import { wantedIdsWithin } from '../blob/source.ts'
 import type { StoreIdentities } from '../blob/store-identity.ts'
 import type { Clock } from '../clock.ts'
 import { bounded } from '../databases.ts'
@@ -141,7 +141,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
     if (whole.length === 0) return [...rows]
     const { replica, selection, isBehind, logger } = this.#context
     const returned = await bounded(replica, async (session) =>
-      (await isBehind(session, trx)) ? null : wantedIds(session, replicable, whole, selection()),
+      (await isBehind(session, trx)) ? null : wantedIdsWithin(session, replicable, whole, selection()),
     )
     if (returned === null) return null
     if (returned.length > 0) logReturned(trx, logger, replicable, await cancelRemovals(trx, replicable, returned))
