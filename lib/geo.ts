@@ -136,13 +136,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     verificationAsked,
     capacity: () => (sites.me?.enabled ? sites.me.filesMaxCapacity : 0),
   })
-  const removing = new RemovalWork({
-    ...common,
-    replica: main,
-    tracking,
-    replicables,
-    isBehind: (replica, db) => isBehind(replica, db, siteName),
-  })
+  const removing = new RemovalWork({ ...common, replica: main, tracking, replicables, isBehind })
 
   const sources: WorkSources = { hash: hashing, sync: syncing, remove: removing, verify: verifyingCopies }
   const dispatchers: Dispatchers = {

@@ -47,7 +47,7 @@ export interface RemoveContext {
   /** All declared types: what a flag gates is new copies, not the removal of old ones (GB.N.2). */
   readonly replicables: readonly Replicable[]
   /** Whether a server has yet to get to what the site has read of another before it. */
-  isBehind(replica: Knex, tracking: Knex): Promise<boolean>
+  isBehind(replica: Knex, tracking: Knex, siteName: string): Promise<boolean>
 }
 
 export interface RemovalBatch {
@@ -104,7 +104,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
         await lockForReplacing(trx)
         const endsAtMs = clock.monotonicMs() + LONGEST_HOLD_MS
         const done: RemovalRow[] = []
-        const going = (await this.#withoutReturned(trx, replicable, rows)) ?? []
+        const going = await this.#withoutReturned(trx, replicable, rows)
         const inUse = await keysInUse(trx, sharingStore(this.#context.replicables, replicable), keysOf(going), lease.id)
         try {
           for (const [at, row] of going.entries()) {
@@ -130,20 +130,20 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
 
   /**
    * What asked for a removal may have seen the table before the record came (back), so a record that is available and in scope now keeps
-   * its row and its file. Null where another standby, which is behind, has taken the place of the one that was seen: it cannot say.
+   * its row and its file. None where another standby, which is behind, has taken the place of the one that was seen: it cannot say.
    */
   async #withoutReturned(
     trx: Knex.Transaction,
     replicable: Replicable,
     rows: readonly RemovalRow[],
-  ): Promise<RemovalRow[] | null> {
+  ): Promise<RemovalRow[]> {
     const whole = rows.filter((row) => row.whole).map((row) => row.id)
     if (whole.length === 0) return [...rows]
-    const { replica, selection, isBehind, logger } = this.#context
+    const { replica, siteName, selection, isBehind, logger } = this.#context
     const returned = await bounded(replica, async (session) =>
-      (await isBehind(session, trx)) ? null : wantedIdsWithin(session, replicable, whole, selection()),
+      (await isBehind(session, trx, siteName)) ? null : wantedIdsWithin(session, replicable, whole, selection()),
     )
-    if (returned === null) return null
+    if (returned === null) return []
     if (returned.length > 0) logReturned(trx, logger, replicable, await cancelRemovals(trx, replicable, returned))
     return rows.map((row) => (returned.includes(row.id) ? { ...row, whole: false } : row))
   }
@@ -151,7 +151,7 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
   /** Waits for such a standby rather than to claim in vain; says so once. */
   async #isReplicaBehind(): Promise<boolean> {
     const { replica, tracking, siteName, isBehind, logger } = this.#context
-    const behind = await isBehind(replica, tracking)
+    const behind = await isBehind(replica, tracking, siteName)
     if (behind && !this.#saidBehind) {
       logger.warn(
         { siteName },
