@@ -12,21 +12,25 @@ const UNJUDGED = `select 1 from widget_states where verification_state in (0, 1)
 
 /** Has a site hash all its files again; resolves once they wait for it. What went wrong with that, in a sentence. */
 export async function reverify(site: Site): Promise<string[]> {
-  return command(site, ['--all'])
+  return command(site, 'reverify', ['--all'])
 }
 
-/** The same of the files of these records alone. */
-export async function reverifyOnly(site: Site, records: readonly KnownRecord[]): Promise<string[]> {
+/** Has a site hash the files of these records again, or fetch them. */
+export async function askAnew(
+  site: Site,
+  what: 'reverify' | 'resync',
+  records: readonly KnownRecord[],
+): Promise<string[]> {
   const violations: string[] = []
   for (const [table, some] of Map.groupBy(records, ({ type }) => type)) {
-    violations.push(...(await command(site, [table.slice(0, -1), ...some.flatMap(({ id }) => ['--id', id])])))
+    violations.push(...(await command(site, what, [table.slice(0, -1), ...some.flatMap(({ id }) => ['--id', id])])))
   }
   return violations
 }
 
-async function command(site: Site, args: readonly string[]): Promise<string[]> {
-  const { exitCode, complaints } = await site.command(['reverify', ...args], MARKED_WITHIN_MS)
-  return exitCode === 0 ? [] : [`${site.name}: geo reverify ${args[0]} ended with ${exitCode}: ${complaints}`]
+async function command(site: Site, what: string, args: readonly string[]): Promise<string[]> {
+  const { exitCode, complaints } = await site.command([what, ...args], MARKED_WITHIN_MS)
+  return exitCode === 0 ? [] : [`${site.name}: geo ${what} ${args[0]} ended with ${exitCode}: ${complaints}`]
 }
 
 /** The primary has judged all its files. */

@@ -11,7 +11,7 @@ import type { World } from '../world.ts'
 import { copiesOf, fetchedAgain } from './copies.ts'
 import { primaryFailures } from './failures.ts'
 import type { Fault } from './fault.ts'
-import { reverify, untilJudged } from './reverify.ts'
+import { askAnew, reverify, untilJudged } from './reverify.ts'
 import { KINDS, type Kind, spoil } from './spoil.ts'
 
 const LEAST_BYTES = 64
@@ -121,7 +121,9 @@ async function hardPressed(world: World, damages: ReadonlyMap<string, Damage>): 
   const violations: string[] = []
   const anew = new Map([...damages].slice(0, ASKED_ANEW))
   for (const [at, site] of world.secondaries.entries()) {
-    violations.push(...(await reverify(site)), ...(await resync(site, [...anew.values()])))
+    // Whoever has read of the damage may well ask for these copies again, which would bring the bad bytes over.
+    const records = [...anew.values()].map(({ record }) => record)
+    violations.push(...(await reverify(site)), ...(await askAnew(site, 'resync', records)))
     await until(
       async () => (await unfinished(world, at)).every((name) => anew.has(name)),
       CYCLE_MS,
@@ -131,17 +133,6 @@ async function hardPressed(world: World, damages: ReadonlyMap<string, Damage>): 
       const wrong = await wrongBytes(site, record)
       if (wrong) violations.push(`${site.name}: ${wrong}, while it is ${kind} on the primary`)
     }
-  }
-  return violations
-}
-
-/** Whoever has read of the damage may well ask for these copies again, which would bring the bad bytes over. */
-async function resync(site: Site, damages: readonly Damage[]): Promise<string[]> {
-  const violations: string[] = []
-  for (const [table, some] of Map.groupBy(damages, ({ record }) => record.type)) {
-    const ids = some.flatMap(({ record }) => ['--id', record.id])
-    const { exitCode, complaints } = await site.command(['resync', table.slice(0, -1), ...ids])
-    if (exitCode !== 0) violations.push(`${site.name}: geo resync ${table} ended with ${exitCode}: ${complaints}`)
   }
   return violations
 }

@@ -11,7 +11,7 @@ import { type Failure, primaryFailures } from './failures.ts'
 import { type Harm, sentencesOf, watchHarm } from './harm.ts'
 import type { HostRoute } from './host-route.ts'
 import { hasten, retried } from './retries.ts'
-import { reverifyOnly, untilJudged } from './reverify.ts'
+import { askAnew, untilJudged } from './reverify.ts'
 import { underLoad } from './under-load.ts'
 
 const LEAST_BYTES = 1024
@@ -83,7 +83,7 @@ async function ofSite(
     try {
       // What looks at each call of a process costs it time, whatever it answers: so before as during the fault.
       await strace.attach(pidsOf(site), { inject: null, readOf })
-      violations.push(...(await reverifyOnly(site, asked)))
+      violations.push(...(await askAnew(site, 'reverify', asked)))
       well = await route.p99(holdSeconds * 1000)
     } finally {
       await strace.detach()
@@ -92,7 +92,7 @@ async function ofSite(
     try {
       await strace.attach(pidsOf(site), { inject: 'error=EIO', readOf })
       const measuring = route.leastWhileBad(well, 'goes on', async () => {
-        violations.push(...(await reverifyOnly(site, asked)))
+        violations.push(...(await askAnew(site, 'reverify', asked)))
         return route.p99(holdSeconds * 1000)
       })
       // There may be so many files that it takes its time until these have their turn; what is not known then is told below.
@@ -103,7 +103,7 @@ async function ofSite(
       world.history.note({ kind: 'fault', fault: 'disk', what: `${site.name} is as before` })
     }
     await hasten(world, SOON_S)
-    violations.push(...(await reverifyOnly(site, asked)))
+    violations.push(...(await askAnew(site, 'reverify', asked)))
     const backlog = await watchBacklog(world, { perSecond, backWithinMs: BACK_WITHIN_MS })
     await untilJudged(world, SETTLED_WITHIN_MS)
     const done = await harm()
