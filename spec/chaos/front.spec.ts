@@ -73,4 +73,13 @@ describe('the front of the primary', () => {
     expect(ones).toMatchObject({ asked: 2, goneOn: 1 })
     expect(ones.bytesSent).toBeGreaterThan(2 * 'bytes of it'.length)
   })
+  it('says too much of one blob and too little of the next, also where it is asked for them at once', async () => {
+    const plan = { seed: '1', tricks: ['wrongLength'], perThousand: 1000, most: 4 } as const
+    front.order({ type: 'mischief', plan })
+    const asked = [1, 2, 3, 4].map((id) => fetch(`${front.url}/api/v4/geo/retrieve/widget/${id}`))
+    await expect.poll(() => waiting.length).toBe(asked.length)
+    for (const answer of waiting.splice(0)) answer.setHeader('geo-blob-bytes', '10').end('0123456789')
+    const lengths = (await Promise.all(asked)).map(({ headers }) => Number(headers.get('geo-blob-bytes')))
+    expect(lengths.toSorted((a, b) => a - b)).toEqual([9, 9, 11, 11])
+  })
 })

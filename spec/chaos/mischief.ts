@@ -68,18 +68,19 @@ export class Mischief {
     // Where something goes on, the range says how long the whole is.
     if (trick === 'wrongLength' && incoming.headers.range !== undefined) return false
     this.#count += 1
+    const nth = this.#count
     this.#played(trick)
     if (trick === 'busy') return end(answer, 429, { 'retry-after': '1' }, 'Later')
     if (trick === 'broken') return end(answer, 500, {}, 'Something went wrong')
     if (trick === 'redirectLoop') return led(incoming, answer)
     const response = await ask(incoming, body)
     if (!response) return end(answer, 502, {}, 'No process of the primary answers')
-    await this.#spoil(trick, response, await buffer(response), answer)
+    await this.#spoil({ trick, nth }, response, await buffer(response), answer)
     return true
   }
 
   async #spoil(
-    trick: Trick,
+    { trick, nth }: { trick: Trick; nth: number },
     { statusCode = 502, headers }: IncomingMessage,
     body: Buffer,
     answer: ServerResponse,
@@ -118,8 +119,8 @@ export class Mischief {
     if (trick === 'wrongType')
       end(answer, statusCode, { ...headers, 'content-type': 'text/html', [LENGTH]: undefined }, body)
     if (trick === 'wrongLength') {
-      // Of two of them each comes once.
-      const announced = Number(headers[LENGTH] ?? body.length) + (this.#count % 2 === 0 ? -1 : 1)
+      // Of two of them each comes once, however many are under way at once.
+      const announced = Number(headers[LENGTH] ?? body.length) + (nth % 2 === 0 ? -1 : 1)
       end(answer, statusCode, { ...open, [LENGTH]: String(announced) }, body)
     }
   }

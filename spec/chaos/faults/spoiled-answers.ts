@@ -34,8 +34,9 @@ export const EXPECTED: Readonly<Record<Trick, readonly Expected[]>> = Object.fre
     { only: 'many', codes: ['CHECKSUM_MISMATCH', 'INVALID_RESPONSE', 'PRIMARY_UNREACHABLE'], told: [] },
   ],
   drip: [{ codes: [], told: [] }],
-  // An answer for many blobs has a length in each of its frames. One that is said to be longer than it is, is asked for once more.
-  wrongLength: [{ ...always('BODY_TOO_LONG'), only: 'one' }],
+  // An answer for many blobs has a length in each of its frames. One that is said to be longer than it is, is asked for once more,
+  // and is called cut only where that is said of it again.
+  wrongLength: [{ only: 'one', codes: ['BODY_TOO_LONG', 'BODY_TRUNCATED'], told: ['BODY_TOO_LONG'] }],
   wrongType: [always('INVALID_RESPONSE')],
   busy: [always('PRIMARY_BUSY')],
   broken: [always('HTTP_STATUS')],
