@@ -17,6 +17,7 @@ import {
 } from '../support/drill-sites.ts'
 import { readGuide } from '../support/guide.ts'
 import { stepByStep } from '../support/step-by-step.ts'
+import { until } from '../support/until.ts'
 
 const blocks = await readGuide('fail-over.md')
 const textsOf = (language: string) => blocks.filter((block) => block.language === language).map(({ text }) => text)
@@ -80,9 +81,12 @@ describe('A drill by the guide to failing over', () => {
     alone = await tokyo.site.add('alone', 'is told of everywhere')
     await settle(tokyo.site.parts)
     for (const { db } of [paris, osaka]) await drill.caughtUp(tokyo.db, db)
-    const [ofParis, ofOsaka] = await Promise.all([paris, osaka].map(({ db }) => db.raw(received)))
-    expect(ofParis.rows).toEqual([{ received: expect.stringMatching(/^\w+\/\w+$/) }])
-    expect(ofParis.rows).toEqual(ofOsaka.rows)
+    await until(async () => {
+      const [ofParis, ofOsaka] = await Promise.all([paris, osaka].map(({ db }) => db.raw(received)))
+      expect(ofParis.rows).toEqual([{ received: expect.stringMatching(/^\w+\/\w+$/) }])
+      // PostgreSQL's background writer logs something of its own now and then, which comes to both, but not at once.
+      return ofParis.rows[0].received === ofOsaka.rows[0].received
+    })
     await Promise.all([paris, osaka].map(cutOff))
     unarrived = await tokyo.site.add('unarrived', 'is on tokyo alone')
     await lose(drill, tokyo)
