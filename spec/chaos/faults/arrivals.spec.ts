@@ -65,6 +65,12 @@ describe('the rate', () => {
     ])
   })
 
+  it('is kept where no more waits than what the host wrote beside the load', () => {
+    const samples = [0, 20, 40, 60, 80]
+    expect(judgeRate({ seconds: 5, written: 80, samples }, 10).violations).toEqual([])
+    expect(judgeRate({ seconds: 5, written: 79, samples }, 10).violations).toHaveLength(1)
+  })
+
   it('is not kept where the host writes nothing', () => {
     expect(judgeRate({ seconds: 5, written: 0, samples: [0] }, 10).violations).toEqual([
       'the host wrote nothing for 5 s, though all was well',
