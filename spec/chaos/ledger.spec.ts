@@ -33,7 +33,7 @@ it('What is owed is what was acknowledged, is not deleted and is certain, whatev
     expect(ledger.live()).toHaveLength(owed.length)
     expect(ledger.liveCount).toBe(owed.length)
     for (const record of ledger.records)
-      expect(ledger.isLive(nameOf(record.type, record.id))).toBe(owed.includes(record))
+      expect(ledger.liveOf(nameOf(record.type, record.id))).toBe(owed.includes(record) ? record : null)
   }
 })
 

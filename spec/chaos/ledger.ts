@@ -71,9 +71,10 @@ export class Ledger {
     return this.#live.length
   }
 
-  isLive(name: string): boolean {
+  /** The record of this name, where it is owed. */
+  liveOf(name: string): KnownRecord | null {
     const record = this.#records.get(name)
-    return record !== undefined && this.#places.has(record)
+    return record && this.#places.has(record) ? record : null
   }
 
   /** One of them that is not among these, which are few; null where all are. */

@@ -11,14 +11,15 @@ const DONE = `state = ${SYNCED} and verification_state = ${VERIFIED} and removal
 
 /** Whether there can be no doubt that something is left: for whoever asks again and again while the machine has better to do. */
 export async function isBehind(ledger: Ledger, tracking: Query): Promise<boolean> {
-  const live = Map.groupBy(ledger.live(), ({ type }) => type)
+  let verified = 0
   for (const type of TYPE_NAMES) {
     const [counted] = await tracking<{ done: number; all: number }>(
       `select count(*) filter (where ${DONE})::int as done, count(*)::int as all from ${TYPES[type].registry}`,
     )
-    if (!counted || counted.done < counted.all || counted.done < (live.get(type)?.length ?? 0)) return true
+    if (!counted || counted.done < counted.all) return true
+    verified += counted.done
   }
-  return false
+  return verified < ledger.liveCount
 }
 
 /** Null where a secondary has all that was acknowledged, verified, and nothing more to do; else what is left, for people. */

@@ -427,7 +427,7 @@ class Drill {
       [],
     )
     for (const name of still) {
-      const record = this.#ledger.live().find(({ type, id }) => `${type}/${id}` === name)
+      const record = this.#ledger.liveOf(name)
       if (record) await this.#host.remove(record)
     }
     // The former primary, which has the files of these rows, never had their copies: there they lie until its store is swept.

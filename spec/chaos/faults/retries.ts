@@ -50,7 +50,7 @@ export function isKeyChange({ text }: { readonly text: string }): boolean {
 export async function newlyRetried(world: World, before: ReadonlyMap<string, Retry>): Promise<string[]> {
   const now = await retried(world)
   return [...now]
-    .filter(([name, retry]) => !before.has(name) && world.ledger.isLive(retry.record) && !isKeyChange(retry))
+    .filter(([name, retry]) => !before.has(name) && world.ledger.liveOf(retry.record) && !isKeyChange(retry))
     .map(([name, { text }]) => `${name} counts a retry: ${text}`)
 }
 
