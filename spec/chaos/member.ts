@@ -13,11 +13,8 @@ const PROGRAMS = {
   server: [fileURLToPath(new URL('../../fixtures/widget-app/server.ts', import.meta.url))],
   worker: ['work', '--config', WIDGET_APP_CONFIG],
 }
-/** Each process has a wall clock that can be set, and begins with what others have compiled. */
-const PRELOADED = ['./wall-clock.ts', './keep-compiled.ts'].flatMap((file) => [
-  '--import',
-  new URL(file, import.meta.url).href,
-])
+/** Each process has a wall clock that can be set. */
+const PRELOADED = ['--import', new URL('./wall-clock.ts', import.meta.url).href]
 // A machine under load, and a database that is down, take long.
 const START_TIMEOUT_MS = 180_000
 const STOP_TIMEOUT_MS = 60_000

@@ -1,6 +1,7 @@
 import { execFile } from 'node:child_process'
 import { mkdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { compiledIn } from './compiled.ts'
 import type { History } from './history.ts'
 import { GEO_COMMAND, Member, WIDGET_APP_CONFIG } from './member.ts'
 import type { Place } from './network.ts'
@@ -56,8 +57,7 @@ export class Site {
       SITE_NAME: name,
       BLOBS_DIR: this.blobsDir,
       GEO_CHAOS_CLOCK_FILE: this.#clockFile,
-      // Unlike enableCompileCache, for threads too.
-      NODE_COMPILE_CACHE: join(folder, 'compiled'),
+      ...compiledIn(folder),
     }
     this.#environment = { ...environment, ...own }
     this.#member = (kind, number, command) =>

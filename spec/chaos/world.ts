@@ -10,6 +10,7 @@ import { temporaryFolder } from '../../lib/testing/postgres/account.ts'
 import { caughtUp } from '../support/databases.ts'
 import { SiteClient } from '../support/site-client.ts'
 import type { ProcessScene, Scene, SecondaryScene } from './checks/scene.ts'
+import { compile } from './compiled.ts'
 import { type Databases, openDatabases, rowsOf } from './databases.ts'
 import { Front } from './front.ts'
 import { History } from './history.ts'
@@ -96,6 +97,7 @@ export async function openWorld(say: (text: string) => void, wanted: Network['ho
   }
   try {
     await mkdir(join(folder, 'output'))
+    await compile(folder)
     const history = new History(join(folder, 'history.jsonl'))
     undo.push(async () => history.close())
     const ledger = new Ledger()

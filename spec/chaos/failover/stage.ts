@@ -14,6 +14,7 @@ import { migrate } from '../../support/migrate.ts'
 import { until } from '../../support/until.ts'
 import { REMEMBER_KEYS } from '../checks/named-keys.ts'
 import type { ProcessScene } from '../checks/scene.ts'
+import { compile } from '../compiled.ts'
 import { rowsOf } from '../databases.ts'
 import { History } from '../history.ts'
 import { loopback } from '../network.ts'
@@ -80,6 +81,7 @@ export class Stage {
 
   async #open(): Promise<void> {
     for (const name of ['output', 'servers']) await mkdir(join(this.folder, name), { recursive: true })
+    await compile(this.folder)
     await writeFeatures(this.#featuresFile, { geo_widget_replication: true, geo_gadget_replication: true })
     for (const [at, name] of NAMES.entries()) this.#ports.set(name, FIRST_PORT + at)
     const dir = join(this.folder, 'servers')
