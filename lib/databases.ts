@@ -60,12 +60,18 @@ interface PoolLike {
   on(event: 'destroySuccess', listener: (eventId: number, connection: ConnectionLike) => void): void
 }
 interface ConnectionLike {
-  readonly connection: { readonly stream: { destroy(): void } }
+  readonly connection?: {
+    readonly stream: { destroy(): void }
+    on(event: 'readyForQuery', listener: (answer: { readonly status?: string }) => void): void
+  }
 }
+/** What PostgreSQL says after each answer of a session that is in no transaction. */
+const IDLE = 'I'
 
 class OwnPool {
   readonly knex: Knex
   readonly #connections = new Set<ConnectionLike>()
+  readonly #inTransaction = new WeakSet<ConnectionLike>()
 
   constructor(host: Knex, max: number, logger: LoggerLike) {
     const config = host.client.config as Knex.Config
@@ -79,8 +85,19 @@ class OwnPool {
       log: { ...config.log, warn: tell, error: tell },
     })
     const pool = this.knex.client.pool as PoolLike
-    pool.on('createSuccess', (_, connection) => void this.#connections.add(connection))
+    pool.on('createSuccess', (_, connection) => this.#follow(connection))
     pool.on('destroySuccess', (_, connection) => void this.#connections.delete(connection))
+    // Knex takes a session back whose COMMIT or ROLLBACK failed, such as by a conflict of a hot standby: it refuses everything from
+    // then on, and every loop that is given it fails for ever. Knex asks this whenever it is to be used again.
+    this.knex.client.validateConnection = (connection: ConnectionLike) => !this.#inTransaction.has(connection)
+  }
+
+  #follow(connection: ConnectionLike): void {
+    this.#connections.add(connection)
+    connection.connection?.on('readyForQuery', ({ status }) => {
+      if (status === IDLE) this.#inTransaction.delete(connection)
+      else this.#inTransaction.add(connection)
+    })
   }
 
   close(): Promise<void> {
@@ -92,7 +109,7 @@ class OwnPool {
 
   /** Ends connections under whoever still waits for an answer. */
   cut(): void {
-    for (const { connection } of this.#connections) connection.stream.destroy()
+    for (const { connection } of this.#connections) connection?.stream.destroy()
   }
 }
 
