@@ -145,6 +145,15 @@ export function isDatabaseFailure(reason: unknown): boolean {
   )
 }
 
+// Connection lost, transaction rolled back for others, too little of something, something in use, an operator, the system beneath.
+const NOT_THE_STATEMENT = /^(08|25|40|53|55|57|58)/
+
+/** Whether a database failed for what it was asked for at this moment, and not for what it was asked: the same may go well soon. */
+export function passesByItself(reason: unknown): boolean {
+  const { code, severity } = reason as { code?: unknown; severity?: unknown }
+  return isDatabaseFailure(reason) && (severity === undefined || NOT_THE_STATEMENT.test(String(code)))
+}
+
 const LONGEST_STATEMENT_MS = 30_000
 // A process that is stopped (SIGSTOP, a machine that is put to sleep) in a transaction would keep its locks until it goes on, and the
 // lock of claims keeps all others from work. Longer than any lease lives, so that whoever loses its session has nothing to say anyhow.

@@ -51,7 +51,7 @@ export class Dispatcher<Claim> {
       const running = this.#source
         .work(claim)
         .catch((reason: unknown) => {
-          // The rows stay claimed until their lease ends and are then taken up again: nothing is lost but time.
+          // Its rows are given back once the database answers, or taken up again when their lease has ended: nothing is lost but time.
           if (this.#stopping) return
           this.#logger.error(
             {

@@ -19,6 +19,7 @@ import { Leases } from './lease.ts'
 import { lendingOf } from './lending.ts'
 import { lifecycleOf } from './lifecycle.ts'
 import { type GeoOptions, type GeoSettings, parseOptions } from './options.ts'
+import type { EndLease } from './other-leases.ts'
 import { thisProcess } from './process-identity.ts'
 import { openReading } from './read/reading.ts'
 import { registryVerification } from './registry/registry-verification.ts'
@@ -145,8 +146,10 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     remove: new Dispatcher(removing, clock, logger),
     verify: new Dispatcher(verifyingCopies, clock, logger),
   }
-  const ending = (how: 'died' | 'stopped') =>
-    endingOf(how, sites.role === 'primary' ? onPrimary : onSecondary, byName, clock, logger, signals)
+  const ending =
+    (how: 'died' | 'stopped'): EndLease =>
+    (trx, lease) =>
+      endingOf(how, sites.role === 'primary' ? onPrimary : onSecondary, byName, clock, logger, signals)(trx, lease)
   const writable = () => (sites.role === 'primary' ? main : tracking)
   const check = checkTables(databases, sites, replicables)
   const bulk = new BulkRuns({
@@ -197,7 +200,8 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     bulk,
     followLimit: () => fetcher.followLimit(),
     checkTables: check,
-    endDied: (trx, lease) => ending('died')(trx, lease),
+    endDied: ending('died'),
+    endStopped: ending('stopped'),
   })
   const jobs = timetable(work.jobs, replicables.length)
 
@@ -217,7 +221,7 @@ export function assemble(settings: GeoSettings, resources = openResources(settin
     clock,
     logger,
     works: settings.work,
-    endStopped: (trx, lease) => ending('stopped')(trx, lease),
+    endStopped: ending('stopped'),
   })
 
   const { probes, metrics, rest, graphql, details, admin } = viewing

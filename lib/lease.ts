@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
-import { bounded, run } from './databases.ts'
+import { bounded, passesByItself, run } from './databases.ts'
 import { GeoError } from './errors.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 
@@ -48,6 +48,7 @@ export class Leases {
   readonly #holder: string
   readonly #process: ProcessIdentity | null
   readonly #held = new Map<string, Held>()
+  readonly #abandoned = new Set<string>()
   #stopped = false
 
   /** `process`: by which others on its host see that it has ended, before its leases end by themselves. */
@@ -55,6 +56,13 @@ export class Leases {
     this.#holder = holder
     this.#clock = clock
     this.#process = process
+  }
+
+  /** A lease, or null where the capacity is used up. */
+  async take(db: Knex, request: LeaseRequest): Promise<Lease | null> {
+    const askedAtMs = this.#clock.monotonicMs()
+    const id = await this.#acquired(db, request, async (_, id) => id)
+    return id === null ? null : this.keep(id, askedAtMs)
   }
 
   /** A lease inside the caller's transaction, or null where the capacity is used up. Call `keep` once it is committed. */
@@ -83,9 +91,7 @@ export class Leases {
     claim: (trx: Knex.Transaction, leaseId: string) => Promise<readonly Row[]>,
   ): Promise<{ lease: Lease; rows: readonly Row[] } | null> {
     const askedAtMs = this.#clock.monotonicMs()
-    const claimed = await bounded(db, async (trx) => {
-      const id = await this.acquire(trx, request)
-      if (id === null) return null
+    const claimed = await this.#acquired(db, request, async (trx, id) => {
       const rows = await claim(trx, id)
       await (rows.length > 0
         ? run(trx, 'update geo_leases set replicable_name = ?, record_ids = ? where id = ?', [
@@ -97,6 +103,24 @@ export class Leases {
       return rows.length > 0 ? { id, rows } : null
     })
     return claimed && { lease: this.keep(claimed.id, askedAtMs), rows: claimed.rows }
+  }
+
+  /** In a transaction that fails, the lease may have been committed all the same: then nobody works under it. */
+  async #acquired<Result>(
+    db: Knex,
+    request: LeaseRequest,
+    use: (trx: Knex.Transaction, id: string) => Promise<Result>,
+  ): Promise<Result | null> {
+    let id: string | null = null
+    try {
+      return await bounded(db, async (trx) => {
+        id = await this.acquire(trx, request)
+        return id === null ? null : use(trx, id)
+      })
+    } catch (reason) {
+      if (id !== null) this.#abandoned.add(id)
+      throw reason
+    }
   }
 
   /** Begins to renew an acquired lease. `acquiredAtMs` is the monotonic time from before it was asked for. */
@@ -148,6 +172,31 @@ export class Leases {
   /** How many it renews now. */
   get heldCount(): number {
     return this.#held.size
+  }
+
+  /**
+   * Works under the lease to the end, and stops renewing it. Where it fails for what passes by itself, such as a database that is
+   * away, the lease is abandoned.
+   */
+  async working<Result>(lease: Lease, work: () => Promise<Result>): Promise<Result> {
+    try {
+      return await work()
+    } catch (reason) {
+      if (passesByItself(reason)) this.#abandoned.add(lease.id)
+      throw reason
+    } finally {
+      this.forget(lease)
+    }
+  }
+
+  /** Leases under which this process works no more, and which it could not give back: they may be there, until they end. */
+  get abandoned(): readonly string[] {
+    return [...this.#abandoned]
+  }
+
+  /** They are there no more. */
+  gone(ids: readonly string[]): void {
+    for (const id of ids) this.#abandoned.delete(id)
   }
 
   /** Stops renewing: after the transaction that released it, or when its work has failed. */

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { bounded, run } from './databases.ts'
+import type { Leases } from './lease.ts'
 import { hasEnded, type ProcessIdentity } from './process-identity.ts'
 
 /** Leases as others see them: of processes that died, that stop, or that work a blob somebody asks about. */
@@ -25,7 +26,7 @@ const LEASES_AT_ONCE = 20
 const ARE_OF_PROCESSES = `holder_host = ?
   and (holder_pid, holder_started) in (select * from unnest(?::integer[], ?::bigint[]))`
 
-async function endLeases(db: Knex, condition: string, binding: Knex.Value[], end: EndLease): Promise<number> {
+async function endLeases(db: Knex, condition: string, binding: readonly unknown[], end: EndLease): Promise<number> {
   return bounded(db, async (trx) => {
     const { rows } = await run<{ rows: EndedLease[] }>(
       trx,
@@ -67,6 +68,24 @@ export async function endLeasesOfGone(db: Knex, own: ProcessIdentity | null, end
   if (gone.length === 0) return 0
   const [pids, starts] = [gone.map(({ pid }) => pid), gone.map(({ started }) => started)]
   return endLeases(db, ARE_OF_PROCESSES, [own.host, pids, starts], end)
+}
+
+/**
+ * Ends up to 20 leases that this process has abandoned: nobody has to wait until they end by themselves, nor is anything counted
+ * against their records. What a transaction still holds that PostgreSQL has not ended yet stays for the next time.
+ */
+export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Promise<number> {
+  const ids = leases.abandoned
+  if (ids.length === 0) return 0
+  const ended = await endLeases(db, 'id = any(?::bigint[])', [ids], end)
+  const { rows } = await run<{ rows: { id: string }[] }>(
+    db,
+    'select id::text as id from geo_leases where id = any(?::bigint[])',
+    [ids],
+  )
+  const there = new Set(rows.map(({ id }) => id))
+  leases.gone(ids.filter((id) => !there.has(id)))
+  return ended
 }
 
 /** Gives back all leases of a holder that stops. */

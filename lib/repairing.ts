@@ -2,7 +2,6 @@ import { z } from 'zod'
 import type { Assembly } from './assembly.ts'
 import { parseRecordId, type Replicable } from './blob/replicable.ts'
 import { chosenTypes } from './chosen-types.ts'
-import { bounded } from './databases.ts'
 import { GeoError } from './errors.ts'
 import { type RepairedRecord, repairType } from './failover/repair.ts'
 import type { Lease } from './lease.ts'
@@ -87,11 +86,10 @@ export async function repair(assembly: Parts, input: RepairRequest): Promise<Rep
 }
 
 /** @throws GeoError `REPAIR_RUNNING` */
-async function alone({ databases, leases, settings }: Parts): Promise<Lease> {
-  const askedAtMs = settings.clock.monotonicMs()
-  const id = await bounded(databases.main, (trx) => leases.acquire(trx, { kind: 'repair', capacity: 1 }))
-  if (id === null) throw new GeoError('REPAIR_RUNNING', 'Another process of this site repairs')
-  return leases.keep(id, askedAtMs)
+async function alone({ databases, leases }: Parts): Promise<Lease> {
+  const lease = await leases.take(databases.main, { kind: 'repair', capacity: 1 })
+  if (!lease) throw new GeoError('REPAIR_RUNNING', 'Another process of this site repairs')
+  return lease
 }
 
 function immutableTypes(parts: Parts, names: readonly string[] | undefined): Replicable[] {

@@ -16,7 +16,7 @@ import { KeyPass } from './key-pass.ts'
 import { sweepTimedOut } from './last-net.ts'
 import type { Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
-import { type EndLease, endDeadLeases, endLeasesOfGone } from './other-leases.ts'
+import { type EndLease, endAbandoned, endDeadLeases, endLeasesOfGone } from './other-leases.ts'
 import { reverifyOldestCopies } from './registry/copies-interval.ts'
 import { Reconciliation, workOf } from './registry/reconciliation.ts'
 import { Singleton } from './singleton.ts'
@@ -50,6 +50,7 @@ export interface WorkContext {
   readonly bulk: BulkRuns
   readonly checkTables: StartCheck
   readonly endDied: EndLease
+  readonly endStopped: EndLease
   readonly selection: CurrentSelection
   enabled(): readonly Replicable[]
   sendReport(report: StatusReport): Promise<Reported>
@@ -75,18 +76,18 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
   const tracking = databases.tracking ?? main
   const onPrimary = () => sites.role === 'primary'
   const writable = () => (onPrimary() ? main : tracking)
-  const following = new Singleton('events', leases, clock)
-  const reconciling = new Singleton('reconcile', leases, clock)
-  const pruning = new Singleton('prune-events', leases, clock)
-  const reporting = new Singleton('report-position', leases, clock)
-  const backfilling = new Singleton('backfill-states', leases, clock)
-  const wakingNamed = new Singleton('wake-named', leases, clock)
-  const reverifying = new Singleton('reverify', leases, clock)
-  const sweeping = new Singleton('sweep', leases, clock)
-  const gathering = new Singleton('metrics', leases, clock)
-  const tellingEpoch = new Singleton('epoch', leases, clock)
-  const bulking = new Singleton('bulk', leases, clock)
-  const reverifyingCopies = new Singleton('reverify-copies', leases, clock)
+  const following = new Singleton('events', leases)
+  const reconciling = new Singleton('reconcile', leases)
+  const pruning = new Singleton('prune-events', leases)
+  const reporting = new Singleton('report-position', leases)
+  const backfilling = new Singleton('backfill-states', leases)
+  const wakingNamed = new Singleton('wake-named', leases)
+  const reverifying = new Singleton('reverify', leases)
+  const sweeping = new Singleton('sweep', leases)
+  const gathering = new Singleton('metrics', leases)
+  const tellingEpoch = new Singleton('epoch', leases)
+  const bulking = new Singleton('bulk', leases)
+  const reverifyingCopies = new Singleton('reverify-copies', leases)
   const reconciliation = new Reconciliation({
     replica: main,
     tracking,
@@ -146,11 +147,13 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
     async endDeadLeases() {
       if (sites.role === 'unknown') return false
-      const [db, { endDied }] = [writable(), context]
+      const [db, { endDied, endStopped }] = [writable(), context]
+      const abandoned = await endAbandoned(db, leases, endStopped)
+      if (abandoned > 0) logger.info({ leases: abandoned }, 'Work that failed with its database is given back')
       const ended = (await endDeadLeases(db, endDied)) + (await endLeasesOfGone(db, leases.process, endDied))
       if (ended > 0)
         logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
-      return ended > 0
+      return abandoned + ended > 0
     },
     async bulk() {
       const { role } = sites

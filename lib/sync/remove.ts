@@ -98,8 +98,8 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
 
   async work({ replicable, lease, rows }: RemovalBatch): Promise<void> {
     const { tracking, leases, clock } = this.#context
-    try {
-      const removed = await bounded(tracking, async (trx) => {
+    const removed = await leases.working(lease, () =>
+      bounded(tracking, async (trx) => {
         if (!(await leases.hold(trx, lease))) return []
         await lockForReplacing(trx)
         const endsAtMs = clock.monotonicMs() + LONGEST_HOLD_MS
@@ -121,11 +121,9 @@ export class RemovalWork implements WorkSource<RemovalBatch> {
         const gone = await finishRemovals(trx, replicable, lease.id, done)
         await leases.release(trx, lease)
         return gone
-      })
-      for (const id of removed) this.#context.signals.tell('blob:removed', { type: replicable.name, id })
-    } finally {
-      leases.forget(lease)
-    }
+      }),
+    )
+    for (const id of removed) this.#context.signals.tell('blob:removed', { type: replicable.name, id })
   }
 
   /**

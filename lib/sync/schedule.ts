@@ -109,14 +109,13 @@ export class SyncWork implements WorkSource<SyncBatch> {
     const { leases, signals, clock } = this.#context
     let outcome: GeoSignals['transfer:ended']['outcome'] = 'cut'
     try {
-      const refusal = await downloadBatch(this.#context, batch)
+      const refusal = await leases.working(batch.lease, () => downloadBatch(this.#context, batch))
       // A transfer that was cut with its lease says nothing of the primary.
       if (isLive(batch.lease)) {
         outcome = refusal ? 'refused' : 'answered'
         this.#settle(refusal, batch.startedAtMs)
       }
     } finally {
-      leases.forget(batch.lease)
       const { replicable, rows } = batch
       const ms = clock.monotonicMs() - batch.startedAtMs
       if (outcome === 'answered') this.#sizes.took(replicable.name, rows.length, ms)

@@ -135,42 +135,42 @@ export class VerificationWork implements WorkSource<VerificationBatch> {
     this.#sizes.took(replicable.name, claimed.length, this.#context.clock.monotonicMs() - claimedAtMs)
   }
 
-  async #work(batch: VerificationBatch): Promise<Verdict[]> {
+  #work(batch: VerificationBatch): Promise<Verdict[]> {
+    return this.#context.leases.working(batch.lease, () => this.#judge(batch))
+  }
+
+  async #judge(batch: VerificationBatch): Promise<Verdict[]> {
     const { db, leases, tracker } = this.#context
     const { replicable, lease, claimed } = batch
     // Triggers of the host may lie on its own table: what they ask is planned as ever.
     const recording = tracker.tableOf(replicable) === replicable.table ? bounded : boundedByKey
     const written: Verdict[] = []
-    try {
-      const plans = [...(await tracker.plan(replicable, claimed))]
-      while (plans.length > 0) {
-        const verdicts = await this.#judgeSome(batch, plans)
-        if (await this.#isElsewhere(replicable, verdicts)) {
-          await this.#giveBack(
-            batch,
-            plans.map(({ id }) => id),
-          )
-          break
-        }
-        plans.splice(0, verdicts.length)
-        const mine = await recording(db, async (trx) => {
-          // What another process has taken over is that one's to judge.
-          if (!(await leases.hold(trx, lease))) return null
-          const recorded = new Set(await tracker.record(trx, replicable, claimed, verdicts))
-          const mine = verdicts.filter(({ id }) => recorded.has(id))
-          logEnded(trx, this.#context, batch, mine)
-          if (plans.length === 0) await leases.release(trx, lease)
-          return mine
-        })
-        if (mine === null) break
-        written.push(...mine)
-        reportCorruption(this.#context.logger, batch, mine)
-        tellVerdicts(this.#context, batch, mine)
+    const plans = [...(await tracker.plan(replicable, claimed))]
+    while (plans.length > 0) {
+      const verdicts = await this.#judgeSome(batch, plans)
+      if (await this.#isElsewhere(replicable, verdicts)) {
+        await this.#giveBack(
+          batch,
+          plans.map(({ id }) => id),
+        )
+        break
       }
-      return written
-    } finally {
-      leases.forget(lease)
+      plans.splice(0, verdicts.length)
+      const mine = await recording(db, async (trx) => {
+        // What another process has taken over is that one's to judge.
+        if (!(await leases.hold(trx, lease))) return null
+        const recorded = new Set(await tracker.record(trx, replicable, claimed, verdicts))
+        const mine = verdicts.filter(({ id }) => recorded.has(id))
+        logEnded(trx, this.#context, batch, mine)
+        if (plans.length === 0) await leases.release(trx, lease)
+        return mine
+      })
+      if (mine === null) break
+      written.push(...mine)
+      reportCorruption(this.#context.logger, batch, mine)
+      tellVerdicts(this.#context, batch, mine)
     }
+    return written
   }
 
   /** What was not found, or found otherwise, says nothing where the volume of the store has gone meanwhile. */
