@@ -82,4 +82,35 @@ describe('the front of the primary', () => {
     const lengths = (await Promise.all(asked)).map(({ headers }) => Number(headers.get('geo-blob-bytes')))
     expect(lengths.toSorted((a, b) => a - b)).toEqual([9, 9, 11, 11])
   })
+  it.each(['cut', 'truncated', 'reset'] as const)(
+    'has something of each body come, and all where it is a byte: %s',
+    async (trick) => {
+      front.order({ type: 'mischief', plan: { seed: '1', tricks: [trick], perThousand: 1000, most: 100 } })
+      const bytesOf = async (body: string) => {
+        let bytes = 0
+        const url = `${front.url}/api/v4/geo/retrieve/widget/1`
+        const ended = new Promise<void>((resolve) => {
+          const asked = get(url, { agent: false }, (response) => {
+            response.on('data', (piece: Buffer) => {
+              bytes += piece.length
+            })
+            response.on('close', resolve)
+          })
+          asked.on('error', () => resolve())
+        })
+        await expect.poll(() => waiting.length).toBe(1)
+        for (const answer of waiting.splice(0)) answer.end(body)
+        await ended
+        return bytes
+      }
+      expect(await bytesOf('1')).toBe(1)
+      expect(await front.figures()).toMatchObject({ played: {} })
+      const come = new Set<number>()
+      for (let turn = 1; turn <= 10; turn += 1) come.add(await bytesOf('12'))
+      // What has come and was not read yet is lost with RST.
+      if (trick === 'reset') expect(come).not.toContain(2)
+      else expect([...come]).toEqual([1])
+      expect((await front.figures()).played).toEqual({ [trick]: 10 })
+    },
+  )
 })

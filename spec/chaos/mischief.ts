@@ -39,6 +39,10 @@ export interface MischiefPlan {
 
 type Ask = (incoming: IncomingMessage, body: Buffer) => Promise<IncomingMessage | null>
 
+/** Such as come with no answer of the primary. */
+const WITHOUT_ASKING: readonly Trick[] = ['busy', 'broken', 'redirectLoop']
+/** Such as leave a part of the body. */
+const PARTS: readonly Trick[] = ['cut', 'reset', 'truncated']
 const DRIPS = 20
 const DRIP_REST_MS = 100
 const LONGEST_EXTRA = 1000
@@ -69,13 +73,20 @@ export class Mischief {
     if (trick === 'wrongLength' && incoming.headers.range !== undefined) return false
     this.#count += 1
     const nth = this.#count
-    this.#played(trick)
+    if (WITHOUT_ASKING.includes(trick)) this.#played(trick)
     if (trick === 'busy') return end(answer, 429, { 'retry-after': '1' }, 'Later')
     if (trick === 'broken') return end(answer, 500, {}, 'Something went wrong')
     if (trick === 'redirectLoop') return led(incoming, answer)
     const response = await ask(incoming, body)
     if (!response) return end(answer, 502, {}, 'No process of the primary answers')
-    await this.#spoil({ trick, nth }, response, await buffer(response), answer)
+    const whole = await buffer(response)
+    // Of a byte there is no part: of what is cut again and again one is left in the end, and nothing would come three times.
+    if (PARTS.includes(trick) && whole.length < 2) {
+      this.#count -= 1
+      return end(answer, response.statusCode ?? 502, response.headers, whole)
+    }
+    this.#played(trick)
+    await this.#spoil({ trick, nth }, response, whole, answer)
     return true
   }
 
@@ -87,7 +98,7 @@ export class Mischief {
   ): Promise<void> {
     // Without a length of its own the body ends where its last chunk does, whatever was announced.
     const { 'content-length': _, ...open } = headers
-    const part = body.subarray(0, this.#chance.below(body.length))
+    const part = body.subarray(0, 1 + this.#chance.below(Math.max(1, body.length - 1)))
     if (trick === 'cut' || trick === 'reset') {
       answer.writeHead(statusCode, headers)
       await new Promise((resolve) => answer.write(part, resolve))
