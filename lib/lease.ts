@@ -191,7 +191,7 @@ export class Leases {
 
   /** Leases under which this process works no more, and which it could not give back: they may be there, until they end. */
   get abandoned(): readonly string[] {
-    return [...this.#abandoned]
+    return [...this.#abandoned].filter((id) => !this.#held.has(id))
   }
 
   /** They are there no more. */

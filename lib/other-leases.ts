@@ -77,11 +77,12 @@ export async function endLeasesOfGone(db: Knex, own: ProcessIdentity | null, end
 export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Promise<number> {
   const ids = leases.abandoned
   if (ids.length === 0) return 0
-  const ended = await endLeases(db, 'id = any(?::bigint[])', [ids], end)
+  // A site that was promoted meanwhile writes another database, in which these numbers are others' leases.
+  const ended = await endLeases(db, 'id = any(?::bigint[]) and holder = ?', [ids, leases.holder], end)
   const { rows } = await run<{ rows: { id: string }[] }>(
     db,
-    'select id::text as id from geo_leases where id = any(?::bigint[])',
-    [ids],
+    'select id::text as id from geo_leases where id = any(?::bigint[]) and holder = ?',
+    [ids, leases.holder],
   )
   const there = new Set(rows.map(({ id }) => id))
   leases.gone(ids.filter((id) => !there.has(id)))

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { endAbandoned } from '../../lib/other-leases.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { settle, step } from '../../lib/testing/settle.ts'
 import { VERIFICATION_STATE } from '../../lib/verification/verification-state.ts'
@@ -125,6 +126,20 @@ describe('What a process has claimed, and could not mark', () => {
     })
     await step(site.parts, 'end-dead-leases')
     expect(await row(id)).toMatchObject({ state: SYNC_STATE.pending })
+  })
+
+  it('is not what has its number in the database that a promoted site writes from then on', async () => {
+    await failedSync('57P01')
+    const [lost] = await leases()
+    const there = site.parts.databases.main
+    const others = { ...lost, record_ids: ['1'], holder: '00000000-0000-4000-8000-000000000001' }
+    await primary.databases.main('geo_leases').insert(others)
+    try {
+      expect(await endAbandoned(there, site.parts.leases, async () => undefined)).toBe(0)
+      expect(await there('geo_leases').where({ id: lost.id })).toHaveLength(1)
+    } finally {
+      await primary.databases.main('geo_leases').delete()
+    }
   })
 
   it('is not what it, or another process, works on', async () => {
