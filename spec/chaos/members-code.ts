@@ -1,8 +1,10 @@
-/** What the programs of members and the command `geo` are made of: loaded, and compiled by that, and nothing else. */
+/** What the programs of members, their threads and the command `geo` are made of: loaded, and compiled by that, and nothing else. */
 import '../../fixtures/widget-app/app.ts'
 import '../../fixtures/widget-app/site-parts.ts'
 import '../../lib/cli/program.ts'
 import '../../lib/cli/surroundings.ts'
 import '../../lib/geo.ts'
 import '../../lib/index.ts'
+import '../../lib/transfer/transfer-thread.ts'
+import '../../lib/verification/checksum-thread.ts'
 import './wall-clock.ts'
