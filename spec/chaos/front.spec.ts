@@ -73,6 +73,7 @@ describe('the front of the primary', () => {
     expect(ones).toMatchObject({ asked: 2, goneOn: 1 })
     expect(ones.bytesSent).toBeGreaterThan(2 * 'bytes of it'.length)
   })
+
   it('says too much of one blob and too little of the next, also where it is asked for them at once', async () => {
     const plan = { seed: '1', tricks: ['wrongLength'], perThousand: 1000, most: 4 } as const
     front.order({ type: 'mischief', plan })
@@ -82,6 +83,7 @@ describe('the front of the primary', () => {
     const lengths = (await Promise.all(asked)).map(({ headers }) => Number(headers.get('geo-blob-bytes')))
     expect(lengths.toSorted((a, b) => a - b)).toEqual([9, 9, 11, 11])
   })
+
   it.each(['cut', 'truncated', 'reset'] as const)(
     'has something of each body come, and all where it is a byte: %s',
     async (trick) => {

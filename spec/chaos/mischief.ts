@@ -78,7 +78,10 @@ export class Mischief {
     if (trick === 'broken') return end(answer, 500, {}, 'Something went wrong')
     if (trick === 'redirectLoop') return led(incoming, answer)
     const response = await ask(incoming, body)
-    if (!response) return end(answer, 502, {}, 'No process of the primary answers')
+    if (!response) {
+      this.#count -= 1
+      return end(answer, 502, {}, 'No process of the primary answers')
+    }
     const whole = await buffer(response)
     // Of a byte there is no part: of what is cut again and again one is left in the end, and nothing would come three times.
     if (PARTS.includes(trick) && whole.length < 2) {
