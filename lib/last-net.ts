@@ -46,7 +46,9 @@ async function fail(
 ): Promise<number> {
   if (net === 'sync') {
     const rows = await failTimedOutSyncs(trx, replicable, timedOut)
-    logSyncMove(trx, logger, replicable, LOST, rows)
+    // PostgreSQL returns them in whatever order it came upon them.
+    const inOrder = rows.toSorted((one, other) => Number(one.registryId) - Number(other.registryId))
+    logSyncMove(trx, logger, replicable, LOST, inOrder)
     return rows.length
   }
   const onRegistry = net === 'verification'
