@@ -7,8 +7,12 @@ const LEAST_BYTES = 1024
 const MOST_BYTES = 8 * 1024 * 1024
 /** So long at most the host may get nothing written. */
 const STALLED_MS = 120_000
-/** Rest between two kills: short enough to hit processes that begin, long enough that some get to work. */
-const REST_MS = { least: 100, most: 2400 }
+/** Rest between two kills: short enough to hit processes that begin, long enough that data moves between them. */
+const REST_MS = { least: 100, most: 3000 }
+/** Of a hundred kills so many are of a process that works by then; the others hit it at whatever it is, mostly at its beginning. */
+const AT_WORK = 75
+/** About so long a kill waits for its process to work, for the pace of what arrives. */
+const BEGINS_MS = 1000
 const VERIFIED_WITHIN_MS = 90_000
 /** What a look may take by itself, at the last moment. */
 const LOOK_MS = 5000
@@ -19,7 +23,7 @@ export const kill: Fault<{ kills: number; blobs: number }> = {
   full: { kills: 200, blobs: 10_000 },
   least: { kills: 15, blobs: 300 },
   async run(world, { kills, blobs }, chance) {
-    const lastsMs = kills * ((REST_MS.least + REST_MS.most) / 2)
+    const lastsMs = kills * ((REST_MS.least + REST_MS.most) / 2 + BEGINS_MS)
     const load = { blobs, perSecond: (blobs / lastsMs) * 1000, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES }
     const before = world.ledger.count
     const over = new AbortController()
@@ -35,17 +39,21 @@ export const kill: Fault<{ kills: number; blobs: number }> = {
 
     async function killAll(): Promise<string[]> {
       const members = world.sites.flatMap((site) => site.members)
+      let atWork = 0
       for (let killed = 0; killed < kills; killed += 1) {
         await sleep(chance.between(REST_MS.least, REST_MS.most))
         // A machine under load writes more slowly: blobs arrive until the last kill.
         const share = (blobs * killed) / kills
         await Promise.race([loading, until(() => world.ledger.count - before >= share, STALLED_MS)])
         const victim = chance.of(members)
-        await until(() => victim.pid !== null)
+        const meantAtWork = chance.below(100) < AT_WORK
+        await until(() => victim.pid !== null && (victim.works || !meantAtWork), STALLED_MS)
+        if (victim.works) atWork += 1
         world.history.note({ kind: 'fault', fault: 'kill', what: `${victim.name} (${victim.pid}) is killed` })
         victim.kill()
       }
       const lastKillMs = performance.now()
+      world.figure('killed at work', atWork)
       await loading
       return verifiedInTime(world, performance.now() - lastKillMs)
     }
