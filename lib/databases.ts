@@ -56,8 +56,10 @@ export function openDatabases(mainDb: Knex, trackingDb: Knex | null, logger: Log
 
 /** What is used of tarn's pool and of pg's connections beneath Knex. */
 interface PoolLike {
-  on(event: 'createSuccess', listener: (eventId: number, connection: ConnectionLike) => void): void
-  on(event: 'destroySuccess', listener: (eventId: number, connection: ConnectionLike) => void): void
+  on(
+    event: 'createSuccess' | 'destroySuccess' | 'destroyFail',
+    listener: (eventId: number, connection: ConnectionLike) => void,
+  ): void
 }
 interface ConnectionLike {
   readonly connection?: {
@@ -67,6 +69,8 @@ interface ConnectionLike {
 }
 /** What PostgreSQL says after each answer of a session that is in no transaction. */
 const IDLE = 'I'
+/** Failures to get a session at all: what a host's ways of connecting say then has no form of its own. */
+const withoutSession = new WeakSet<Error>()
 
 class OwnPool {
   readonly knex: Knex
@@ -87,9 +91,28 @@ class OwnPool {
     const pool = this.knex.client.pool as PoolLike
     pool.on('createSuccess', (_, connection) => this.#follow(connection))
     pool.on('destroySuccess', (_, connection) => void this.#connections.delete(connection))
+    // Whoever parts in good order waits for an answer, which a network that has gone silent never brings.
+    pool.on('destroyFail', (_, connection) => {
+      connection.connection?.stream.destroy()
+      this.#connections.delete(connection)
+    })
+    this.#noteFailures()
     // Knex takes a session back whose COMMIT or ROLLBACK failed, such as by a conflict of a hot standby: it refuses everything from
     // then on, and every loop that is given it fails for ever. Knex asks this whenever it is to be used again.
     this.knex.client.validateConnection = (connection: ConnectionLike) => !this.#inTransaction.has(connection)
+  }
+
+  #noteFailures(): void {
+    const { client } = this.knex
+    const acquire = client.acquireConnection.bind(client)
+    client.acquireConnection = async () => {
+      try {
+        return await acquire()
+      } catch (reason) {
+        if (reason instanceof Error) withoutSession.add(reason)
+        throw reason
+      }
+    }
   }
 
   #follow(connection: ConnectionLike): void {
@@ -134,12 +157,13 @@ export function isDatabaseFailure(reason: unknown): boolean {
   const { name, code, severity } = reason as Error & { code?: unknown; severity?: unknown }
   // PostgreSQL gives each of its errors a severity; pg and Knex say in words that a connection was not to be had.
   return (
+    withoutSession.has(reason) ||
     severity !== undefined ||
     name === 'KnexTimeoutError' ||
     code === 'STOPPED' ||
     /^(ECONN|ENETUNREACH|EHOSTUNREACH|EPIPE|ENOTFOUND|EAI_|ETIMEDOUT)/.test(String(code)) ||
     // Behind the statement, where Knex names it: `ROLLBACK - Connection terminated unexpectedly`.
-    /(^| - )(Connection terminated|Client has encountered a connection error|Unable to acquire a connection)/.test(
+    /(^| - )(Connection terminated|Client (has encountered a connection error|was closed)|Query read timeout|Unable to acquire a connection)/.test(
       reason.message,
     )
   )
@@ -150,8 +174,27 @@ const NOT_THE_STATEMENT = /^(08|25|40|53|55|57|58)/
 
 /** Whether a database failed for what it was asked for at this moment, and not for what it was asked: the same may go well soon. */
 export function passesByItself(reason: unknown): boolean {
+  return isDatabaseFailure(reason) && isOf(NOT_THE_STATEMENT, reason)
+}
+
+// Connection lost, server stopped or starting.
+const AWAY = /^(08|57P)/
+
+/** Whether a database, or the way to it, is away: others cannot reach it either. */
+export function isAway(reason: unknown): boolean {
+  return isDatabaseFailure(reason) && isOf(AWAY, reason)
+}
+
+/** Whether something asked for is not there, such as a column, or not allowed: it is so for all rows, until a person changes it. */
+export function isOfSchema(reason: unknown): boolean {
+  const { code, severity } = (reason ?? {}) as { code?: unknown; severity?: unknown }
+  return severity !== undefined && /^42/.test(String(code))
+}
+
+/** What the database itself has not said is of the way to it. */
+function isOf(codes: RegExp, reason: unknown): boolean {
   const { code, severity } = reason as { code?: unknown; severity?: unknown }
-  return isDatabaseFailure(reason) && (severity === undefined || NOT_THE_STATEMENT.test(String(code)))
+  return severity === undefined || codes.test(String(code))
 }
 
 const LONGEST_STATEMENT_MS = 30_000

@@ -1,0 +1,95 @@
+import { once } from 'node:events'
+import createKnex, { type Knex } from 'knex'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { systemClock } from '../lib/clock.ts'
+import {
+  bounded,
+  type Databases,
+  isAway,
+  isDatabaseFailure,
+  isOfSchema,
+  openDatabases,
+  passesByItself,
+  run,
+} from '../lib/databases.ts'
+import { keptLog } from '../lib/testing/kept-log.ts'
+import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
+
+let there: SpecDatabases
+beforeAll(async () => {
+  there = await createSpecDatabases()
+})
+afterAll(() => there.destroy())
+
+/** Our own pools to where a host's configuration points. */
+async function withPools(config: Knex.Config, act: (own: Databases) => Promise<void>): Promise<void> {
+  const host = createKnex({ client: 'pg', pool: { min: 0 }, ...config })
+  const own = openDatabases(host, null, keptLog(), systemClock)
+  try {
+    await act(own)
+  } finally {
+    await own.close(1000)
+    await host.destroy()
+  }
+}
+
+describe('A database that gives no session is away, however its host connects', () => {
+  it.each<[string, () => Knex.PgConnectionConfig]>([
+    ['by a socket that is not there', () => ({ host: '/nowhere', user: 'postgres' })],
+    [
+      'by TLS, to a server that has none',
+      () => ({ connectionString: there.mainUrl, ssl: { rejectUnauthorized: false } }),
+    ],
+    ['to a port where nobody listens', () => ({ host: '127.0.0.1', port: 1 })],
+    ['to a name that nobody has', () => ({ host: 'nowhere.invalid' })],
+  ])('%s', async (_, connection) => {
+    await withPools({ connection: connection() }, async ({ main }) => {
+      for (const asking of [run(main, 'select 1'), bounded(main, (trx) => run(trx, 'select 1'))]) {
+        const reason = await asking.catch((failure: unknown) => failure)
+        expect(reason).toBeInstanceOf(Error)
+        expect([isDatabaseFailure(reason), passesByItself(reason), isAway(reason)]).toEqual([true, true, true])
+      }
+    })
+  })
+
+  it('so is one that answers a host’s own limit too late', async () => {
+    const connection = { connectionString: there.mainUrl, query_timeout: 50 }
+    await withPools({ connection }, async ({ main }) => {
+      const reason = await run(main, 'select pg_sleep(5)').catch((failure: unknown) => failure)
+      expect(reason).toMatchObject({ message: expect.stringContaining('Query read timeout') })
+      expect([isDatabaseFailure(reason), passesByItself(reason)]).toEqual([true, true])
+    })
+  })
+})
+
+it.each([
+  ['57P01', { passes: true, away: true, ofSchema: false }],
+  ['08006', { passes: true, away: true, ofSchema: false }],
+  ['40P01', { passes: true, away: false, ofSchema: false }],
+  ['57014', { passes: true, away: false, ofSchema: false }],
+  ['53100', { passes: true, away: false, ofSchema: false }],
+  ['22012', { passes: false, away: false, ofSchema: false }],
+  ['42703', { passes: false, away: false, ofSchema: true }],
+])('What a server says with %s', (code, expected) => {
+  const reason = Object.assign(new Error('refused'), { severity: 'ERROR', code })
+  expect({ passes: passesByItself(reason), away: isAway(reason), ofSchema: isOfSchema(reason) }).toEqual(expected)
+})
+
+it.each([new Error('The work failed'), new TypeError('undefined is no function'), null, undefined])(
+  'What is not of a database neither passes nor is away: %s',
+  (reason) => {
+    const asked = [isDatabaseFailure, passesByItself, isAway, isOfSchema].map((is) => is(reason))
+    expect(asked).toEqual([false, false, false, false])
+  },
+)
+
+it('A session that does not end in good order is cut, and not kept', async () => {
+  await withPools({ connection: there.mainUrl }, async ({ main }) => {
+    const connection = await main.client.acquireConnection()
+    const cut = once(connection.connection.stream, 'close')
+    main.client.pool.emitter.emit('destroyFail', 1, connection, new Error('It took too long'))
+    await cut
+    await main.client.releaseConnection(connection)
+    expect(await run(main, 'select 1 as one')).toMatchObject({ rows: [{ one: 1 }] })
+  })
+})
