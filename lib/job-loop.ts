@@ -24,7 +24,8 @@ export interface JobFailure {
 }
 
 const FIRST_RETRY_MS = 500
-const LONGEST_RETRY_MS = 10_000
+/** Longest rest of a failing job, unless it says otherwise. */
+export const LONGEST_RETRY_MS = 10_000
 /** A failing job is logged when it begins to fail, then at most this often. */
 const LOG_AGAIN_MS = 60_000
 

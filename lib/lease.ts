@@ -49,6 +49,8 @@ export class Leases {
   readonly #process: ProcessIdentity | null
   readonly #held = new Map<string, Held>()
   readonly #abandoned = new Set<string>()
+  /** Why the last renewal was not answered; null once one is. */
+  #unrenewed: unknown = null
   #stopped = false
 
   /** `process`: by which others on its host see that it has ended, before its leases end by themselves. */
@@ -176,7 +178,7 @@ export class Leases {
 
   /**
    * Works under the lease to the end, and stops renewing it. Where it fails for what passes by itself, such as a database that is
-   * away, the lease is abandoned.
+   * away, or the lease was cut because that did not answer, the lease is abandoned.
    */
   async working<Result>(lease: Lease, work: () => Promise<Result>): Promise<Result> {
     try {
@@ -185,8 +187,23 @@ export class Leases {
       if (passesByItself(reason)) this.#abandoned.add(lease.id)
       throw reason
     } finally {
+      const cut: { readonly cause?: unknown } | undefined = lease.signal.reason
+      if (passesByItself(cut?.cause)) this.#abandoned.add(lease.id)
       this.forget(lease)
     }
+  }
+
+  /** As `working`, and gives the lease back at its end, whatever that is. */
+  workingAlone<Result>(db: Knex, lease: Lease, work: () => Promise<Result>): Promise<Result> {
+    return this.working(lease, async () => {
+      const result = await work().catch(async (reason: unknown) => {
+        // Why the work failed is what is told; a lease that cannot be given back for the same reason is given back later.
+        await this.release(db, lease).catch(() => this.#abandoned.add(lease.id))
+        throw reason
+      })
+      await this.release(db, lease)
+      return result
+    })
   }
 
   /** Leases under which this process works no more, and which it could not give back: they may be there, until they end. */
@@ -209,13 +226,18 @@ export class Leases {
     const ids = [...this.#held.keys()]
     if (ids.length === 0) return
     const askedAtMs = this.#clock.monotonicMs()
-    const { rows } = await run<{ rows: { id: string }[] }>(
+    const renewing = run<{ rows: { id: string }[] }>(
       db,
       `update geo_leases set expires_at = clock_timestamp() + ? * interval '1 ms'
        where id = any(?::bigint[]) and expires_at > clock_timestamp() returning id::text as id`,
       [LEASE_MS, ids],
       { timeoutMs: RENEWAL_TIMEOUT_MS },
     )
+    const { rows } = await renewing.catch((reason: unknown) => {
+      this.#unrenewed = reason
+      throw reason
+    })
+    this.#unrenewed = null
     const renewed = new Set(rows.map((row) => row.id))
     for (const id of ids) {
       const held = this.#held.get(id)
@@ -229,14 +251,15 @@ export class Leases {
   cutExpiring(): void {
     const nowMs = this.#clock.monotonicMs()
     for (const [id, held] of this.#held) {
-      if (nowMs >= held.endsAtMs - CUT_BEFORE_END_MS) this.#cut(id, held, 'could not be renewed in time')
+      if (nowMs >= held.endsAtMs - CUT_BEFORE_END_MS)
+        this.#cut(id, held, 'could not be renewed in time', this.#unrenewed)
     }
   }
 
-  #cut(id: string, held: Held, why: string): void {
+  #cut(id: string, held: Held, why: string, cause: unknown = null): void {
     this.#held.delete(id)
     Atomics.store(held.endsAt, 0, 0n)
-    held.controller.abort(new GeoError('LEASE_LOST', `Lease ${id} ${why}`))
+    held.controller.abort(new GeoError('LEASE_LOST', `Lease ${id} ${why}`, { cause }))
   }
 
   /** Cuts everything that runs, and will run, under a lease of this process: for stop. */

@@ -71,14 +71,14 @@ export async function endLeasesOfGone(db: Knex, own: ProcessIdentity | null, end
 }
 
 /**
- * Ends up to 20 leases that this process has abandoned: nobody has to wait until they end by themselves, nor is anything counted
+ * Ends the leases that this process has abandoned: nobody has to wait until they end by themselves, nor is anything counted
  * against their records. What a transaction still holds that PostgreSQL has not ended yet stays for the next time.
  */
 export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Promise<number> {
   const ids = leases.abandoned
   if (ids.length === 0) return 0
   // A site that was promoted meanwhile writes another database, in which these numbers are others' leases.
-  const ended = await endLeases(db, 'id = any(?::bigint[]) and holder = ?', [ids, leases.holder], end)
+  const ended = await endAllLeases(db, 'id = any(?::bigint[]) and holder = ?', [ids, leases.holder], end)
   const { rows } = await run<{ rows: { id: string }[] }>(
     db,
     'select id::text as id from geo_leases where id = any(?::bigint[]) and holder = ?',
@@ -91,7 +91,16 @@ export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Pro
 
 /** Gives back all leases of a holder that stops. */
 export async function endLeasesOf(db: Knex, holder: string, end: EndLease): Promise<void> {
-  while ((await endLeases(db, 'holder = ?', [holder], end)) === LEASES_AT_ONCE);
+  await endAllLeases(db, 'holder = ?', [holder], end)
+}
+
+async function endAllLeases(db: Knex, condition: string, binding: readonly unknown[], end: EndLease): Promise<number> {
+  let ended = 0
+  for (;;) {
+    const some = await endLeases(db, condition, binding, end)
+    ended += some
+    if (some < LEASES_AT_ONCE) return ended
+  }
 }
 
 /** A lease as others see it. */

@@ -63,7 +63,7 @@ export async function repair(assembly: Parts, input: RepairRequest): Promise<Rep
   const ids = parsed.data.ids ? requireIds(replicables, parsed.data.ids) : null
   return whileRenewing(leases, databases.mainHeartbeat, settings, async () => {
     const lease = await alone(assembly)
-    try {
+    const work = async (): Promise<RepairResult[]> => {
       const results: RepairResult[] = []
       for (const replicable of replicables) {
         const counts = { repaired: 0, good: 0, damaged: 0, gone: 0, failed: 0 }
@@ -77,11 +77,8 @@ export async function repair(assembly: Parts, input: RepairRequest): Promise<Rep
         results.push({ type: replicable.name, counts, records, unrecorded })
       }
       return results
-    } finally {
-      leases.forget(lease)
-      await leases.release(databases.main, lease)
-      loops.wake('verify-primary')
     }
+    return leases.workingAlone(databases.main, lease, work).finally(() => loops.wake('verify-primary'))
   })
 }
 

@@ -6,6 +6,7 @@ import type { BulkRuns } from './bulk/bulk-runs.ts'
 import { type Clock, unlessAborted } from './clock.ts'
 import { type Databases, heartbeatOf } from './databases.ts'
 import type { Dispatcher } from './dispatcher.ts'
+import { EndedWork } from './ended-work.ts'
 import { followEvents } from './event/follow.ts'
 import { pruneEvents } from './event/prune.ts'
 import { writeSwitches } from './event/switch-table.ts'
@@ -16,7 +17,7 @@ import { KeyPass } from './key-pass.ts'
 import { sweepTimedOut } from './last-net.ts'
 import type { Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'
-import { type EndLease, endAbandoned, endDeadLeases, endLeasesOfGone } from './other-leases.ts'
+import type { EndLease } from './other-leases.ts'
 import { reverifyOldestCopies } from './registry/copies-interval.ts'
 import { Reconciliation, workOf } from './registry/reconciliation.ts'
 import { Singleton } from './singleton.ts'
@@ -113,6 +114,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     everyMs: context.sweepIntervalMs,
     removes: context.orphans === 'remove',
   })
+  const endedWork = new EndedWork(context)
   const statePass = new KeyPass(PASS_EVERY_MS)
   const columnsPass = new KeyPass(COLUMNS_PASS_EVERY_MS)
 
@@ -147,13 +149,7 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
     },
     async endDeadLeases() {
       if (sites.role === 'unknown') return false
-      const [db, { endDied, endStopped }] = [writable(), context]
-      const abandoned = await endAbandoned(db, leases, endStopped)
-      if (abandoned > 0) logger.info({ leases: abandoned }, 'Work that failed with its database is given back')
-      const ended = (await endDeadLeases(db, endDied)) + (await endLeasesOfGone(db, leases.process, endDied))
-      if (ended > 0)
-        logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
-      return abandoned + ended > 0
+      return endedWork.step(writable())
     },
     async bulk() {
       const { role } = sites

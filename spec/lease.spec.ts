@@ -205,6 +205,63 @@ describe('cutExpiring', () => {
   })
 })
 
+describe('Work whose lease was cut', () => {
+  const away = createKnex({ client: 'pg', connection: { host: '127.0.0.1', port: 1 } })
+  afterAll(() => away.destroy())
+
+  /** Works until its lease is cut; returns what is abandoned then. */
+  async function cutAfter(meanwhile: (leases: Leases) => Promise<unknown>): Promise<readonly string[]> {
+    const leases = holder()
+    const lease = await keptLease(leases)
+    await leases.working(lease, async () => {
+      await meanwhile(leases)
+      clock.advance(LEASE_MS)
+      leases.cutExpiring()
+      expect([lease.signal.aborted, leases.abandoned]).toEqual([true, []])
+    })
+    return leases.abandoned
+  }
+  const unanswered = (leases: Leases) => expect(leases.heartbeat(away)).rejects.toMatchObject({ code: 'ECONNREFUSED' })
+
+  it('is abandoned where its database did not answer, once it has ended', async () => {
+    expect(await cutAfter(unanswered)).toHaveLength(1)
+  })
+
+  it('is not where its process stood still, also after a renewal that was not answered', async () => {
+    expect(await cutAfter(async () => undefined)).toEqual([])
+    const renewedLater = async (leases: Leases) => {
+      await unanswered(leases)
+      await leases.heartbeat(databases.tracking)
+    }
+    expect(await cutAfter(renewedLater)).toEqual([])
+  })
+})
+
+describe('Work that gives its lease back', () => {
+  it.each([
+    ['well', async () => 'done'],
+    ['with a failure of its own', () => Promise.reject(new Error('The work failed'))],
+  ])('does so when it ends %s', async (_, work) => {
+    const leases = holder()
+    const [ended] = await Promise.allSettled([
+      leases.workingAlone(databases.tracking, await keptLease(leases), work as () => Promise<string>),
+    ])
+    expect(ended).toMatchObject(
+      (await work().catch(() => null)) ? { value: 'done' } : { reason: { message: 'The work failed' } },
+    )
+    expect([await databases.tracking('geo_leases'), leases.abandoned, leases.heldCount]).toEqual([[], [], 0])
+  })
+
+  it('says why it failed, also where the lease cannot be given back: that is done later', async () => {
+    const away = createKnex({ client: 'pg', connection: { host: '127.0.0.1', port: 1 } })
+    const leases = holder()
+    const lease = await keptLease(leases)
+    const working = leases.workingAlone(away, lease, () => Promise.reject(new Error('The work failed')))
+    await expect(working.finally(() => away.destroy())).rejects.toThrow('The work failed')
+    expect(leases.abandoned).toEqual([lease.id])
+  })
+})
+
 describe('hold', () => {
   it('is true for a lease that lives', async () => {
     const leases = holder()

@@ -1,0 +1,63 @@
+import type { Knex } from 'knex'
+import type { Clock } from './clock.ts'
+import { isAway } from './databases.ts'
+import { LONGEST_RETRY_MS } from './job-loop.ts'
+import type { Leases } from './lease.ts'
+import type { LoggerLike } from './log.ts'
+import { type EndLease, endAbandoned, endDeadLeases, endLeasesOfGone } from './other-leases.ts'
+
+export interface EndedWorkContext {
+  readonly leases: Leases
+  readonly clock: Clock
+  readonly logger: LoggerLike
+  /** Its process died. */
+  readonly endDied: EndLease
+  /** It was given up in good order. */
+  readonly endStopped: EndLease
+}
+
+/**
+ * Others could renew their leases as little while the database was away. They look for it this often at least, and then give back
+ * themselves what has ended meanwhile.
+ */
+const GRACE_MS = LONGEST_RETRY_MS + 2000
+
+/** Has work taken up that ended without the end of its lease. */
+export class EndedWork {
+  readonly #context: EndedWorkContext
+  /** When the database did not answer last. */
+  #awayAtMs = Number.NEGATIVE_INFINITY
+
+  constructor(context: EndedWorkContext) {
+    this.#context = context
+  }
+
+  /** Takes up some; true where there may be more. */
+  async step(db: Knex): Promise<boolean> {
+    try {
+      return await this.#step(db)
+    } catch (reason) {
+      if (isAway(reason)) this.#awayAtMs = this.#context.clock.monotonicMs()
+      throw reason
+    }
+  }
+
+  async #step(db: Knex): Promise<boolean> {
+    const { leases, clock, logger, endDied, endStopped } = this.#context
+    let failure: unknown = null
+    const abandoned = await endAbandoned(db, leases, endStopped).catch((reason: unknown) => {
+      if (isAway(reason)) throw reason
+      // A row of the host's that somebody keeps locked: others' work does not wait for it.
+      failure = reason
+      return 0
+    })
+    if (abandoned > 0) logger.info({ leases: abandoned }, 'Work that failed with its database is given back')
+    const isGrace = clock.monotonicMs() < this.#awayAtMs + GRACE_MS
+    const dead = isGrace ? 0 : await endDeadLeases(db, endDied)
+    const ended = dead + (await endLeasesOfGone(db, leases.process, endDied))
+    if (ended > 0)
+      logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
+    if (failure !== null) throw failure
+    return abandoned + ended > 0
+  }
+}
