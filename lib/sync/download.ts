@@ -1,6 +1,6 @@
 import { checkKey } from '../blob/key.ts'
 import { loadKnownBlobs } from '../blob/known-blob.ts'
-import { isDatabaseFailure } from '../databases.ts'
+import { isOfSchema, passesByItself } from '../databases.ts'
 import { type ErrorCode, GeoError, messageOf } from '../errors.ts'
 import type { WantedBlob } from '../transfer/blob-order.ts'
 import { BLOBS_PER_REQUEST, SMALL_BLOB_BYTES } from '../transfer/frame.ts'
@@ -25,10 +25,15 @@ export async function downloadBatch(context: DownloadContext, batch: SyncBatch):
     // Who has lost the lease, or is stopping, has nothing to say of its rows any more.
     if (batch.lease.signal.aborted) throw reason
     findings.refusal = siteWide(reason)
-    const ofDatabase = isDatabaseFailure(reason)
-    if (!findings.refusal && !ofDatabase) failRest(context, batch, findings, reason)
-    await finish(context, batch, findings)
-    if (ofDatabase) throw reason
+    const isOfNoBlob = passesByItself(reason) || isOfSchema(reason)
+    if (!findings.refusal && !isOfNoBlob) failRest(context, batch, findings, reason)
+    await finish(context, batch, findings).catch((again: unknown) => {
+      const code = passesByItself(reason) ? 'DATABASE_UNAVAILABLE' : codeOf(reason)
+      const fields = { code, replicable: batch.replicable.name, error: messageOf(reason) }
+      context.logger.warn(fields, 'A batch failed, and what came of it could not be written')
+      throw again
+    })
+    if (isOfNoBlob) throw reason
   }
   return findings.refusal
 }
@@ -48,6 +53,10 @@ function siteWide(reason: unknown): Refusal | null {
   return { kind: 'pause', code: reason.code, message: reason.message }
 }
 
+function codeOf(reason: unknown): ErrorCode {
+  return reason instanceof GeoError ? reason.code : 'INTERNAL'
+}
+
 /** GB.E.5: whatever else goes wrong is counted, for a blob that breaks its batch must not do so again and again at once. */
 function failRest(
   { logger }: DownloadContext,
@@ -55,7 +64,7 @@ function failRest(
   findings: Findings,
   reason: unknown,
 ): void {
-  const code = reason instanceof GeoError ? reason.code : 'INTERNAL'
+  const code = codeOf(reason)
   const message = `Error while attempting to sync: ${messageOf(reason)}`
   const settled = new Set([...findings.failed, ...findings.present].map((blob) => blob.id).concat(findings.gone))
   const rest = rows.filter((row) => !settled.has(row.id))

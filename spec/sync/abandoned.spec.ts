@@ -74,8 +74,33 @@ describe('What a process has claimed, and could not mark', () => {
     expect(await row(id)).toMatchObject({ state: SYNC_STATE.synced })
   })
 
+  it('has failed, and is counted, where one mark is refused for what it is: it would be again, and all else with it', async () => {
+    const id = await waiting()
+    await refuse('22012', `new.state = ${SYNC_STATE.synced}`)
+    const batch = await sync().claim()
+    if (!batch) throw new Error('There was nothing to claim')
+    await sync().work(batch)
+    expect(await row(id)).toMatchObject({ state: SYNC_STATE.failed, retry_count: 1, error_code: 'INTERNAL' })
+    expect(await leases()).toEqual([])
+  })
+
+  it('is given back, and nothing is counted, where something is missing or not allowed: that is no fault of a row', async () => {
+    const id = await waiting()
+    await refuse('42501', `new.state = ${SYNC_STATE.synced}`)
+    const batch = await sync().claim()
+    if (!batch) throw new Error('There was nothing to claim')
+    await expect(sync().work(batch)).rejects.toMatchObject({ code: '42501' })
+    expect(await row(id)).toMatchObject({ state: SYNC_STATE.pending, retry_count: 0, error_code: null })
+    expect(await leases()).toEqual([])
+  })
+
   it('waits for the end of its lease where the statement itself is at fault: it would fail again at once', async () => {
     const id = await failedSync('22012')
+    expect(site.logger.coded()).toContainEqual({
+      level: 'warn',
+      fields: { code: 'INTERNAL', replicable: 'widget', error: expect.stringContaining('refused') },
+      message: 'A batch failed, and what came of it could not be written',
+    })
     await step(site.parts, 'end-dead-leases')
     expect(await row(id)).toMatchObject({ state: SYNC_STATE.started })
     expect(await leases()).toHaveLength(1)

@@ -20,13 +20,18 @@ beforeAll(async () => {
 })
 afterAll(() => staged?.close())
 
+async function refuseMarks(marks: string, code: string): Promise<void> {
+  await staged.databases.tracking.raw(`
+    create function no_marks() returns trigger language plpgsql as
+      $$ begin raise exception 'gone' using errcode = '${code}'; end $$;
+    create trigger no_marks before update on widget_registry for each row when (${marks}) execute function no_marks()`)
+}
+
 /** Something happens after a file got its name and before its row was marked. */
-async function refuse(marks: string): Promise<void> {
+async function refuse(marks: string, code: string): Promise<void> {
   const { databases, site } = staged
   id = await addWantedWidget(databases, site, { key: 'placed' })
-  await databases.tracking.raw(`
-    create function no_marks() returns trigger language plpgsql as $$ begin raise exception 'gone'; end $$;
-    create trigger no_marks before update on widget_registry for each row when (${marks}) execute function no_marks()`)
+  await refuseMarks(marks, code)
   await expect(syncOnce(site)).rejects.toThrow('gone')
   await databases.tracking.raw('drop function no_marks cascade')
   expect(await files()).toEqual(['placed'])
@@ -54,10 +59,10 @@ async function removeAll(): Promise<void> {
 }
 
 describe.each([
-  ['its process died', 'old.lease_id is not null'],
-  ['its database refused to', `new.state = ${SYNC_STATE.synced}`],
-])('A file that got its name, and whose row was not marked, for %s', (_, marks) => {
-  beforeEach(() => refuse(marks))
+  ['its process died', 'old.lease_id is not null', 'P0001'],
+  ['its database took too long', `new.state = ${SYNC_STATE.synced}`, '57014'],
+])('A file that got its name, and whose row was not marked, for %s', (_, marks, code) => {
+  beforeEach(() => refuse(marks, code))
 
   it.each([
     ['before', [() => tell('deleted'), removeAll, takeOver]],
@@ -94,20 +99,35 @@ describe.each([
   })
 })
 
-describe('A file that got its name, and whose folder could not be synced', () => {
+/** There is no folder below a file. */
+async function unsyncable(): Promise<void> {
+  const { site } = staged
+  const { threads } = site.parts.repairContext
+  const place = threads.place.bind(threads)
+  const folders = [join(site.root, MARKER_NAME, 'folder')]
+  const broken = vi
+    .spyOn(threads, 'place')
+    .mockImplementationOnce((task) => place({ ...task, blobs: task.blobs.map((blob) => ({ ...blob, folders })) }))
+  await syncOnce(site)
+  expect(broken).toHaveBeenCalled()
+  broken.mockRestore()
+}
+
+async function refusedMark(): Promise<void> {
+  const { databases, site } = staged
+  await refuseMarks(`new.state = ${SYNC_STATE.synced}`, '22012')
+  await syncOnce(site)
+  await databases.tracking.raw('drop function no_marks cascade')
+}
+
+describe.each([
+  ['whose folder could not be synced', unsyncable],
+  ['whose mark was refused for what it is', refusedMark],
+])('A file that got its name, and %s', (_, attempt) => {
   beforeEach(async () => {
     const { databases, site } = staged
     id = await addWantedWidget(databases, site, { key: 'placed' })
-    const { threads } = site.parts.repairContext
-    const place = threads.place.bind(threads)
-    // There is no folder below a file.
-    const folders = [join(site.root, MARKER_NAME, 'folder')]
-    const broken = vi
-      .spyOn(threads, 'place')
-      .mockImplementationOnce((task) => place({ ...task, blobs: task.blobs.map((blob) => ({ ...blob, folders })) }))
-    await syncOnce(site)
-    expect(broken).toHaveBeenCalled()
-    broken.mockRestore()
+    await attempt()
     expect(await files()).toEqual(['placed'])
     expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.failed, blob_key: null })
   })
