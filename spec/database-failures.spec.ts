@@ -1,6 +1,7 @@
 import { once } from 'node:events'
+import { Socket } from 'node:net'
 import createKnex, { type Knex } from 'knex'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
 import {
   bounded,
@@ -14,6 +15,7 @@ import {
 } from '../lib/databases.ts'
 import { keptLog } from '../lib/testing/kept-log.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
+import { until } from './support/until.ts'
 
 let there: SpecDatabases
 beforeAll(async () => {
@@ -82,6 +84,26 @@ it.each([new Error('The work failed'), new TypeError('undefined is no function')
     expect(asked).toEqual([false, false, false, false])
   },
 )
+
+describe('A server that is not there any more, and says nothing', () => {
+  it('is asked for signs of life, and given up once it has said nothing for two minutes', async () => {
+    const kept = vi.spyOn(Socket.prototype, 'setKeepAlive')
+    await withPools({ connection: there.mainUrl }, async ({ main, mainHeartbeat }) => {
+      for (const pool of [main, mainHeartbeat]) {
+        const connection = await pool.client.acquireConnection()
+        const { stream } = connection.connection
+        expect([stream.timeout, kept.mock.calls.at(-1)]).toEqual([120_000, [true, 10_000]])
+        await pool.client.releaseConnection(connection)
+        const asking = run(pool, 'select pg_sleep(60)').catch((failure: unknown) => failure)
+        await until(() => connection._queryQueue.length === 0 && connection.readyForQuery === false)
+        stream.emit('timeout')
+        expect([isDatabaseFailure(await asking), passesByItself(await asking)]).toEqual([true, true])
+        expect(await run(pool, 'select 1 as one')).toMatchObject({ rows: [{ one: 1 }] })
+      }
+    })
+    kept.mockRestore()
+  })
+})
 
 it('A session that does not end in good order is cut, and not kept', async () => {
   await withPools({ connection: there.mainUrl }, async ({ main }) => {
