@@ -1,4 +1,5 @@
 import type { Knex } from 'knex'
+import type { Replicable } from './blob/replicable.ts'
 import type { Clock } from './clock.ts'
 import { isAway } from './databases.ts'
 import { LONGEST_RETRY_MS } from './job-loop.ts'
@@ -10,6 +11,8 @@ export interface EndedWorkContext {
   readonly leases: Leases
   readonly clock: Clock
   readonly logger: LoggerLike
+  /** All declared types, by name: work of others is left to processes that know them. */
+  readonly replicables: ReadonlyMap<string, Replicable>
   /** Its process died. */
   readonly endDied: EndLease
   /** It was given up in good order. */
@@ -43,21 +46,19 @@ export class EndedWork {
   }
 
   async #step(db: Knex): Promise<boolean> {
-    const { leases, clock, logger, endDied, endStopped } = this.#context
-    let failure: unknown = null
-    const abandoned = await endAbandoned(db, leases, endStopped).catch((reason: unknown) => {
-      if (isAway(reason)) throw reason
-      // A row of the host's that somebody keeps locked: others' work does not wait for it.
-      failure = reason
-      return 0
-    })
-    if (abandoned > 0) logger.info({ leases: abandoned }, 'Work that failed with its database is given back')
+    const { leases, clock, logger, replicables, endDied, endStopped } = this.#context
+    const types = [...replicables.keys()]
+    const abandoned = await endAbandoned(db, leases, endStopped)
+    if (abandoned.count > 0)
+      logger.info({ leases: abandoned.count }, 'Work that failed with its database is given back')
     const isGrace = clock.monotonicMs() < this.#awayAtMs + GRACE_MS
-    const dead = isGrace ? 0 : await endDeadLeases(db, endDied)
-    const ended = dead + (await endLeasesOfGone(db, leases.process, endDied))
+    const dead = isGrace ? null : await endDeadLeases(db, types, endDied)
+    const gone = await endLeasesOfGone(db, leases.process, types, endDied)
+    const ended = (dead?.count ?? 0) + gone.count
     if (ended > 0)
       logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
-    if (failure !== null) throw failure
-    return abandoned + ended > 0
+    const [failure] = [...abandoned.failures, ...(dead?.failures ?? []), ...gone.failures]
+    if (failure !== undefined) throw failure
+    return abandoned.count + ended > 0
   }
 }

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
-import { bounded, passesByItself, run } from './databases.ts'
+import { bounded, isOfSchema, passesByItself, run } from './databases.ts'
 import { GeoError } from './errors.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 
@@ -177,14 +177,14 @@ export class Leases {
   }
 
   /**
-   * Works under the lease to the end, and stops renewing it. Where it fails for what passes by itself, such as a database that is
-   * away, or the lease was cut because that did not answer, the lease is abandoned.
+   * Works under the lease to the end, and stops renewing it. Where it fails for what is no fault of its records, a database that is
+   * away or refuses for what is missing, or where the lease was cut because that did not answer, the lease is abandoned.
    */
   async working<Result>(lease: Lease, work: () => Promise<Result>): Promise<Result> {
     try {
       return await work()
     } catch (reason) {
-      if (passesByItself(reason)) this.#abandoned.add(lease.id)
+      if (passesByItself(reason) || isOfSchema(reason)) this.#abandoned.add(lease.id)
       throw reason
     } finally {
       const cut: { readonly cause?: unknown } | undefined = lease.signal.reason
@@ -229,8 +229,9 @@ export class Leases {
     const renewing = run<{ rows: { id: string }[] }>(
       db,
       `update geo_leases set expires_at = clock_timestamp() + ? * interval '1 ms'
-       where id = any(?::bigint[]) and expires_at > clock_timestamp() returning id::text as id`,
-      [LEASE_MS, ids],
+       where id = any(?::bigint[]) and holder = ? and expires_at > clock_timestamp() returning id::text as id`,
+      // A site that was promoted meanwhile writes another database, in which these numbers are others' leases.
+      [LEASE_MS, ids, this.#holder],
       { timeoutMs: RENEWAL_TIMEOUT_MS },
     )
     const { rows } = await renewing.catch((reason: unknown) => {

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import { bounded, run } from './databases.ts'
+import { bounded, isAway, run } from './databases.ts'
 import type { Leases } from './lease.ts'
 import { hasEnded, type ProcessIdentity } from './process-identity.ts'
 
@@ -23,31 +23,66 @@ export async function endJobLeasesOf(db: Knex, holder: string): Promise<void> {
 export type EndLease = (trx: Knex.Transaction, lease: EndedLease) => Promise<void>
 
 const LEASES_AT_ONCE = 20
+const NONE: EndedLeases = Object.freeze({ count: 0, failures: [] })
 const ARE_OF_PROCESSES = `holder_host = ?
   and (holder_pid, holder_started) in (select * from unnest(?::integer[], ?::bigint[]))`
 
-async function endLeases(db: Knex, condition: string, binding: readonly unknown[], end: EndLease): Promise<number> {
+/** What came of some leases that were to be ended. */
+export interface EndedLeases {
+  readonly count: number
+  /** Why others of them stay, such as a row of the host's that somebody keeps locked. They keep nobody from the rest. */
+  readonly failures: readonly unknown[]
+}
+
+async function endLeases(
+  db: Knex,
+  condition: string,
+  binding: readonly unknown[],
+  end: EndLease,
+): Promise<EndedLeases> {
+  const { rows } = await run<{ rows: { id: string }[] }>(
+    db,
+    `select id::text as id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE}`,
+    binding,
+  )
+  let count = 0
+  const failures: unknown[] = []
+  for (const { id } of rows) {
+    try {
+      if (await endLease(db, `id = ? and ${condition}`, [id, ...binding], end)) count += 1
+    } catch (reason) {
+      if (isAway(reason)) throw reason
+      failures.push(reason)
+    }
+  }
+  return { count, failures }
+}
+
+/** False where it is there no more, or its holder is committing its work at this moment. */
+async function endLease(db: Knex, condition: string, binding: readonly unknown[], end: EndLease): Promise<boolean> {
   return bounded(db, async (trx) => {
     const { rows } = await run<{ rows: EndedLease[] }>(
       trx,
-      // Not "in (select …)": a plan that asks it twice would lock, and end, more than the limit.
-      `with ended as materialized (
-         select id as lease_id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE} for update skip locked
-       ) delete from geo_leases using ended where id = lease_id returning id::text as "id", kind, replicable_name as "replicableName", record_ids as "recordIds",
-         file_keys as "fileKeys"`,
+      `with ended as materialized (select id as lease_id from geo_leases where ${condition} for update skip locked)
+       delete from geo_leases using ended where id = lease_id returning id::text as "id", kind, replicable_name as "replicableName",
+         record_ids as "recordIds", file_keys as "fileKeys"`,
       binding,
     )
     for (const lease of rows) await end(trx, lease)
-    return rows.length
+    return rows.length > 0
   })
 }
 
+// Work of a type that only others know waits for one of them.
+const IS_KNOWN = '(replicable_name is null or replicable_name = any(?::text[]))'
+
 /**
- * Ends up to 20 leases that were not renewed: their processes died, stopped or lost the database. What each was for is given
- * to `end` in the same transaction. A lease whose holder is committing its work at this moment is locked and skipped.
+ * Ends up to 20 leases that were not renewed, of periodic jobs and of the `types`: their processes died, stopped or lost the
+ * database. What each was for is given to `end` in a transaction of its own. A lease whose holder is committing its work at this
+ * moment is locked and skipped.
  */
-export function endDeadLeases(db: Knex, end: EndLease): Promise<number> {
-  return endLeases(db, 'expires_at <= clock_timestamp()', [], end)
+export function endDeadLeases(db: Knex, types: readonly string[], end: EndLease): Promise<EndedLeases> {
+  return endLeases(db, `expires_at <= clock_timestamp() and ${IS_KNOWN}`, [types], end)
 }
 
 /**
@@ -55,8 +90,13 @@ export function endDeadLeases(db: Knex, end: EndLease): Promise<number> {
  * themselves. They count against the site's limits until then. Those on other hosts, and those that do not say which process
  * they are of, stay.
  */
-export async function endLeasesOfGone(db: Knex, own: ProcessIdentity | null, end: EndLease): Promise<number> {
-  if (!own) return 0
+export async function endLeasesOfGone(
+  db: Knex,
+  own: ProcessIdentity | null,
+  types: readonly string[],
+  end: EndLease,
+): Promise<EndedLeases> {
+  if (!own) return NONE
   const { rows } = await run<{ rows: Pick<ProcessIdentity, 'pid' | 'started'>[] }>(
     db,
     `select distinct holder_pid as pid, holder_started::text as started from geo_leases
@@ -65,18 +105,18 @@ export async function endLeasesOfGone(db: Knex, own: ProcessIdentity | null, end
   )
   const ended = await Promise.all(rows.map(hasEnded))
   const gone = rows.filter((_, at) => ended[at])
-  if (gone.length === 0) return 0
+  if (gone.length === 0) return NONE
   const [pids, starts] = [gone.map(({ pid }) => pid), gone.map(({ started }) => started)]
-  return endLeases(db, ARE_OF_PROCESSES, [own.host, pids, starts], end)
+  return endLeases(db, `${ARE_OF_PROCESSES} and ${IS_KNOWN}`, [own.host, pids, starts, types], end)
 }
 
 /**
  * Ends the leases that this process has abandoned: nobody has to wait until they end by themselves, nor is anything counted
  * against their records. What a transaction still holds that PostgreSQL has not ended yet stays for the next time.
  */
-export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Promise<number> {
+export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Promise<EndedLeases> {
   const ids = leases.abandoned
-  if (ids.length === 0) return 0
+  if (ids.length === 0) return NONE
   // A site that was promoted meanwhile writes another database, in which these numbers are others' leases.
   const ended = await endAllLeases(db, 'id = any(?::bigint[]) and holder = ?', [ids, leases.holder], end)
   const { rows } = await run<{ rows: { id: string }[] }>(
@@ -91,15 +131,21 @@ export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Pro
 
 /** Gives back all leases of a holder that stops. */
 export async function endLeasesOf(db: Knex, holder: string, end: EndLease): Promise<void> {
-  await endAllLeases(db, 'holder = ?', [holder], end)
+  const { failures } = await endAllLeases(db, 'holder = ?', [holder], end)
+  if (failures.length > 0) throw failures[0]
 }
 
-async function endAllLeases(db: Knex, condition: string, binding: readonly unknown[], end: EndLease): Promise<number> {
+async function endAllLeases(
+  db: Knex,
+  condition: string,
+  binding: readonly unknown[],
+  end: EndLease,
+): Promise<EndedLeases> {
   let ended = 0
   for (;;) {
-    const some = await endLeases(db, condition, binding, end)
-    ended += some
-    if (some < LEASES_AT_ONCE) return ended
+    const { count, failures } = await endLeases(db, condition, binding, end)
+    ended += count
+    if (count < LEASES_AT_ONCE) return { count: ended, failures }
   }
 }
 

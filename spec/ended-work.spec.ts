@@ -1,12 +1,15 @@
 import { randomUUID } from 'node:crypto'
 import createKnex from 'knex'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { declareReplicables } from '../fixtures/widget-app/replicables.ts'
 import { EndedWork } from '../lib/ended-work.ts'
 import { Leases } from '../lib/lease.ts'
 import { ManualClock } from '../lib/testing/manual-clock.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
+import { untyped } from './support/fixture-rows.ts'
 import { recordingLogger } from './support/recording-logger.ts'
 
+const widgets = untyped(declareReplicables('unused').widgets)
 const SYNC = { kind: 'sync', capacity: 100 }
 /** Where nobody listens. */
 const away = createKnex({ client: 'pg', connection: { host: '127.0.0.1', port: 1 } })
@@ -36,6 +39,7 @@ function endedWorkOf(leases: Leases, endStopped = async (id: string) => void end
     leases,
     clock,
     logger: recordingLogger(),
+    replicables: new Map([['widget', widgets]]),
     endDied: async (_, { id }) => void ended.died.push(id),
     endStopped: (_, { id }) => endStopped(id),
   })

@@ -161,6 +161,17 @@ describe('The heartbeat', () => {
     expect(await secondsLeft(others)).toBeLessThanOrEqual(5)
   })
 
+  it("does not take another's lease for its own where it has the number, as in the database of a promoted site", async () => {
+    const [mine, others] = [holder(), await keptLease(holder())]
+    const taken = mine.keep(others.id, clock.monotonicMs())
+    await databases.tracking('geo_leases').update({
+      expires_at: databases.tracking.raw("clock_timestamp() + interval '5 seconds'"),
+    })
+    await mine.heartbeat(databases.tracking)
+    expect(taken.signal.reason).toMatchObject({ code: 'LEASE_LOST' })
+    expect(await secondsLeft(others)).toBeLessThanOrEqual(5)
+  })
+
   it('no longer renews what was forgotten', async () => {
     const leases = holder()
     const lease = await keptLease(leases)
@@ -289,7 +300,8 @@ describe('Leases that were not renewed', () => {
     )
     const living = await keptLease(holder())
     const ended: EndedLease[] = []
-    const look = () => endDeadLeases(tracking, async (_, lease) => void ended.push(lease))
+    const look = async () =>
+      (await endDeadLeases(tracking, ['widget'], async (_, lease) => void ended.push(lease))).count
     const counts = await Promise.all(Array.from({ length: 8 }, look))
     for (let last = -1; last !== 0; last = await look()) counts.push(Math.max(last, 0))
     expect(ended).toHaveLength(50)
@@ -303,11 +315,14 @@ describe('Leases that were not renewed', () => {
   it('stay where what they were for could not be handed on', async () => {
     const lease = await keptLease(holder())
     await expire(lease)
-    const failing = endDeadLeases(databases.tracking, async () => {
-      throw new Error('no')
-    })
-    await expect(failing).rejects.toThrow('no')
-    expect(await databases.tracking('geo_leases')).toHaveLength(1)
+    const other = await keptLease(holder())
+    await expire(other)
+    const failure = new Error('no')
+    const end = async (_: unknown, { id }: EndedLease) => {
+      if (id === lease.id) throw failure
+    }
+    expect(await endDeadLeases(databases.tracking, ['widget'], end)).toEqual({ count: 1, failures: [failure] })
+    expect(await databases.tracking('geo_leases').pluck('id')).toEqual([lease.id])
   })
 
   it('are skipped while their holder commits its work', async () => {
@@ -318,10 +333,20 @@ describe('Leases that were not renewed', () => {
       // By another connection: what the transaction itself writes nobody would see.
       await expire(lease)
       const impatient = connectImpatiently(databases.trackingUrl)
-      const looked = endDeadLeases(impatient, async () => undefined).finally(() => impatient.destroy())
-      expect(await looked).toBe(0)
+      const looked = endDeadLeases(impatient, ['widget'], async () => undefined).finally(() => impatient.destroy())
+      expect(await looked).toEqual({ count: 0, failures: [] })
     })
-    expect(await endDeadLeases(databases.tracking, async () => undefined)).toBe(1)
+    expect(await endDeadLeases(databases.tracking, ['widget'], async () => undefined)).toMatchObject({ count: 1 })
+  })
+
+  it('stay where they are for a type that this process does not know: it would not free its rows', async () => {
+    const ofAnother = await holder().claim(databases.tracking, SYNC, 'video', async () => [{ id: '1' }])
+    const job = await keptLease(holder())
+    await databases.tracking('geo_leases').update({ expires_at: '2000-01-01' })
+    const ended: string[] = []
+    await endDeadLeases(databases.tracking, ['widget'], async (_, { id }) => void ended.push(id))
+    expect(ended).toEqual([job.id])
+    expect(await databases.tracking('geo_leases').pluck('id')).toEqual([ofAnother?.lease.id])
   })
 })
 

@@ -37,7 +37,7 @@ describe.runIf(process.platform === 'linux')('Leases of a process that is gone',
 
   async function take(): Promise<EndedLease[]> {
     const ended: EndedLease[] = []
-    await endLeasesOfGone(databases.tracking, own, async (_, lease) => void ended.push(lease))
+    await endLeasesOfGone(databases.tracking, own, ['widget'], async (_, lease) => void ended.push(lease))
     return ended
   }
 
@@ -63,6 +63,13 @@ describe.runIf(process.platform === 'linux')('Leases of a process that is gone',
     expect((await left()).sort()).toEqual([['0'], ['1'], ['2'], ['3']])
   })
 
+  it('stay where they are for a type that this process does not know: it would not free its rows', async () => {
+    await leasesOf(dead).claim(databases.tracking, SYNC, 'video', async () => [{ id: 'of another version' }])
+    await claim(dead)
+    expect((await take()).map((lease) => lease.recordIds)).toEqual([['1']])
+    expect(await left()).toEqual([['of another version']])
+  })
+
   it('end where the number of it was given to another', async () => {
     await claim({ ...living.identity, started: String(BigInt(living.identity.started) - 1n) }, 'earlier')
     expect((await take()).map((lease) => lease.recordIds)).toEqual([['earlier']])
@@ -74,8 +81,10 @@ describe.runIf(process.platform === 'linux')('Leases of a process that is gone',
     await databases.tracking.transaction(async (trx) => {
       expect(claimed && (await leases.hold(trx, claimed.lease))).toBe(true)
       const impatient = connectImpatiently(databases.trackingUrl)
-      const looked = endLeasesOfGone(impatient, own, async () => undefined).finally(() => impatient.destroy())
-      expect(await looked).toBe(0)
+      const looked = endLeasesOfGone(impatient, own, ['widget'], async () => undefined).finally(() =>
+        impatient.destroy(),
+      )
+      expect(await looked).toEqual({ count: 0, failures: [] })
     })
     expect(await take()).toHaveLength(1)
   })

@@ -111,7 +111,7 @@ describe('Nobody waits for a row that another has locked:', () => {
   it('who takes leases over', async () => {
     const { tracking } = databases
     const add = () => addLease(tracking, { secondsLeft: -1 })
-    const take = () => endDeadLeases(impatient.tracking, async () => undefined)
+    const take = async () => (await endDeadLeases(impatient.tracking, ['widget'], async () => undefined)).count
     expect(await takenBesideLocked(tracking, { table: 'geo_leases', key: 'id' }, add, take)).toBe(1)
   })
 

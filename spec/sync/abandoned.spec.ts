@@ -106,14 +106,17 @@ describe('What a process has claimed, and could not mark', () => {
     expect(await leases()).toHaveLength(1)
   })
 
-  it('is given back where it was to be hashed', async () => {
+  it.each([
+    ['the server was stopped', '57P01'],
+    ['something is missing or not allowed', '42501'],
+  ])('is given back where it was to be hashed, and %s', async (_, code) => {
     const id = await waiting()
     await settle(site.parts, ['sync'])
     await tracking('widget_registry').update({ verification_state: VERIFICATION_STATE.pending })
-    await refuse('57P01', `old.verification_state = ${VERIFICATION_STATE.started}`)
+    await refuse(code, `old.verification_state = ${VERIFICATION_STATE.started}`)
     const batch = await verify().claim()
     if (!batch) throw new Error('There was nothing to claim')
-    await expect(verify().work(batch)).rejects.toMatchObject({ code: '57P01' })
+    await expect(verify().work(batch)).rejects.toMatchObject({ code })
     await accept()
     await step(site.parts, 'end-dead-leases')
     expect(await row(id)).toMatchObject({
@@ -160,7 +163,8 @@ describe('What a process has claimed, and could not mark', () => {
     const others = { ...lost, record_ids: ['1'], holder: '00000000-0000-4000-8000-000000000001' }
     await primary.databases.main('geo_leases').insert(others)
     try {
-      expect(await endAbandoned(there, site.parts.leases, async () => undefined)).toBe(0)
+      const none = { count: 0, failures: [] }
+      expect(await endAbandoned(there, site.parts.leases, async () => undefined)).toEqual(none)
       expect(await there('geo_leases').where({ id: lost.id })).toHaveLength(1)
     } finally {
       await primary.databases.main('geo_leases').delete()
