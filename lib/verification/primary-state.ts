@@ -13,6 +13,7 @@ import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The door to the primary's verification state, in `<name>_states` or in columns of the host's table. */
 
+const LONGEST_WAIT_MS = 300
 const SUCCEEDED = VERIFICATION.step('succeeded', 'started').where
 
 /** The records of one page, and whether they are verified. */
@@ -23,6 +24,14 @@ export function drawPrimary(main: Knex, replicable: Replicable, request: DrawReq
     return states.select(db.raw(`?? as key, ??::text as id, ${SUCCEEDED} as verified`, [key, key]))
   }
   return drawPage(main, rows, replicable.keyType, request)
+}
+
+/**
+ * Writes to rows that the host may keep locked for as long as it likes: with what is locked for them already we would keep its other
+ * requests waiting. Shorter than PostgreSQL waits before it looks for a deadlock, so that the host is never the one that is ended.
+ */
+async function giveWay(trx: Knex.Transaction): Promise<void> {
+  await run(trx, `set local lock_timeout = ${LONGEST_WAIT_MS}`)
 }
 
 /** Writes the verdicts on records that are still started since their claim; returns the ids of those. */
@@ -40,6 +49,7 @@ export async function recordPrimary(
   const ordered = [...failed, ...verdicts.filter(({ outcome }) => outcome !== 'failed')]
   // One moment, for they were claimed in one transaction. Who asks for one of them again changes its state.
   const startedAt = new Set(claimed.map((record) => record.startedAt))
+  await giveWay(trx)
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     // A failure never clears or replaces a recorded checksum: it is what other copies are judged by.
@@ -94,6 +104,7 @@ export async function takeOverPrimary(
   retryInSeconds: number,
 ): Promise<string[]> {
   const { table, key } = stateTableOf(replicable)
+  await giveWay(trx)
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `update ?? set ${LOST.set},
@@ -114,6 +125,7 @@ export async function giveBackPrimary(
   ids: readonly string[],
 ): Promise<void> {
   const { table, key } = stateTableOf(replicable)
+  await giveWay(trx)
   await run(
     trx,
     `update ?? set ${GIVEN_BACK.set} where ?? = any(?::${replicable.keyType}[]) and ${checked(GIVEN_BACK.where)}`,
