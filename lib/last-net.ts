@@ -3,6 +3,7 @@ import { stateTableOf } from './blob/primary-checksum.ts'
 import type { Replicable } from './blob/replicable.ts'
 import { backoffSeconds, type Clock } from './clock.ts'
 import { bounded } from './databases.ts'
+import { forEveryType } from './every-type.ts'
 import type { LoggerLike } from './log.ts'
 import { failTimedOutSyncs, failTimedOutVerifications } from './registry/timeouts.ts'
 import { logSyncMove, logVerificationMove } from './transition-log.ts'
@@ -28,12 +29,12 @@ export async function sweepTimedOut(
   context: { readonly clock: Clock; readonly logger: LoggerLike },
 ): Promise<boolean> {
   let more = false
-  for (const replicable of replicables) {
+  await forEveryType(replicables, async (replicable) => {
     const retryInSeconds = backoffSeconds(1, () => context.clock.random())
     const timedOut: TimedOut = { timeoutMs, retryInSeconds, limit: ROWS_AT_ONCE }
     const failed = await bounded(db, (trx) => fail(trx, net, replicable, timedOut, context.logger))
     more ||= failed === ROWS_AT_ONCE
-  }
+  })
   return more
 }
 

@@ -11,6 +11,7 @@ import { followEvents } from './event/follow.ts'
 import { pruneEvents } from './event/prune.ts'
 import { writeSwitches } from './event/switch-table.ts'
 import { eventLedger } from './event/untold.ts'
+import { forEveryType } from './every-type.ts'
 import type { ToldSite } from './failover/tell-epoch.ts'
 import type { JobLoops } from './job-loop.ts'
 import { KeyPass } from './key-pass.ts'
@@ -199,7 +200,9 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
       alone(reverifying, main, async () => {
         const days = sites.requireMe().minimumReverificationIntervalDays
         let more = false
-        for (const replicable of enabled()) more = (await reverifyDue(main, replicable, days)) || more
+        await forEveryType(enabled(), async (replicable) => {
+          more = (await reverifyDue(main, replicable, days)) || more
+        })
         return more
       }),
     pruneEvents: () =>
@@ -245,8 +248,11 @@ export function periodicWork(context: WorkContext): { jobs: PeriodicWork } {
         const days = sites.requireMe().copiesReverificationIntervalDays
         if (days === null) return false
         let marked = 0
-        for (const replicable of enabled()) marked += await reverifyOldestCopies(tracking, replicable, days)
-        if (marked > 0) loops.wake('verify')
+        await forEveryType(enabled(), async (replicable) => {
+          marked += await reverifyOldestCopies(tracking, replicable, days)
+        }).finally(() => {
+          if (marked > 0) loops.wake('verify')
+        })
         return false
       }),
   }

@@ -321,6 +321,23 @@ describe('A scope that the host wrote', () => {
       expect(await site.geo.drift()).toEqual([])
     })
 
+    it('nor does one that asks for what is not in the table any more', async () => {
+      const { tracking } = site.databases
+      scope = (query) => query.where('a_former_column', 'ann')
+      const created = await add(site.widgets, 'ann', 'new')
+      const gadget = await add(site.gadgets, null)
+      await tell(site.widgets, 'created', created)
+      await tell(site.gadgets, 'created', gadget)
+      await site.hear()
+      expect(await registeredIds(tracking, site.gadgets)).toEqual([gadget])
+      expect(await registeredIds(tracking, site.widgets)).toEqual([])
+      expect(site.logger.codes()).toEqual(['INTERNAL'])
+      scope = (query) => query
+      await pass()
+      expect(await registryRow(tracking, site.widgets, created)).toMatchObject({ state: SYNC_STATE.pending })
+      expect(await site.geo.drift()).toEqual([])
+    })
+
     it('owes a pass that begins after the last of them, and does not begin the passes of others anew for each', async () => {
       const { tracking } = site.databases
       const owed = () =>

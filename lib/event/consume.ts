@@ -3,7 +3,8 @@ import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { existingIds, wantedIds } from '../blob/source.ts'
-import { GeoError } from '../errors.ts'
+import { isOfSchema } from '../databases.ts'
+import { type ErrorCode, GeoError, messageOf } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { lockInOrder } from '../registry/lock-order.ts'
 import { oweReconciliation } from '../registry/reconciliation-table.ts'
@@ -55,7 +56,11 @@ export async function consumeEvents(
       continue
     }
     const told = toldOf(replicable, ofType, logger)
-    const consumed = await consumeType(trx, context, replicable, told)
+    const consumed = await consumeType(trx, context, replicable, told).catch(async (reason: unknown) => {
+      // What is missing or not allowed in the host's tables is so for all of its rows, and no fault of other types.
+      if (!isOfSchema(reason)) throw reason
+      return skip(trx, context, replicable, 'INTERNAL', reason)
+    })
     total.sync ||= consumed.sync
     total.verify ||= consumed.verify
     total.remove ||= consumed.remove
@@ -157,11 +162,26 @@ async function wantedOf(
     return await wantedIds(replica, replicable, changed, selection())
   } catch (reason) {
     if (!(reason instanceof GeoError) || reason.code !== 'SCOPE_FAILED') throw reason
-    const fields = { code: reason.code, replicable: replicable.name }
-    if (await oweReconciliation(trx, replicable.name, reason.code))
-      logger.warn(fields, `${reason.message}; events are skipped, and reconciled once it works`)
+    await skip(trx, { logger }, replicable, reason.code, reason)
     return []
   }
+}
+
+/** The events of a type come to nothing; a pass over the type is owed from then on. */
+async function skip(
+  trx: Knex.Transaction,
+  { logger }: Pick<ConsumeContext, 'logger'>,
+  { name }: Replicable,
+  code: ErrorCode,
+  reason: unknown,
+): Promise<Consumed> {
+  // Where it is our own statement that was refused, nothing can be written any more: then that is what is told.
+  const isFirst = await oweReconciliation(trx, name, 'SCOPE_FAILED').catch(() => {
+    throw reason
+  })
+  const message = `${messageOf(reason)}; events are skipped, and reconciled once it works`
+  if (isFirst) logger.warn({ code, replicable: name }, message)
+  return { sync: false, verify: false, remove: false }
 }
 
 async function wakeByChecksums(trx: Knex.Transaction, replica: Knex, replicable: Replicable, ids: readonly string[]) {
