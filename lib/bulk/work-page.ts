@@ -23,7 +23,7 @@ export function walkOf(role: SiteRole, action: BulkAction, replicable: Replicabl
 export interface PageOutcome {
   /** How many rows have new work now. */
   readonly changed: number
-  /** False where only rows are left that others have locked, or nothing. */
+  /** False where only rows are left that others have locked, as far as was looked, or nothing. */
   readonly more: boolean
 }
 
@@ -40,7 +40,9 @@ export async function workPage(
       if (!row) return null
       const advance = await walkOn(trx, row, walkOf(role, row.action, replicable, row.filter))
       await advanceRun(trx, id, advance)
-      const looksAgain = row.walked && advance.leftOver.length > 0
+      const left = advance.leftOver.length
+      const isAllLookedAt = row.left_over.length <= row.page_size || left === row.left_over.length
+      const looksAgain = row.walked && left > 0 && isAllLookedAt
       const ended = advance.walked && advance.leftOver.length === 0
       return { changed: row.dry_run ? 0 : advance.changed, more: !looksAgain && !ended }
     }
@@ -54,9 +56,10 @@ export async function workPage(
 
 async function walkOn(trx: Knex.Transaction, row: BulkRunRow, walk: KeyWalk): Promise<Advance> {
   if (row.walked || row.last_key === null) {
-    const { changed, busy } = await walkKeys(trx, walk, row.left_over, row.dry_run)
-    // They were counted as examined when they were met first.
-    return { after: null, walked: true, leftOver: busy, examined: 0, changed }
+    const [now, later] = [row.left_over.slice(0, row.page_size), row.left_over.slice(row.page_size)]
+    const { changed, busy } = await walkKeys(trx, walk, now, row.dry_run)
+    // They were counted as examined when they were met first. Those that are busy again come last.
+    return { after: null, walked: true, leftOver: [...later, ...busy], examined: 0, changed }
   }
   const range = { after: row.after_key, upTo: row.last_key, limit: row.page_size }
   const page = await walkRange(trx, walk, range, row.dry_run)

@@ -42,11 +42,14 @@ export async function keysInRegistries(
   return known
 }
 
+// One by one, for the index of states: the registries are held still meanwhile, however many rows they have.
+const UNSETTLED = [SYNC_STATE.pending, SYNC_STATE.started, SYNC_STATE.failed].join()
+
 /** The records whose file is on its way, or may be there already under a key that the registry does not know; up to `limit`. */
 export async function unsettledIds(trx: Knex.Transaction, { names }: Replicable, limit: number): Promise<string[]> {
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
-    `select ??::text as id from ?? where state <> ${SYNC_STATE.synced} limit ?`,
+    `select ??::text as id from ?? where state = any('{${UNSETTLED}}') limit ?`,
     [names.foreignKey, names.registryTable, limit],
   )
   return rows.map((row) => row.id)

@@ -254,6 +254,21 @@ describe('A bulk run', () => {
     await paris.bulk.start({ action: 'resync', type: 'widget' })
   })
 
+  it('looks again at rows that others had locked page by page, however many they were', async () => {
+    await addSynced(35)
+    const run = await paris.bulk.start({ action: 'resync', type: 'widget' })
+    const ids = await databases.tracking('widget_registry').orderBy('id').pluck('id')
+    await databases.tracking('geo_bulk_runs').update({ walked: true, left_over: ids, page_size: 10 })
+    const page = () => workPage(databases.tracking, run.id, 'secondary', widgets)
+    expect(await page()).toEqual({ changed: 10, more: true })
+    await databases.tracking.transaction(async (trx) => {
+      await trx('widget_registry').whereIn('id', ids.slice(10)).forUpdate().select('id')
+      expect(await page()).toEqual({ changed: 0, more: false })
+    })
+    while (await page());
+    expect(await paris.bulk.get(run.id)).toMatchObject({ state: 'finished', changed: 35 })
+  })
+
   it('that has finished stays so when it is cancelled afterwards', async () => {
     await addSynced(3)
     const run = await resync()
