@@ -53,7 +53,8 @@ export class SyncWork implements WorkSource<SyncBatch> {
   }
 
   limit(): number {
-    return this.#context.capacity()
+    const { capacity, threads } = this.#context
+    return Math.min(capacity(), threads.transfersAtOnce)
   }
 
   /** Whether anything waits to be fetched now, and the primary is not left alone. */
@@ -140,7 +141,9 @@ export class SyncWork implements WorkSource<SyncBatch> {
     // A request that was lost with an outage ends long after others are answered again: what it says is past.
     if (refusal.code === 'PRIMARY_UNREACHABLE' && startedAtMs < this.#answeredAtMs) return
     const backoffMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#refusals, LONGEST_PAUSE_MS)
-    const untilMs = clock.monotonicMs() + (refusal.retryAfterMs ?? backoffMs)
+    // Who asks to be left alone for no time at all would be asked again at the speed of our database.
+    const restMs = Math.max(FIRST_PAUSE_MS, refusal.retryAfterMs ?? backoffMs)
+    const untilMs = clock.monotonicMs() + restMs
     // Several transfers end with the same news; it counts once.
     if (clock.monotonicMs() >= this.#pausedUntilMs) this.#refusals += 1
     this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs)

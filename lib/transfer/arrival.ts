@@ -184,9 +184,9 @@ export class Arrival {
       if (expected && hex !== expected.hex) {
         this.#failure = { code: 'CHECKSUM_MISMATCH', message: 'Downloaded file checksum mismatch' }
       } else if (durable) this.#file?.sync()
+      this.close()
     })
     if (this.#failure) return this.abandon(this.#failure.code, this.#failure.message)
-    this.close()
     const received: ReceivedBlob = {
       outcome: 'received',
       id: this.#blob.id,
@@ -203,10 +203,10 @@ export class Arrival {
 
   /** Ends without a file. An earlier failure of the disk is the cause, not what followed from it. */
   abandon(code: ErrorCode, message: string): ReceiveOutcome {
-    this.close()
-    this.#failure ??= { code, message }
-    const failed: ReceiveOutcome = { outcome: 'failed', id: this.#blob.id, ...this.#failure }
-    // Where even that fails, the disk is read-only or worse, and the first cause says so already.
+    const failed: ReceiveOutcome = { outcome: 'failed', id: this.#blob.id, ...(this.#failure ?? { code, message }) }
+    // Where even that fails, the disk is full, read-only or worse, and the first cause says so already.
+    this.#failure = null
+    this.#try('Error closing temporary file', () => this.close())
     this.#failure = null
     this.#try('Error removing temporary file', () => {
       if (this.#path !== null) removeQuietly(this.#path)
@@ -217,8 +217,9 @@ export class Arrival {
 
   /** Ends for now; what is there of a part stays. */
   close(): void {
-    this.#file?.close()
+    const file = this.#file
     this.#file = null
+    file?.close()
   }
 
   #try<Result>(doing: string, act: () => Result): Result | undefined {

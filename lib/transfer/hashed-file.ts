@@ -74,8 +74,10 @@ export class HashedFile {
   }
 
   close(): void {
-    if (this.#file !== null) closeSync(this.#file)
+    const file = this.#file
+    // Also where that fails, as on a full NFS, its number is free, and may be another's at once.
     this.#file = null
+    if (file !== null) closeSync(file)
   }
 
   get #open(): number {

@@ -7,7 +7,7 @@ export type LineQuestion =
   /** Not answered. */
   | { readonly ask: 'sync'; readonly path: string }
 
-/** What the main thread says: answers, in the order of the questions, or that the transfer is to end. */
+/** What the main thread says: answers, of each kind in the order of the questions, or that the transfer is to end. */
 export type LineMessage =
   | { readonly say: 'cut' }
   | { readonly say: 'authorization'; readonly authorization: string }
@@ -25,13 +25,15 @@ export interface LineEnds {
 export class Line {
   readonly #ends: LineEnds
   readonly #cut = new AbortController()
-  readonly #waiting: PromiseWithResolvers<LineMessage>[] = []
+  readonly #waiting: (PromiseWithResolvers<LineMessage> & { readonly ask: LineQuestion['ask'] })[] = []
   #allowance = 0
 
   constructor(ends: LineEnds) {
     this.#ends = ends
     ends.port.on('message', (message: LineMessage) => {
-      if (message.say !== 'cut') return this.#waiting.shift()?.resolve(message)
+      // Bytes may be granted long after they were asked for, and what broke meanwhile asks for an authorization.
+      const at = this.#waiting.findIndex(({ ask }) => ask === message.say)
+      if (message.say !== 'cut') return this.#waiting.splice(at, at < 0 ? 0 : 1)[0]?.resolve(message)
       this.#cut.abort(new Error('The transfer was cut from this side'))
       for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#cut.signal.reason)
     })
@@ -81,7 +83,7 @@ export class Line {
   /** Rejects once the transfer is cut: then no answer may come any more. */
   async #ask(question: LineQuestion): Promise<LineMessage> {
     this.#cut.signal.throwIfAborted()
-    const answer = Promise.withResolvers<LineMessage>()
+    const answer = { ...Promise.withResolvers<LineMessage>(), ask: question.ask }
     this.#waiting.push(answer)
     this.#ends.port.postMessage(question)
     return answer.promise

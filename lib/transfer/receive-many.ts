@@ -3,7 +3,7 @@ import { Arrival } from './arrival.ts'
 import type { ReceiveOutcome, ReceiveResult, ReceiveTask } from './blob-order.ts'
 import { changedKey } from './changed-key.ts'
 import { type Answer, exchange } from './exchange.ts'
-import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, RESPONSE_BYTES } from './frame.ts'
+import { decodeFrames, FRAMES_CONTENT_TYPE, type Frame, RESPONSE_BYTES, SMALL_BLOB_BYTES } from './frame.ts'
 import { Line } from './line.ts'
 import { MISSING_ON_PRIMARY, type Refusal, readRefusal, unreachable } from './refusal.ts'
 
@@ -42,8 +42,11 @@ async function fetchMany(task: ReceiveTask, line: Line): Promise<Omit<ReceiveRes
     return { outcomes: [], refusal: notBelieved('INVALID_RESPONSE', 'The answer holds something other than frames') }
   }
   const outcomes = await storeAll(task, decoded.frames)
-  const whole = decoded.ending === 'complete'
-  return { outcomes, refusal: whole ? null : unreachable(cause ?? new Error('The answer ended early')) }
+  if (decoded.ending === 'complete') return { outcomes, refusal: null }
+  // What broke it may be what it began with, such as a file that a filter on the way lets nobody have: then it would do so again.
+  const first = decoded.frames.length === 0 && task.blobs[0]
+  if (first) outcomes.push({ outcome: 'large', id: first.id, bytes: SMALL_BLOB_BYTES + 1 })
+  return { outcomes, refusal: unreachable(cause ?? new Error('The answer ended early')) }
 }
 
 function notBelieved(code: ErrorCode, message: string): Refusal {

@@ -133,6 +133,11 @@ export class TransferThreads {
     return this.#run('postJson', task)
   }
 
+  /** How many transfers may be open. One more of each thread is left to what they need at their ends. */
+  get transfersAtOnce(): number {
+    return this.#most * (TRANSFERS_PER_THREAD - 1)
+  }
+
   get load(): PoolLoad {
     return loadOf(this.#pool)
   }

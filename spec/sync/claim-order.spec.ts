@@ -98,3 +98,8 @@ describe('Types take turns', () => {
     expect(await left).toEqual([])
   })
 })
+
+it('A process begins no more transfers at once than its threads take, whatever its site may have open', () => {
+  const { sync } = site.parts.sources
+  expect(sync.limit()).toBe(15)
+})

@@ -6,6 +6,7 @@ import { FRAMES_CONTENT_TYPE } from '../../lib/transfer/frame.ts'
 import { PartFiles } from '../../lib/transfer/part.ts'
 import type { AssembledSite } from '../support/assembled-site.ts'
 import type { SpecDatabases } from '../support/databases.ts'
+import { rangedAnswer } from '../support/ranged-answer.ts'
 import { type StagedSecondary, stageSecondary } from '../support/staged-secondary.ts'
 import type { StagedServer } from '../support/staged-server.ts'
 import {
@@ -239,6 +240,16 @@ describe('What is wrong with a site is no failure of a blob:', () => {
     }
   })
 
+  it('the primary is busy, and asks for no rest at all: it gets some, or it would be asked as often as our database allows', async () => {
+    answer(503, '', { 'retry-after': '0' })
+    await expectPause('PRIMARY_BUSY', 'Non-success HTTP response status code 503')
+    site.clock.advance(500)
+    answerFrames(primary, (id) => [blobFrame(id, 'x')])
+    await syncOnce(site)
+    expect(site.parts.sources.sync.refusal).toBeNull()
+    await databases.tracking('widget_registry').delete()
+  })
+
   it('a request that was lost with an outage says nothing of a primary that answers again meanwhile', async () => {
     const lost = Promise.withResolvers<() => void>()
     primary.answer((_request, response) => {
@@ -256,6 +267,8 @@ describe('What is wrong with a site is no failure of a blob:', () => {
     await stranded
     expect(site.parts.sources.sync.refusal).toBeNull()
     expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.pending, retry_count: 0 })
+    // It may be what broke the answer, and is asked for alone.
+    primary.answer(rangedAnswer(() => ({ bytes: Buffer.from('x'), etag: '"x"' })).listener)
     await syncOnce(site)
     expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.synced })
   })

@@ -79,6 +79,16 @@ describe('many blobs in one answer', () => {
     expect(await temporaryFiles()).toBe(1)
   })
 
+  it('are asked for without the first where none of it arrives whole: that may be what breaks the answer, and is tried alone', async () => {
+    const { outcomes, refusal } = await receive(['1', '2'].map(wanted), (_request, response) => {
+      const cut = blob('1', 'one').subarray(0, -1)
+      response.writeHead(200, { 'content-type': FRAMES_CONTENT_TYPE, 'content-length': 1000 })
+      response.write(cut, () => response.destroy())
+    })
+    expect(outcomes).toEqual([{ outcome: 'large', id: '1', bytes: 256 * 1024 + 1 }])
+    expect(refusal).toMatchObject({ kind: 'pause', code: 'PRIMARY_UNREACHABLE' })
+  })
+
   it('keep the whole ones where the answer is cut within a frame, and the rest waits without blame', async () => {
     const cut = Buffer.concat([blob('1', 'one'), blob('2', 'two'), blob('3', 'three').subarray(0, -2)])
     const { outcomes, refusal } = await receive(['1', '2', '3'].map(wanted), (_request, response) => {
