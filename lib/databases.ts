@@ -165,7 +165,7 @@ export function isDatabaseFailure(reason: unknown): boolean {
   const { name, code, severity } = reason as Error & { code?: unknown; severity?: unknown }
   // PostgreSQL gives each of its errors a severity; pg and Knex say in words that a connection was not to be had.
   return (
-    withoutSession.has(reason) ||
+    isWithoutSession(reason) ||
     severity !== undefined ||
     name === 'KnexTimeoutError' ||
     code === 'STOPPED' ||
@@ -182,7 +182,9 @@ const NOT_THE_STATEMENT = /^(08|25|40|53|55|57|58)/
 
 /** Whether a database failed for what it was asked for at this moment, and not for what it was asked: the same may go well soon. */
 export function passesByItself(reason: unknown): boolean {
-  return isDatabaseFailure(reason) && isOf(NOT_THE_STATEMENT, reason)
+  if (!isDatabaseFailure(reason)) return false
+  const { code, severity } = reason as { code?: unknown; severity?: unknown }
+  return isWithoutSession(reason) || severity === undefined || NOT_THE_STATEMENT.test(String(code))
 }
 
 // Connection lost, server stopped or starting.
@@ -190,19 +192,22 @@ const AWAY = /^(08|57P)/
 
 /** Whether a database, or the way to it, is away: others cannot reach it either. */
 export function isAway(reason: unknown): boolean {
-  return isDatabaseFailure(reason) && isOf(AWAY, reason)
+  if (!isDatabaseFailure(reason)) return false
+  const { name, code, severity, message } = reason as Error & { code?: unknown; severity?: unknown }
+  if (severity !== undefined) return isWithoutSession(reason) || AWAY.test(String(code))
+  // What was too slow for a limit of ours or the host's was not answered yet.
+  return isWithoutSession(reason) || (name !== 'KnexTimeoutError' && !message.includes('Query read timeout'))
 }
 
 /** Whether something asked for is not there, such as a column, or not allowed: it is so for all rows, until a person changes it. */
 export function isOfSchema(reason: unknown): boolean {
   const { code, severity } = (reason ?? {}) as { code?: unknown; severity?: unknown }
-  return severity !== undefined && /^42/.test(String(code))
+  return severity !== undefined && /^42/.test(String(code)) && !isWithoutSession(reason)
 }
 
-/** What the database itself has not said is of the way to it. */
-function isOf(codes: RegExp, reason: unknown): boolean {
-  const { code, severity } = reason as { code?: unknown; severity?: unknown }
-  return severity === undefined || codes.test(String(code))
+/** Also where a server says why it lets nobody in, such as for a password: that is no fault of what was to be asked. */
+function isWithoutSession(reason: unknown): boolean {
+  return reason instanceof Error && withoutSession.has(reason)
 }
 
 const LONGEST_STATEMENT_MS = 30_000

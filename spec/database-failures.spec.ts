@@ -23,6 +23,11 @@ beforeAll(async () => {
 })
 afterAll(() => there.destroy())
 
+/** Where the database is, with something else in its address. */
+function as(other: { username?: string; pathname?: string }): string {
+  return Object.assign(new URL(there.mainUrl), other).href
+}
+
 /** Our own pools to where a host's configuration points. */
 async function withPools(config: Knex.Config, act: (own: Databases) => Promise<void>): Promise<void> {
   const host = createKnex({ client: 'pg', pool: { min: 0 }, ...config })
@@ -42,6 +47,8 @@ describe('A database that gives no session is away, however its host connects', 
       'by TLS, to a server that has none',
       () => ({ connectionString: there.mainUrl, ssl: { rejectUnauthorized: false } }),
     ],
+    ['as somebody whom it does not know', () => ({ connectionString: as({ username: 'a_stranger' }) })],
+    ['to a database that it does not have', () => ({ connectionString: as({ pathname: '/nowhere' }) })],
     ['to a port where nobody listens', () => ({ host: '127.0.0.1', port: 1 })],
     ['to a name that nobody has', () => ({ host: 'nowhere.invalid' })],
   ])('%s', async (_, connection) => {
@@ -49,17 +56,20 @@ describe('A database that gives no session is away, however its host connects', 
       for (const asking of [run(main, 'select 1'), bounded(main, (trx) => run(trx, 'select 1'))]) {
         const reason = await asking.catch((failure: unknown) => failure)
         expect(reason).toBeInstanceOf(Error)
-        expect([isDatabaseFailure(reason), passesByItself(reason), isAway(reason)]).toEqual([true, true, true])
+        const asked = [isDatabaseFailure, passesByItself, isAway, isOfSchema].map((is) => is(reason))
+        expect(asked).toEqual([true, true, true, false])
       }
     })
   })
 
-  it('so is one that answers a host’s own limit too late', async () => {
+  it('one that answers later than a host’s own limit, or ours, allows is slow, and not away', async () => {
     const connection = { connectionString: there.mainUrl, query_timeout: 50 }
     await withPools({ connection }, async ({ main }) => {
       const reason = await run(main, 'select pg_sleep(5)').catch((failure: unknown) => failure)
       expect(reason).toMatchObject({ message: expect.stringContaining('Query read timeout') })
-      expect([isDatabaseFailure(reason), passesByItself(reason)]).toEqual([true, true])
+      expect([isDatabaseFailure(reason), passesByItself(reason), isAway(reason)]).toEqual([true, true, false])
+      const limited = await run(main, 'select pg_sleep(5)', [], { timeoutMs: 20 }).catch((failure: unknown) => failure)
+      expect([passesByItself(limited), isAway(limited)]).toEqual([true, false])
     })
   })
 })
