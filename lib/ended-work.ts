@@ -35,7 +35,7 @@ export class EndedWork {
     this.#context = context
   }
 
-  /** Takes up some; true where there may be more. */
+  /** Takes up some; true where there may be more. What cannot be taken up is thrown once nothing else is left. */
   async step(db: Knex): Promise<boolean> {
     try {
       return await this.#step(db)
@@ -57,8 +57,9 @@ export class EndedWork {
     const ended = (dead?.count ?? 0) + gone.count
     if (ended > 0)
       logger.warn({ code: 'WORKER_LOST', leases: ended }, 'Work of a process that stopped answering is taken up')
+    if (abandoned.count + ended > 0) return true
     const [failure] = [...abandoned.failures, ...(dead?.failures ?? []), ...gone.failures]
     if (failure !== undefined) throw failure
-    return abandoned.count + ended > 0
+    return false
   }
 }

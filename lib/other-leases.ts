@@ -34,26 +34,32 @@ export interface EndedLeases {
   readonly failures: readonly unknown[]
 }
 
+/** Ends leases in the order of their numbers, until there are `enough` or no more. */
 async function endLeases(
   db: Knex,
   condition: string,
   binding: readonly unknown[],
   end: EndLease,
+  enough = LEASES_AT_ONCE,
 ): Promise<EndedLeases> {
-  const { rows } = await run<{ rows: { id: string }[] }>(
-    db,
-    `select id::text as id from geo_leases where ${condition} order by id limit ${LEASES_AT_ONCE}`,
-    binding,
-  )
   let count = 0
   const failures: unknown[] = []
-  for (const { id } of rows) {
-    try {
-      if (await endLease(db, `id = ? and ${condition}`, [id, ...binding], end)) count += 1
-    } catch (reason) {
-      if (isAway(reason)) throw reason
-      failures.push(reason)
+  for (let after: string | undefined = '0'; after !== undefined && count < enough; ) {
+    const { rows }: { rows: { id: string }[] } = await run(
+      db,
+      // By the number: "id" alone is the text that is selected.
+      `select id::text as id from geo_leases where id > ? and ${condition} order by geo_leases.id limit ${LEASES_AT_ONCE}`,
+      [after, ...binding],
+    )
+    for (const { id } of rows) {
+      try {
+        if (await endLease(db, `id = ? and ${condition}`, [id, ...binding], end)) count += 1
+      } catch (reason) {
+        if (isAway(reason)) throw reason
+        failures.push(reason)
+      }
     }
+    after = rows[LEASES_AT_ONCE - 1]?.id
   }
   return { count, failures }
 }
@@ -77,7 +83,7 @@ async function endLease(db: Knex, condition: string, binding: readonly unknown[]
 const IS_KNOWN = '(replicable_name is null or replicable_name = any(?::text[]))'
 
 /**
- * Ends up to 20 leases that were not renewed, of periodic jobs and of the `types`: their processes died, stopped or lost the
+ * Ends 20 leases, or a few more, that were not renewed, of periodic jobs and of the `types`: their processes died, stopped or lost the
  * database. What each was for is given to `end` in a transaction of its own. A lease whose holder is committing its work at this
  * moment is locked and skipped.
  */
@@ -86,7 +92,7 @@ export function endDeadLeases(db: Knex, types: readonly string[], end: EndLease)
 }
 
 /**
- * Ends up to 20 leases whose processes, on the host of `own`, are gone for certain: nobody has to wait until they end by
+ * Ends 20 leases, or a few more, whose processes, on the host of `own`, are gone for certain: nobody has to wait until they end by
  * themselves. They count against the site's limits until then. Those on other hosts, and those that do not say which process
  * they are of, stay.
  */
@@ -118,7 +124,7 @@ export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Pro
   const ids = leases.abandoned
   if (ids.length === 0) return NONE
   // A site that was promoted meanwhile writes another database, in which these numbers are others' leases.
-  const ended = await endAllLeases(db, 'id = any(?::bigint[]) and holder = ?', [ids, leases.holder], end)
+  const ended = await endLeases(db, 'id = any(?::bigint[]) and holder = ?', [ids, leases.holder], end, ids.length)
   const { rows } = await run<{ rows: { id: string }[] }>(
     db,
     'select id::text as id from geo_leases where id = any(?::bigint[]) and holder = ?',
@@ -131,22 +137,8 @@ export async function endAbandoned(db: Knex, leases: Leases, end: EndLease): Pro
 
 /** Gives back all leases of a holder that stops. */
 export async function endLeasesOf(db: Knex, holder: string, end: EndLease): Promise<void> {
-  const { failures } = await endAllLeases(db, 'holder = ?', [holder], end)
+  const { failures } = await endLeases(db, 'holder = ?', [holder], end, Number.POSITIVE_INFINITY)
   if (failures.length > 0) throw failures[0]
-}
-
-async function endAllLeases(
-  db: Knex,
-  condition: string,
-  binding: readonly unknown[],
-  end: EndLease,
-): Promise<EndedLeases> {
-  let ended = 0
-  for (;;) {
-    const { count, failures } = await endLeases(db, condition, binding, end)
-    ended += count
-    if (count < LEASES_AT_ONCE) return { count: ended, failures }
-  }
 }
 
 /** A lease as others see it. */

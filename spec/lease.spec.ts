@@ -339,6 +339,23 @@ describe('Leases that were not renewed', () => {
     expect(await endDeadLeases(databases.tracking, ['widget'], async () => undefined)).toMatchObject({ count: 1 })
   })
 
+  it('are found behind twenty that cannot be handed on', async () => {
+    const { tracking } = databases
+    const leases = holder()
+    await tracking.raw(
+      `insert into geo_leases (kind, replicable_name, holder, record_ids, expires_at)
+       select 'sync', 'widget', ?::uuid, array[n::text], clock_timestamp() from generate_series(1, 50) n`,
+      [leases.holder],
+    )
+    const end = async (_: unknown, { recordIds }: EndedLease) => {
+      if (Number(recordIds[0]) <= 25) throw new Error('no')
+    }
+    const { count, failures } = await endDeadLeases(tracking, ['widget'], end)
+    expect([count, failures.length]).toEqual([25, 25])
+    await expect(endLeasesOf(tracking, leases.holder, end)).rejects.toThrow('no')
+    expect(await tracking('geo_leases')).toHaveLength(25)
+  })
+
   it('stay where they are for a type that this process does not know: it would not free its rows', async () => {
     const ofAnother = await holder().claim(databases.tracking, SYNC, 'video', async () => [{ id: '1' }])
     const job = await keptLease(holder())
