@@ -159,7 +159,10 @@ export const ERROR_CODES = Object.freeze({
   BULK_RUN_UNKNOWN: [404, 'List the runs of this site; ended ones are kept for 30 days.'],
   DRIFT_MENDED: [200, 'Nothing: it is mended. If it goes on, look for writes that call no `replicator`.'],
   ORPHANED_FILES: [200, 'On the primary, look whether they are left of uploads that failed. On a secondary, nothing.'],
-  SCOPE_FAILED: [503, 'Correct `scope` in the declaration of this type; nothing is removed meanwhile.'],
+  SCOPE_FAILED: [
+    503,
+    'Correct `scope` or `available` of this type, or what they ask of its table; nothing is removed meanwhile.',
+  ],
   TIMED_OUT: [500, 'Nothing: it is tried again. If it persists, look for processes that lose the tracking database.'],
   STOPPED: [503, 'Nothing: this process is going away. Ask another one of the site, or again in a moment.'],
   REPAIR_RUNNING: [409, 'Wait for the repair that another process of this site does.'],

@@ -1,5 +1,6 @@
 import type { Replicable } from './blob/replicable.ts'
 import type { Clock } from './clock.ts'
+import { isOfSchema } from './databases.ts'
 
 const LOOK_EVERY_MS = 250
 /** From so many types on a look costs so much that there are fewer of them. */
@@ -11,6 +12,31 @@ const TYPES_AT_ONCE = 20
  */
 export function lookEveryMs(types: number): number {
   return LOOK_EVERY_MS * Math.max(1, types / TYPES_AT_ONCE)
+}
+
+/**
+ * Where something of one type is missing or not allowed, all are asked one by one. Those that cannot be asked get their turn as
+ * well, in which they say why.
+ */
+async function askedEach(
+  enabled: readonly Replicable[],
+  waiting: (replicables: readonly Replicable[]) => Promise<Replicable[]>,
+): Promise<Replicable[]> {
+  try {
+    return await waiting(enabled)
+  } catch (reason) {
+    if (!isOfSchema(reason) || enabled.length === 1) throw reason
+  }
+  const found: Replicable[] = []
+  for (const replicable of enabled) {
+    try {
+      found.push(...(await waiting([replicable])))
+    } catch (reason) {
+      if (!isOfSchema(reason)) throw reason
+      found.push(replicable)
+    }
+  }
+  return found
 }
 
 /**
@@ -43,7 +69,7 @@ export class TypeTurns {
     const claimed = (await this.#next(enabled, claim, isFull)) ?? (await this.#again(enabled, claim, isFull))
     if (claimed !== null || enabled.length === 0) return claimed
     this.#lookedAtMs = this.#clock.monotonicMs()
-    this.#begin(await waiting(enabled))
+    this.#begin(await askedEach(enabled, waiting))
     return this.#next(enabled, claim, isFull)
   }
 

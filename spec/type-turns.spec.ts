@@ -90,3 +90,39 @@ it('What looks cost a second does not grow with the number of types, from twenty
   }
   expect([1, 20, 100].map((types) => restMs(types, 'events'))).toEqual([250, 250, 250])
 })
+
+it('A type that cannot be asked keeps no other from its turn, and has one of its own, in which it says why', async () => {
+  const refused = Object.assign(new Error('column is gone'), { code: '42703', severity: 'ERROR' })
+  const waiting = async (types: readonly Replicable[]): Promise<Replicable[]> => {
+    if (types.includes(widgets)) throw refused
+    return [...types]
+  }
+  const turn = () =>
+    turns.take(
+      [widgets, gadgets],
+      waiting,
+      async (type) => {
+        if (type === widgets) throw refused
+        return type
+      },
+      () => true,
+    )
+  await expect(turn()).rejects.toBe(refused)
+  expect(await turn()).toBe(gadgets)
+  const alone = turns.take(
+    [widgets],
+    waiting,
+    async (type) => type,
+    () => true,
+  )
+  await expect(alone).rejects.toBe(refused)
+  const away = Object.assign(new Error('terminated'), { code: '57P01', severity: 'FATAL' })
+  const none = () =>
+    new TypeTurns(clock).take(
+      [widgets, gadgets],
+      () => Promise.reject(away),
+      async (type) => type,
+      () => true,
+    )
+  await expect(none()).rejects.toBe(away)
+})

@@ -3,8 +3,8 @@ import { loadPrimaryChecksums } from '../blob/primary-checksum.ts'
 import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import type { CurrentSelection } from '../blob/selective-sync.ts'
 import { existingIds, wantedIds } from '../blob/source.ts'
-import { isOfSchema } from '../databases.ts'
-import { type ErrorCode, GeoError, messageOf } from '../errors.ts'
+import { isDatabaseFailure, passesByItself } from '../databases.ts'
+import { GeoError, messageOf } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { lockInOrder } from '../registry/lock-order.ts'
 import { oweReconciliation } from '../registry/reconciliation-table.ts'
@@ -57,9 +57,9 @@ export async function consumeEvents(
     }
     const told = toldOf(replicable, ofType, logger)
     const consumed = await consumeType(trx, context, replicable, told).catch(async (reason: unknown) => {
-      // What is missing or not allowed in the host's tables is so for all of its rows, and no fault of other types.
-      if (!isOfSchema(reason)) throw reason
-      return skip(trx, context, replicable, 'INTERNAL', reason)
+      // What the host's query asks is refused, for one of its rows or for all: that is no fault of other types.
+      if (!isDatabaseFailure(reason) || passesByItself(reason)) throw reason
+      return skip(trx, context, replicable, reason)
     })
     total.sync ||= consumed.sync
     total.verify ||= consumed.verify
@@ -162,7 +162,7 @@ async function wantedOf(
     return await wantedIds(replica, replicable, changed, selection())
   } catch (reason) {
     if (!(reason instanceof GeoError) || reason.code !== 'SCOPE_FAILED') throw reason
-    await skip(trx, { logger }, replicable, reason.code, reason)
+    await skip(trx, { logger }, replicable, reason)
     return []
   }
 }
@@ -172,7 +172,6 @@ async function skip(
   trx: Knex.Transaction,
   { logger }: Pick<ConsumeContext, 'logger'>,
   { name }: Replicable,
-  code: ErrorCode,
   reason: unknown,
 ): Promise<Consumed> {
   // Where it is our own statement that was refused, nothing can be written any more: then that is what is told.
@@ -180,7 +179,7 @@ async function skip(
     throw reason
   })
   const message = `${messageOf(reason)}; events are skipped, and reconciled once it works`
-  if (isFirst) logger.warn({ code, replicable: name }, message)
+  if (isFirst) logger.warn({ code: 'SCOPE_FAILED', replicable: name }, message)
   return { sync: false, verify: false, remove: false }
 }
 

@@ -14,7 +14,8 @@ export async function checkScopes(
   const findings = problems.filter((problem) => problem !== null).map(({ code, message }) => finding(code, message))
   const owed = await typesOwed(tracking, 'SCOPE_FAILED')
   if (owed.length > 0) {
-    const message = `Events were skipped while their scope failed; still to be reconciled: ${owed.join(', ')}`
+    const what = 'what this site is to hold of them could not be asked'
+    const message = `Events were skipped while ${what}; still to be reconciled: ${owed.join(', ')}`
     findings.push(finding('SCOPE_FAILED', message))
   }
   return findings
