@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import { type AskedChange, type AuditEntry, insertAsked, listEntries, noteOutcome } from './audit-table.ts'
-import { answering, isDatabaseFailure } from './databases.ts'
+import { isDatabaseFailure } from './database-failures.ts'
+import { answering } from './databases.ts'
 import { GeoError, messageOf } from './errors.ts'
 import type { LoggerLike } from './log.ts'
 import type { SiteDirectory } from './site.ts'

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from './blob/replicable.ts'
 import type { Clock } from './clock.ts'
-import { isAway } from './databases.ts'
+import { isAway } from './database-failures.ts'
 import { LONGEST_RETRY_MS } from './job-loop.ts'
 import type { Leases } from './lease.ts'
 import type { LoggerLike } from './log.ts'

@@ -1,5 +1,5 @@
 import type { Replicable } from './blob/replicable.ts'
-import { isAway } from './databases.ts'
+import { isAway } from './database-failures.ts'
 
 /**
  * Does something for one type after the other. What fails for one is thrown once all had their turn; where it is the database that

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex'
 import type { Clock } from './clock.ts'
-import { bounded, isOfSchema, passesByItself, run } from './databases.ts'
+import { isOfSchema, passesByItself } from './database-failures.ts'
+import { bounded, run } from './databases.ts'
 import { GeoError } from './errors.ts'
 import type { ProcessIdentity } from './process-identity.ts'
 

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex'
-import { bounded, isAway, run } from './databases.ts'
+import { isAway } from './database-failures.ts'
+import { bounded, run } from './databases.ts'
 import type { Leases } from './lease.ts'
 import { hasEnded, type ProcessIdentity } from './process-identity.ts'
 

@@ -1,6 +1,6 @@
 import type { Replicable } from './blob/replicable.ts'
 import type { Clock } from './clock.ts'
-import { isOfSchema } from './databases.ts'
+import { isOfSchema } from './database-failures.ts'
 
 const LOOK_EVERY_MS = 250
 /** From so many types on a look costs so much that there are fewer of them. */

@@ -3,16 +3,8 @@ import { Socket } from 'node:net'
 import createKnex, { type Knex } from 'knex'
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import { systemClock } from '../lib/clock.ts'
-import {
-  bounded,
-  type Databases,
-  isAway,
-  isDatabaseFailure,
-  isOfSchema,
-  openDatabases,
-  passesByItself,
-  run,
-} from '../lib/databases.ts'
+import { isAway, isDatabaseFailure, isOfSchema, passesByItself } from '../lib/database-failures.ts'
+import { bounded, type Databases, openDatabases, run } from '../lib/databases.ts'
 import { keptLog } from '../lib/testing/kept-log.ts'
 import { createSpecDatabases, type SpecDatabases } from './support/databases.ts'
 import { until } from './support/until.ts'

@@ -1,6 +1,6 @@
 import { checkKey } from '../blob/key.ts'
 import { loadKnownBlobs } from '../blob/known-blob.ts'
-import { isOfSchema, passesByItself } from '../databases.ts'
+import { isOfSchema, passesByItself } from '../database-failures.ts'
 import { type ErrorCode, GeoError, messageOf } from '../errors.ts'
 import type { WantedBlob } from '../transfer/blob-order.ts'
 import { BLOBS_PER_REQUEST, SMALL_BLOB_BYTES } from '../transfer/frame.ts'
