@@ -41,11 +41,12 @@ const AWAY = /^(08|57P)/
 
 /** Whether a database, or the way to it, is away: others cannot reach it either. */
 export function isAway(reason: unknown): boolean {
+  if (isWithoutSession(reason)) return true
   if (!isDatabaseFailure(reason)) return false
   const { name, code, severity, message } = reason as Error & { code?: unknown; severity?: unknown }
-  if (severity !== undefined) return isWithoutSession(reason) || AWAY.test(String(code))
+  if (severity !== undefined) return AWAY.test(String(code))
   // What was too slow for a limit of ours or the host's was not answered yet.
-  return isWithoutSession(reason) || (name !== 'KnexTimeoutError' && !message.includes('Query read timeout'))
+  return name !== 'KnexTimeoutError' && !message.includes('Query read timeout')
 }
 
 /** Whether something asked for is not there, such as a column, or not allowed: it is so for all rows, until a person changes it. */

@@ -43,7 +43,7 @@ export async function workPage(
       const left = advance.leftOver.length
       const isAllLookedAt = row.left_over.length <= row.page_size || left === row.left_over.length
       const looksAgain = row.walked && left > 0 && isAllLookedAt
-      const ended = advance.walked && advance.leftOver.length === 0
+      const ended = advance.walked && left === 0
       return { changed: row.dry_run ? 0 : advance.changed, more: !looksAgain && !ended }
     }
     return await bounded(db, work, { longestStatementMs: LONGEST_STATEMENT_MS })

@@ -1,17 +1,15 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { run } from '../databases.ts'
+import { giveWay } from '../give-way.ts'
 import { SYNC_STATE } from './sync-state.ts'
-
-/** How long a sweep waits for the registries; shorter than it takes until a deadlock is looked for, so it is the one to give way. */
-const LOCK_TIMEOUT_MS = 300
 
 /**
  * Holds the registries still until the end of the transaction: no row comes, goes or gets another file. False where they are
  * too busy now.
  */
 export async function holdRegistries(trx: Knex.Transaction, sharing: readonly Replicable[]): Promise<boolean> {
-  await run(trx, `set local lock_timeout = ${LOCK_TIMEOUT_MS}`)
+  await giveWay(trx)
   const tables = sharing.map(({ names }) => names.registryTable)
   try {
     await run(trx, `lock table ${tables.map(() => '??').join(', ')} in share mode`, tables)

@@ -6,14 +6,17 @@ import { wantedRows } from '../blob/scope.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
 import { checked, run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
+import { giveWay } from '../give-way.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from './draw-page.ts'
 import { LOST_TEXT } from './failure-text.ts'
 import { type ClaimedRecord, requireComplete, type Verdict } from './tracker.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
-/** The door to the primary's verification state, in `<name>_states` or in columns of the host's table. */
+/**
+ * The door to the primary's verification state, in `<name>_states` or in columns of the host's table. The host may keep any of these
+ * rows locked for as long as it likes: whoever writes several of them gives way.
+ */
 
-const LONGEST_WAIT_MS = 300
 const SUCCEEDED = VERIFICATION.step('succeeded', 'started').where
 
 /** The records of one page, and whether they are verified. */
@@ -24,14 +27,6 @@ export function drawPrimary(main: Knex, replicable: Replicable, request: DrawReq
     return states.select(db.raw(`?? as key, ??::text as id, ${SUCCEEDED} as verified`, [key, key]))
   }
   return drawPage(main, rows, replicable.keyType, request)
-}
-
-/**
- * Writes to rows that the host may keep locked for as long as it likes: with what is locked for them already we would keep its other
- * requests waiting. Shorter than PostgreSQL waits before it looks for a deadlock, so that the host is never the one that is ended.
- */
-async function giveWay(trx: Knex.Transaction): Promise<void> {
-  await run(trx, `set local lock_timeout = ${LONGEST_WAIT_MS}`)
 }
 
 /** Writes the verdicts on records that are still started since their claim; returns the ids of those. */
