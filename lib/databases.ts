@@ -187,8 +187,12 @@ export function bounded<Result>(
   }, config)
 }
 
-const BY_KEY = `select set_config('statement_timeout', ?, true), set_config('idle_in_transaction_session_timeout', ?, true),
-  ${['seqscan', 'hashjoin', 'mergejoin'].map((way) => `set_config('enable_${way}', 'off', true)`).join(', ')}`
+const without = (...ways: readonly string[]): string =>
+  `select set_config('statement_timeout', '${LONGEST_STATEMENT_MS}', true),
+     set_config('idle_in_transaction_session_timeout', '${LONGEST_PAUSE_MS}', true),
+     ${ways.map((way) => `set_config('enable_${way}', 'off', true)`).join(', ')}`
+const BY_KEY = without('seqscan', 'hashjoin', 'mergejoin')
+const BY_PAGE = without('seqscan', 'nestloop')
 
 /**
  * As bounded, for writing rows of ours that are all found by their keys; no query of the host's may run in it. At the default costs a page in memory counts like one on
@@ -197,7 +201,18 @@ const BY_KEY = `select set_config('statement_timeout', ?, true), set_config('idl
  */
 export function boundedByKey<Result>(db: Knex, work: (trx: Knex.Transaction) => Promise<Result>): Promise<Result> {
   return db.transaction(async (trx) => {
-    await run(trx, BY_KEY, [`${LONGEST_STATEMENT_MS}`, `${LONGEST_PAUSE_MS}`])
+    await run(trx, BY_KEY)
+    return work(trx)
+  })
+}
+
+/**
+ * As bounded, for holding a page of thousands of keys against the part of a table of ours that it covers: never each against each,
+ * whatever the planner takes the table for (see anyOf). The part must be bounded by an index.
+ */
+export function boundedByPage<Result>(db: Knex, work: (trx: Knex.Transaction) => Promise<Result>): Promise<Result> {
+  return db.transaction(async (trx) => {
+    await run(trx, BY_PAGE)
     return work(trx)
   })
 }
@@ -208,6 +223,15 @@ export function boundedByKey<Result>(db: Knex, work: (trx: Knex.Transaction) => 
  */
 export function checked(condition: string): string {
   return `case when ${condition} then true else false end`
+}
+
+/**
+ * The rows of a set that the statement has made before, `with <set> as materialized (select <id>, … )`, beside the join with it:
+ * `r.id = due.id and r.id = ${anyOf('due')}`. Where its statistics were gathered while a table was empty, the planner takes it for
+ * one row until they are gathered again, however many have come, and would hold each of them against each of the set.
+ */
+export function anyOf(set: string, id = 'id'): string {
+  return `any(array(select ${id} from ${set}))`
 }
 
 /**

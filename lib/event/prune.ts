@@ -1,5 +1,5 @@
 import type { Knex } from 'knex'
-import { bounded, run } from '../databases.ts'
+import { anyOf, bounded, run } from '../databases.ts'
 import { leastPosition } from '../node-status-table.ts'
 import { type ClusterIdentity, clusterIdentity, IDENTITY_COLUMNS } from './cursor.ts'
 import type { EventPosition } from './event-log.ts'
@@ -54,7 +54,7 @@ async function pruneBatch(trx: Knex.Transaction, retentionMs: number | null): Pr
        select xact_id, id from settled where not done order by xact_id, id limit 1
      ), pruned as (
        delete from geo_events e using settled s
-       where e.id = s.id and not exists (select from first_kept k where (s.xact_id, s.id) >= (k.xact_id, k.id))
+       where e.id = s.id and e.id = ${anyOf('settled')} and not exists (select from first_kept k where (s.xact_id, s.id) >= (k.xact_id, k.id))
        returning e.xact_id, e.id
      )
      select xact_id::text as "xactId", id::text as "eventId", (count(*) over ())::int as count

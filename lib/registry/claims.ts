@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import { VERIFICATION_STATE } from '../verification/verification-state.ts'
 import { type DueRange, type LookedAt, waitingTypes } from '../waiting-types.ts'
 import { SYNC, SYNC_STATE } from './sync-state.ts'
@@ -166,7 +166,7 @@ async function claimWhere(
      update ?? as r set ${SYNC.step('pending', 'started').set}, last_synced_at = clock_timestamp(), lease_id = ?,
        verification_state = case r.verification_state
          when ${VERIFICATION_STATE.pending} then ${VERIFICATION_STATE.disabled} else r.verification_state end
-     from picked where r.id = picked.id
+     from picked where r.id = picked.id and r.id = ${anyOf('picked')}
      returning r.??::text as "id", r.id::text as "registryId", r.blob_key as "storedKey", r.retry_count as "retryCount", r.bytes::text as "bytes",
        picked.brand_new as "brandNew", r.traceparent, r.worker_losses as "losses",
        extract(epoch from clock_timestamp() - r.announced_at)::float8 as "announcedSecondsAgo"`,

@@ -3,7 +3,7 @@ import type { Replicable } from '../blob/replicable.ts'
 import type { SelectiveSync } from '../blob/selective-sync.ts'
 import { loadSource } from '../blob/source.ts'
 import type { UnnamedRows } from '../blob/unnamed-rows.ts'
-import { run } from '../databases.ts'
+import { boundedByPage, run } from '../databases.ts'
 import { CHANGED, type ComparedPage, partOfRegistry } from './compare.ts'
 import { type Mended, NOTHING_MENDED, noteVersions, type ReadRow, resyncMoved } from './mend.ts'
 
@@ -74,12 +74,14 @@ async function changedRows(db: Knex, replicable: Replicable, compared: ComparedP
   const { page } = compared
   // Within the range, or the planner might walk the registry from its beginning.
   const part = partOfRegistry(replicable, compared)
-  const { rows } = await run<{ rows: ChangedRow[] }>(
-    db,
-    `select p.id::text as id, r.blob_key as "storedKey"
-     from unnest(?::${replicable.keyType}[], ?::bigint[]) as p(id, version) join (select r.* ${part.sql}) as r on r.?? = p.id
-     where ${CHANGED} order by p.id limit ${CHANGED_AT_ONCE}`,
-    [page.keys, page.versions, ...part.bindings, replicable.names.foreignKey],
+  const { rows } = await boundedByPage(db, (trx) =>
+    run<{ rows: ChangedRow[] }>(
+      trx,
+      `select p.id::text as id, r.blob_key as "storedKey"
+       from unnest(?::${replicable.keyType}[], ?::bigint[]) as p(id, version) join (select r.* ${part.sql}) as r on r.?? = p.id
+       where ${CHANGED} order by p.id limit ${CHANGED_AT_ONCE}`,
+      [page.keys, page.versions, ...part.bindings, replicable.names.foreignKey],
+    ),
   )
   return rows
 }

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import { VERIFICATION } from '../verification/verification-state.ts'
 import { SYNC_STATE } from './sync-state.ts'
 
@@ -46,7 +46,7 @@ async function markOldest(db: Knex, { names }: Replicable, intervalDays: number,
          and verified_at < clock_timestamp() - ? * interval '1 day'
        order by verified_at limit ? for update skip locked
      )
-     update ?? as r set ${AGAIN.set} from due where r.id = due.id`,
+     update ?? as r set ${AGAIN.set} from due where r.id = due.id and r.id = ${anyOf('due')}`,
     [names.registryTable, intervalDays, limit, names.registryTable],
   )
   return rowCount

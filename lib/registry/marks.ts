@@ -62,7 +62,7 @@ export async function markVerified(
     `update ?? as r set ${SUCCEEDS.set}, ${STORED}, ${VERIFIES.set}, ${VERIFIED_SET}
      from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::bigint[], ?::bytea[])
        as m(id, key, bytes, row_version, checksum)
-     where r.?? = m.id
+     where r.?? = m.id and r.?? = any(?::${keyType}[])
        and ${checked(`${SUCCEEDS.where} and lease_id = ? and r.verification_state <> ${VERIFICATION_STATE.pending}`)}
      returning ${MOVED}`,
     [
@@ -73,6 +73,8 @@ export async function markVerified(
       rows.map((row) => row.rowVersion),
       rows.map((row) => encodeDigest(row.digest)),
       names.foreignKey,
+      names.foreignKey,
+      rows.map((row) => row.id),
       leaseId,
       names.foreignKey,
     ],
@@ -96,7 +98,8 @@ export async function markSynced(
     `update ?? as r set ${SUCCEEDS.set}, ${STORED}, ${verificationPending(VERIFIABLE, VERIFICATION_STATE.disabled)}
      from unnest(?::${keyType}[], ?::text[], ?::bigint[], ?::boolean[], ?::bigint[])
        as m(id, key, bytes, verifiable, row_version)
-     where r.?? = m.id and ${checked(`${SUCCEEDS.where} and lease_id = ?`)}
+     where r.?? = m.id and r.?? = any(?::${keyType}[])
+       and ${checked(`${SUCCEEDS.where} and lease_id = ?`)}
      returning ${MOVED}`,
     [
       names.registryTable,
@@ -106,6 +109,8 @@ export async function markSynced(
       rows.map((row) => row.verifiable),
       rows.map((row) => row.rowVersion),
       names.foreignKey,
+      names.foreignKey,
+      rows.map((row) => row.id),
       leaseId,
       names.foreignKey,
     ],
@@ -133,8 +138,16 @@ export async function noteStrayFiles(
   await run(
     trx,
     `update ?? as r set superseded_keys = r.superseded_keys || m.key
-     from unnest(?::${keyType}[], ?::text[]) as m(id, key) where r.?? = m.id and r.blob_key is distinct from m.key`,
-    [names.registryTable, files.map((file) => file.id), files.map((file) => file.key), names.foreignKey],
+     from unnest(?::${keyType}[], ?::text[]) as m(id, key)
+     where r.?? = m.id and r.?? = any(?::${keyType}[]) and r.blob_key is distinct from m.key`,
+    [
+      names.registryTable,
+      files.map((file) => file.id),
+      files.map((file) => file.key),
+      names.foreignKey,
+      names.foreignKey,
+      files.map((file) => file.id),
+    ],
   )
 }
 
@@ -159,7 +172,8 @@ export async function markFailed(
        retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + m.retry_in * interval '1 second', worker_losses = 0
      from unnest(?::${keyType}[], ?::text[], ?::text[], ?::float8[]) as m(id, message, code, retry_in)
-     where r.?? = m.id and ${checked(`${FAILS.where} and lease_id = ?`)}
+     where r.?? = m.id and r.?? = any(?::${keyType}[])
+       and ${checked(`${FAILS.where} and lease_id = ?`)}
      returning ${MOVED}`,
     [
       names.registryTable,
@@ -168,6 +182,8 @@ export async function markFailed(
       rows.map((row) => row.code),
       rows.map((row) => row.retryInSeconds),
       names.foreignKey,
+      names.foreignKey,
+      rows.map((row) => row.id),
       leaseId,
       names.foreignKey,
     ],
@@ -189,8 +205,16 @@ export async function noteSizes(
   if (rows.length === 0) return
   await run(
     trx,
-    `update ?? as r set bytes = m.bytes from unnest(?::${keyType}[], ?::bigint[]) as m(id, bytes) where r.?? = m.id`,
-    [names.registryTable, rows.map((row) => row.id), rows.map((row) => row.bytes), names.foreignKey],
+    `update ?? as r set bytes = m.bytes from unnest(?::${keyType}[], ?::bigint[]) as m(id, bytes)
+     where r.?? = m.id and r.?? = any(?::${keyType}[])`,
+    [
+      names.registryTable,
+      rows.map((row) => row.id),
+      rows.map((row) => row.bytes),
+      names.foreignKey,
+      names.foreignKey,
+      rows.map((row) => row.id),
+    ],
   )
 }
 

@@ -3,7 +3,7 @@ import { decodeDigest, encodeDigest } from '../blob/digest.ts'
 import { loadPrimaryChecksums, type PrimaryChecksum } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
-import { checked, run } from '../databases.ts'
+import { anyOf, checked, run } from '../databases.ts'
 import { type DrawnPage, type DrawRequest, drawPage } from '../verification/draw-page.ts'
 import { claimInShares, HASH_WAITING, RETRY_WAITING } from '../verification/due-ranges.ts'
 import {
@@ -54,15 +54,19 @@ export async function wakeVerification(
     `with woken as materialized (
        select r.id as row_id, r.verification_state as before
        from ?? as r join unnest(?::${keyType}[], ?::bytea[]) as p(id, checksum) on r.?? = p.id
-       where (${VERIFIED} and r.verification_checksum = p.checksum) is not true and not (${WAITS})
+       where r.?? = any(?::${keyType}[])
+         and (${VERIFIED} and r.verification_checksum = p.checksum) is not true and not (${WAITS})
          and r.state <> ${SYNC_STATE.started} order by r.id for update of r
      )
-     update ?? as r set ${verificationPending()} from woken where r.id = row_id returning r.??::text as "id", before`,
+     update ?? as r set ${verificationPending()} from woken
+     where r.id = row_id and r.id = ${anyOf('woken', 'row_id')} returning r.??::text as "id", before`,
     [
       names.registryTable,
       ids,
       checksums.map((digest) => digest && encodeDigest(digest)),
       names.foreignKey,
+      names.foreignKey,
+      ids,
       names.registryTable,
       names.foreignKey,
     ],
@@ -183,7 +187,7 @@ async function claimFound(
     trx,
     `with due as materialized (select id from ?? where ${condition} for update skip locked)
      update ?? as r set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
-     from due where r.id = due.id
+     from due where r.id = due.id and r.id = ${anyOf('due')}
      returning r.??::text as "id", r.id::text as "registryId", r.verification_started_at::text as "startedAt", r.blob_key as "storedKey",
        extract(epoch from clock_timestamp() - r.announced_at)::float8 as "announcedSecondsAgo", r.traceparent,
        r.verification_retry_count as "retryCount", r.verification_checksum as "checksum"`,

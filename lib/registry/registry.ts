@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { LoggerLike } from '../log.ts'
 import { logSyncMoved, type MovedLiteral, type MovedRow } from '../transition-log.ts'
@@ -74,7 +74,8 @@ export async function cancelRemovals(
        order by id for update
      ), returned as (
        update ?? as r set removal_requested_at = null, removal_retry_at = null, ${TO_PENDING} from asked
-       where r.id = row_id and r.removal_requested_at is not null returning r.?? as id, before
+       where r.id = row_id and r.id = ${anyOf('asked', 'row_id')} and r.removal_requested_at is not null
+       returning r.?? as id, before
      ) select before, count(*)::int as count, array_agg(id)::text as literal from returned group by before`,
     [names.registryTable, names.foreignKey, ids, names.registryTable, names.foreignKey],
   )
@@ -115,10 +116,10 @@ export async function resyncRecords(
     `with resynced as materialized (
        select r.id as row_id, r.state as before, a.announced_at as announced, a.traceparent as trace
        from ?? as r join unnest(?::${keyType}[], ?::timestamptz[], ?::text[]) as a(id, announced_at, traceparent)
-         on r.?? = a.id order by r.id for update of r
+         on r.?? = a.id where r.?? = any(?::${keyType}[]) order by r.id for update of r
      )
      update ?? as r set ${TO_PENDING}, backfill = false, announced_at = announced, traceparent = trace
-     from resynced where r.id = row_id
+     from resynced where r.id = row_id and r.id = ${anyOf('resynced', 'row_id')}
      returning r.??::text as "id", r.id::text as "registryId", before`,
     [
       names.registryTable,
@@ -126,6 +127,8 @@ export async function resyncRecords(
       timesOf(ids, announced),
       tracesOf(ids, announced),
       names.foreignKey,
+      names.foreignKey,
+      ids,
       names.registryTable,
       names.foreignKey,
     ],

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import { truncateFailure } from '../errors.ts'
 import { waitingTypes } from '../waiting-types.ts'
 import { lockInOrder } from './lock-order.ts'
@@ -55,7 +55,7 @@ export async function claimRemovals(
   const { rows } = await run<{ rows: RemovalRow[] }>(
     trx,
     `with due as materialized (select id from ?? where ${WAITING} order by id limit ? for update skip locked)
-     update ?? as r set lease_id = ? from due where r.id = due.id
+     update ?? as r set lease_id = ? from due where r.id = due.id and r.id = ${anyOf('due')}
      returning r.??::text as "id", r.removal_requested_at is not null as "whole", r.blob_key as "key",
        coalesce(r.superseded_keys, '{}') as "supersededKeys"`,
     [names.registryTable, limit, names.registryTable, leaseId, names.foreignKey],

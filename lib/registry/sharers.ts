@@ -1,6 +1,6 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import { VERIFICATION_STATE as V, VERIFICATION, type VerificationState } from '../verification/verification-state.ts'
 import { SYNC_STATE } from './sync-state.ts'
 import { verificationPending } from './verification-reset.ts'
@@ -60,7 +60,8 @@ async function wakeOf(
        select r.id as row_id, r.verification_state as before from ?? as r
        where r.blob_key = any(?) and ${JUDGED} and r.?? <> all(?::${keyType}[]) order by r.id for update
      )
-     update ?? as r set ${verificationPending()} from woken where r.id = row_id returning r.??::text as id, before`,
+     update ?? as r set ${verificationPending()} from woken
+     where r.id = row_id and r.id = ${anyOf('woken', 'row_id')} returning r.??::text as id, before`,
     [names.registryTable, keys, names.foreignKey, own, names.registryTable, names.foreignKey],
   )
   return rows.map(({ id, before }) => ({ replicable, id, from: VERIFICATION.named(before) }))

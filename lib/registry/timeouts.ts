@@ -1,7 +1,7 @@
 import type { Knex } from 'knex'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import type { MovedRow } from '../transition-log.ts'
 import type { TimedOut } from '../verification/timed-out.ts'
 import { VERIFICATION } from '../verification/verification-state.ts'
@@ -33,7 +33,7 @@ export async function failTimedOutSyncs(
      update ?? as r set ${SYNC_FAILS.set}, lease_id = null, last_sync_failure = coalesce(${earlier('last_sync_failure')}, ?),
        error_code = coalesce(${earlier('error_code')}, 'TIMED_OUT'), retry_count = least(r.retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + ? * interval '1 second'
-     from late where r.id = late.id ${RETURNING}`,
+     from late where r.id = late.id and r.id = ${anyOf('late')} ${RETURNING}`,
     [
       names.registryTable,
       timeoutMs,
@@ -70,7 +70,7 @@ export async function failTimedOutVerifications(
        last_sync_failure = left('Verification failed with: ' || late.failure, 255),
        retry_count = least(r.verification_retry_count + 1, ${HIGHEST_RETRY_COUNT}),
        retry_at = clock_timestamp() + ? * interval '1 second'
-     from late where r.id = late.id ${RETURNING}`,
+     from late where r.id = late.id and r.id = ${anyOf('late')} ${RETURNING}`,
     [
       `Verification timed out after ${Math.floor(timeoutMs / 1000)}`,
       names.registryTable,

@@ -3,7 +3,7 @@ import { type Digest, decodeDigest } from '../blob/digest.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { loadSource } from '../blob/source.ts'
 import { endOfPage, pageOfSource } from '../blob/source-page.ts'
-import { run } from '../databases.ts'
+import { boundedByPage, run } from '../databases.ts'
 import { VERIFICATION_STATE as V } from '../verification/verification-state.ts'
 import { partOfRegistry } from './compare.ts'
 import { SYNC_STATE } from './sync-state.ts'
@@ -57,11 +57,12 @@ export async function* unprovenRecords(
     const range = { after, upTo }
     const page = await pageOfSource(main, replicable, range, null)
     const part = partOfRegistry(replicable, range)
-    const { rows } = await run<{
-      rows: { looked: number; candidates: (Omit<Candidate, 'checksum'> & { checksum: string | null })[] }[]
-    }>(
-      tracking,
-      `with compared as materialized (
+    const { rows } = await boundedByPage(tracking, (trx) =>
+      run<{
+        rows: { looked: number; candidates: (Omit<Candidate, 'checksum'> & { checksum: string | null })[] }[]
+      }>(
+        trx,
+        `with compared as materialized (
          select p.id, p.checksum, r.blob_key as "storedKey", r.?? is not null as known, (${SYNCED}) is true as synced,
            (${VERIFIED}) is true as verified, r.row_version is not distinct from p.version as same,
            coalesce(r.verification_failure, r.last_sync_failure) as failure
@@ -72,14 +73,15 @@ export async function* unprovenRecords(
          select json_agg(json_build_object('id', id::text, 'checksum', encode(checksum, 'hex'), 'storedKey', "storedKey", 'known', known,
            'synced', synced, 'verified', verified, 'failure', failure) order by id)
          from compared where not (verified and same)), '[]') as candidates`,
-      [
-        replicable.names.foreignKey,
-        page.keys,
-        page.versions,
-        page.checksums,
-        ...part.bindings,
-        replicable.names.foreignKey,
-      ],
+        [
+          replicable.names.foreignKey,
+          page.keys,
+          page.versions,
+          page.checksums,
+          ...part.bindings,
+          replicable.names.foreignKey,
+        ],
+      ),
     )
     const { looked = 0, candidates = [] } = rows[0] ?? {}
     const unproven: UnprovenRecord[] = []

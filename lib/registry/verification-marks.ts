@@ -39,13 +39,16 @@ export async function recordSucceeded(
     trx,
     `update ?? as r set ${VERIFICATION.step('started', 'succeeded').set}, ${VERIFIED_SET}
      from unnest(?::${keyType}[], ?::timestamptz[], ?::bytea[]) as m(id, started_at, checksum)
-     where r.?? = m.id and ${MINE} returning m.id::text as id`,
+     where r.?? = m.id and r.?? = any(?::${keyType}[]) and ${MINE}
+     returning m.id::text as id`,
     [
       names.registryTable,
       verdicts.map((verdict) => verdict.id),
       startsOf(startedAt, verdicts),
       verdicts.map((verdict) => encodeDigest(verdict.digest)),
       names.foreignKey,
+      names.foreignKey,
+      verdicts.map((verdict) => verdict.id),
     ],
   )
   return rows.map((row) => row.id)
@@ -72,7 +75,8 @@ export async function recordFailed(
        retry_at = clock_timestamp() + m.retry_in * interval '1 second'
      from unnest(?::${keyType}[], ?::timestamptz[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::bytea[], ?::bytea[])
        as m(id, started_at, failure, sync_failure, code, retry_in, checksum, mismatched)
-     where r.?? = m.id and ${MINE} returning m.id::text as id`,
+     where r.?? = m.id and r.?? = any(?::${keyType}[]) and ${MINE}
+     returning m.id::text as id`,
     [
       names.registryTable,
       verdicts.map((verdict) => verdict.id),
@@ -84,6 +88,8 @@ export async function recordFailed(
       verdicts.map((verdict) => digestOf(verdict.mismatch?.local)),
       verdicts.map((verdict) => digestOf(verdict.mismatch?.expected)),
       names.foreignKey,
+      names.foreignKey,
+      verdicts.map((verdict) => verdict.id),
     ],
   )
   return rows.map((row) => row.id)
@@ -99,8 +105,16 @@ export async function recordDisabled(
   const { rows } = await run<{ rows: { id: string }[] }>(
     trx,
     `update ?? as r set ${VERIFICATION.step('started', 'disabled').set}
-     from unnest(?::${keyType}[], ?::timestamptz[]) as m(id, started_at) where r.?? = m.id and ${MINE} returning m.id::text as id`,
-    [names.registryTable, verdicts.map((verdict) => verdict.id), startsOf(startedAt, verdicts), names.foreignKey],
+     from unnest(?::${keyType}[], ?::timestamptz[]) as m(id, started_at) where r.?? = m.id and r.?? = any(?::${keyType}[]) and ${MINE}
+     returning m.id::text as id`,
+    [
+      names.registryTable,
+      verdicts.map((verdict) => verdict.id),
+      startsOf(startedAt, verdicts),
+      names.foreignKey,
+      names.foreignKey,
+      verdicts.map((verdict) => verdict.id),
+    ],
   )
   return rows.map((row) => row.id)
 }

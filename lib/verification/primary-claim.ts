@@ -5,7 +5,7 @@ import { CORRUPT_PREFIX, stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
 import { wantedAmong } from '../blob/source.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import { anyWaits, type DueRange, waitingTypes } from '../waiting-types.ts'
 import { claimInShares, HASH_WAITING, RETRY_WAITING } from './due-ranges.ts'
 import type { ClaimedRecord } from './tracker.ts'
@@ -122,11 +122,11 @@ async function claimFound(
     trx,
     `with due as materialized (?)
      update ?? as s set ${VERIFICATION.step('pending', 'started').set}, verification_started_at = transaction_timestamp()
-     from due where s.?? = due.id
+     from due where s.?? = due.id and s.?? = ${anyOf('due')}
      returning s.??::text as "id", s.verification_started_at::text as "startedAt",
        coalesce(s.verification_retry_count, 0) as "retryCount", s.verification_checksum as "checksum",
        coalesce(s.verification_failure like '${CORRUPT_PREFIX}%', false) as "corrupt"`,
-    [due, table, key, key],
+    [due, table, key, key, key],
   )
   return rows.map(({ checksum, ...row }) => {
     const recorded = decodeDigest(checksum)

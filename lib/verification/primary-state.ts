@@ -60,7 +60,7 @@ export async function recordPrimary(
          else clock_timestamp() + m.retry_in * interval '1 second' end
      from unnest(?::${replicable.keyType}[], ?::smallint[], ?::bytea[], ?::text[], ?::boolean[], ?::float8[])
        as m(id, state, checksum, failure, still_corrupt, retry_in)
-     where s.?? = m.id
+     where s.?? = m.id and s.?? = any(?::${replicable.keyType}[])
        and ${checked(`s.verification_state = ${V.started} and s.verification_started_at = any(?::timestamptz[])`)}
      returning s.??::text as id`,
     [
@@ -72,6 +72,8 @@ export async function recordPrimary(
       failed.map((verdict) => isStillCorrupt(claims.get(verdict.id), verdict)),
       failed.map((verdict) => verdict.retryInSeconds),
       key,
+      key,
+      ordered.map((verdict) => verdict.id),
       [...startedAt],
       key,
     ],

@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { wantedRows } from '../blob/scope.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import { VERIFICATION_STATE as V, VERIFICATION } from './verification-state.ts'
 
 /** The statements that keep the primary's verification state in step with the host's rows and with time. */
@@ -75,8 +75,8 @@ export async function reverifyOldest(
        where verification_state = ${V.succeeded} and verified_at < clock_timestamp() - ? * interval '1 day'
        order by verified_at limit ? for update skip locked
      )
-     update ?? set verification_state = ${V.pending} from due where ?? = due_id`,
-    [key, table, intervalDays, limit, table, key],
+     update ?? set verification_state = ${V.pending} from due where ?? = due_id and ?? = ${anyOf('due', 'due_id')}`,
+    [key, table, intervalDays, limit, table, key, key],
   )
   return rowCount
 }
@@ -95,8 +95,8 @@ export async function wakeDisabled(db: Knex, replicable: Replicable, limit: numb
   const { rowCount } = await run<{ rowCount: number }>(
     db,
     `with due as materialized (select ?? as due_id from ?? where ${DISABLED} limit ? for update skip locked)
-     update ?? set ${WOKEN.set} from due where ?? = due_id`,
-    [key, table, limit, table, key],
+     update ?? set ${WOKEN.set} from due where ?? = due_id and ?? = ${anyOf('due', 'due_id')}`,
+    [key, table, limit, table, key, key],
   )
   return rowCount
 }
@@ -127,10 +127,12 @@ export async function wakeDisabledOnPage(
      ), due as materialized (
        select s.?? as key from page join ?? as s on s.?? = page.key where page.disabled and ${DISABLED} and exists (? offset 0)
        for update of s skip locked
-     ), woken as (update ?? as s set ${WOKEN.set} from due where s.?? = due.key returning 1)
+     ), woken as (
+       update ?? as s set ${WOKEN.set} from due where s.?? = due.key and s.?? = ${anyOf('due', 'key')} returning 1
+     )
      select (select page.key::text from page order by page.key desc limit 1) as last,
        (select count(*)::int from page) as count, (select count(*)::int from woken) as woken`,
-    [key, table, after, key, after, key, keys, key, table, key, available, table, key],
+    [key, table, after, key, after, key, keys, key, table, key, available, table, key, key],
   )
   const [page] = rows
   if (!page) throw new Error('A page returned no row')

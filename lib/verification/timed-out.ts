@@ -2,7 +2,7 @@ import type { Knex } from 'knex'
 import { stateTableOf } from '../blob/primary-checksum.ts'
 import type { Replicable } from '../blob/replicable.ts'
 import { HIGHEST_RETRY_COUNT } from '../clock.ts'
-import { run } from '../databases.ts'
+import { anyOf, run } from '../databases.ts'
 import type { MovedRow } from '../transition-log.ts'
 import { VERIFICATION } from './verification-state.ts'
 
@@ -37,7 +37,7 @@ export async function failTimedOutRecords(
        verified_at = clock_timestamp(),
        verification_retry_count = least(coalesce(s.verification_retry_count, 0) + 1, ${HIGHEST_RETRY_COUNT}),
        verification_retry_at = clock_timestamp() + ? * interval '1 second'
-     from late where s.?? = late.id returning s.??::text as "id", null as "registryId"`,
+     from late where s.?? = late.id and s.?? = ${anyOf('late')} returning s.??::text as "id", null as "registryId"`,
     [
       key,
       table,
@@ -48,6 +48,7 @@ export async function failTimedOutRecords(
       table,
       `Verification timed out after ${Math.floor(timeoutMs / 1000)}`,
       retryInSeconds,
+      key,
       key,
       key,
     ],

@@ -139,6 +139,16 @@ describe('Page by page', () => {
     )
     expect(await wholePass(widgets)).toEqual([{ next: null, added: 0, removed: 20_001 }])
   })
+
+  it('a registry that was empty when its statistics were gathered takes no longer', async () => {
+    const { tracking } = databases
+    const rows = 'insert into widget_registry (widget_id, created_at) select n, now() from generate_series(1, 20001) n'
+    await tracking.raw(rows)
+    await tracking('widget_registry').delete()
+    await tracking.raw('analyze widget_registry')
+    await tracking.raw(rows)
+    expect(await wholePass(widgets)).toEqual([{ next: null, added: 0, removed: 20_001 }])
+  })
 })
 
 it('A row whose removal is under way is not asked to go twice', async () => {

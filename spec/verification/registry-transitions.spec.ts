@@ -102,7 +102,7 @@ function doorsOf(replicable: Replicable, id: string): Door<VerificationState>[] 
         name: `wakeUnverified, ${was}`,
         to: 'pending',
         from: [was],
-        open: () => wakeUnverified(tracking, replicable, { page: pageOf(id) }, was),
+        open: () => wakeUnverified(tracking, replicable, { page: pageOf(id), after: null, upTo: null }, was),
         changes: toPending,
       }),
     ),
