@@ -50,11 +50,12 @@ async function pruneBatch(trx: Knex.Transaction, retentionMs: number | null): Pr
        select id, xact_id, ${readByAll} or coalesce(created_at < clock_timestamp() - ? * interval '1 ms', false) as done
        from geo_events where xact_id < pg_snapshot_xmin(pg_current_snapshot())
        order by xact_id, id limit ${EVENTS_PER_BATCH}
-     ), first_kept as (
-       select xact_id, id from settled where not done order by xact_id, id limit 1
+     ), up_to_first_kept as (
+       select id, bool_and(done) over (order by xact_id, id) as goes from settled
+     ), doomed as materialized (
+       select id from up_to_first_kept where goes
      ), pruned as (
-       delete from geo_events e using settled s
-       where e.id = s.id and e.id = ${anyOf('settled')} and not exists (select from first_kept k where (s.xact_id, s.id) >= (k.xact_id, k.id))
+       delete from geo_events e where e.id = ${anyOf('doomed')}
        returning e.xact_id, e.id
      )
      select xact_id::text as "xactId", id::text as "eventId", (count(*) over ())::int as count

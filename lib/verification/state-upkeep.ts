@@ -34,26 +34,26 @@ export async function deleteUnusedStates(
   const available = replicable.available(db(replicable.table)).select(db.raw('??', [replicable.keyColumn]))
   const { rowCount } = await run<{ rowCount: number }>(
     db,
-    `delete from ?? where ?? in (
-       select s.?? from ?? s left join unnest(?::${type}[]) as u(id) on u.id = s.??
-       where u.id is null and (?::${type} is null or s.?? > ?::${type}) and (?::${type} is null or s.?? <= ?::${type})
-         and not exists (select from (?) as available(id) where available.id = s.??)
-       limit ?)`,
+    // Of each key it is asked by itself: of an estimate of how many there are, the planner might take all of the host's table.
+    `delete from ?? where ?? = any(array(
+       select u.id from (
+         select s.?? as id from ?? s where (?::${type} is null or s.?? > ?::${type}) and (?::${type} is null or s.?? <= ?::${type})
+         except select unnest(?::${type}[])) as u
+       where not exists (select from (?) as available(id) where available.id = u.id offset 0)
+       limit ?))`,
     [
       table,
       key,
       key,
       table,
+      range.after,
+      key,
+      range.after,
+      range.upTo,
+      key,
+      range.upTo,
       range.literal,
-      key,
-      range.after,
-      key,
-      range.after,
-      range.upTo,
-      key,
-      range.upTo,
       available,
-      key,
       limit,
     ],
   )
