@@ -91,6 +91,7 @@ export const ERROR_CODES = Object.freeze({
   FILE_NOT_FOUND: [404, 'Restore the file on the primary, or delete its row there.'],
   CHECKSUM_CHANGED: [404, 'The blob changed meanwhile; it is fetched again by itself.'],
   CORRUPT_ON_PRIMARY: [409, 'Restore the file on the primary from a backup or from a verified secondary.'],
+  COPY_BEING_HASHED: [409, 'Ask again: a large copy is hashed before it is lent, and who asks again waits for that.'],
   COPY_NOT_VERIFIED: [
     409,
     'Ask another secondary; this one heals its copy by itself once the primary has the file again.',

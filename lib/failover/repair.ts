@@ -51,6 +51,8 @@ export interface RepairOrder {
 
 const RECORDS_PER_PAGE = 100
 const AT_ONCE = 4
+/** Of a copy that is being hashed; the site lets each question wait as well. */
+const ASK_AGAIN_AFTER_MS = 1000
 
 /**
  * Brings back files of the primary that are missing or whose bytes are not those of their recorded checksum, from secondaries
@@ -155,7 +157,15 @@ class Repair {
   /** The copy of a site under a temporary name, hashed as it came; or why there is none. */
   async #ask(site: Site, { id, recorded }: Suspect, key: string): Promise<ReceivedBlob | RepairReason> {
     const wanted = { id, key, expected: recorded }
-    const { outcomes, refusal } = await fetchCopy(this.#context, site, this.#order.replicable, wanted, this.#lease)
+    const { clock } = this.#context
+    const ask = () => fetchCopy(this.#context, site, this.#order.replicable, wanted, this.#lease)
+    let { outcomes, refusal } = await ask()
+    // However large it is: the site says so as long as it works on it.
+    while (refusal?.code === 'COPY_BEING_HASHED') {
+      await clock.sleep(ASK_AGAIN_AFTER_MS, this.#lease.signal)
+      this.#lease.signal.throwIfAborted()
+      ;({ outcomes, refusal } = await ask())
+    }
     this.#lease.signal.throwIfAborted()
     const [outcome] = outcomes
     if (outcome?.outcome === 'received') return outcome

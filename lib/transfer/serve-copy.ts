@@ -5,6 +5,7 @@ import { parseRecordId, type Replicable } from '../blob/replicable.ts'
 import { answering } from '../databases.ts'
 import { GeoError } from '../errors.ts'
 import { answerErrors } from './answer-errors.ts'
+import { UNDER_WAY } from './hashes-under-way.ts'
 import { OpenAnswers } from './open-answers.ts'
 import type { ServeContext } from './serve.ts'
 import { sendBlob } from './serve-one.ts'
@@ -16,8 +17,12 @@ import { isGone } from './when-gone.ts'
 export interface LendContext extends Omit<ServeContext, 'threads' | 'stores'> {
   /** Whether this site has stored a copy of the record under this key, and it is to stay. */
   holdsCopy(replicable: Replicable, id: string, key: string): Promise<boolean>
-  /** Hashes what is stored; null where that cannot be done. */
-  hashStored(replicable: Replicable, key: string, algorithm: Digest['algorithm']): Promise<Digest | null>
+  /** Hashes what is stored; null where that cannot be done, and `UNDER_WAY` where it takes longer than who asks would wait. */
+  hashStored(
+    replicable: Replicable,
+    key: string,
+    algorithm: Digest['algorithm'],
+  ): Promise<Digest | null | typeof UNDER_WAY>
   /** Why no work may be done on the store of a type, or null. */
   storeProblem(replicable: Replicable): Promise<GeoError | null>
 }
@@ -72,6 +77,9 @@ async function goodCopy(context: LendContext, replicable: Replicable, id: string
   const recorded = record.checksum.digest
   if (!recorded) throw new GeoError('COPY_NOT_VERIFIED', `No checksum of ${itsName} is recorded on the primary`)
   const stored = await context.hashStored(replicable, key, recorded.algorithm)
+  if (stored === UNDER_WAY) {
+    throw new GeoError('COPY_BEING_HASHED', `The copy of ${itsName} is being hashed before it is lent`)
+  }
   if (!stored || compareDigests(stored, recorded) !== 'equal') {
     throw new GeoError('COPY_NOT_VERIFIED', `The copy of ${itsName} does not hash to the recorded checksum`)
   }

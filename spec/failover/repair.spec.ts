@@ -12,6 +12,9 @@ import { type StagedServer, stageServer } from '../support/staged-server.ts'
 import { until } from '../support/until.ts'
 import { digestOf } from '../support/verifying-site.ts'
 
+/** How long the primary rests before it asks again for a copy that is being hashed. */
+const REST_MS = 1000
+
 let site: PrimarySite
 let secondary: StagedServer
 let geo: Geo
@@ -24,7 +27,7 @@ beforeAll(async () => {
     replicables: [replicables.widgets],
     features: { isEnabled: () => true },
     encryptionKey,
-    clock,
+    clock: { ...clock, sleep: (delayMs, signal) => clock.sleep(delayMs === REST_MS ? 5 : delayMs, signal) },
     logger: recordingLogger(),
     work: false,
     threads: 1,
@@ -96,4 +99,23 @@ it('The right bytes are taken', async () => {
   })
   const [result] = await geo.repair({ types: ['widget'], ids: [id] })
   expect(result?.records).toMatchObject([{ id, outcome: 'repaired', from: 'paris' }])
+})
+
+it('The primary waits for a copy that is hashed before it is lent, as long as the site says so', async () => {
+  const id = await lostWidget('lost/large', 'right bytes!')
+  const digest = await digestOf('right bytes!')
+  let asked = 0
+  secondary.answer((_request, response) => {
+    asked += 1
+    if (asked < 4) {
+      response.writeHead(409, { 'content-type': 'application/json' })
+      response.end(JSON.stringify({ message: 'The copy is being hashed', code: 'COPY_BEING_HASHED' }))
+      return
+    }
+    const etag = `"${digest.algorithm}-${digest.hex}"`
+    response.writeHead(200, { etag, 'geo-blob-bytes': 12 }).end('right bytes!')
+  })
+  const [result] = await geo.repair({ types: ['widget'], ids: [id] })
+  expect(result?.records).toMatchObject([{ id, outcome: 'repaired', from: 'paris', reasons: [] }])
+  expect(asked).toBe(4)
 })

@@ -9,6 +9,7 @@ import { fetch } from 'undici'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { declareReplicables } from '../../fixtures/widget-app/replicables.ts'
 import { encodeDigest } from '../../lib/blob/digest.ts'
+import type { Clock } from '../../lib/clock.ts'
 import { createGeo, type Geo, type Site } from '../../lib/index.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { decryptSecret } from '../../lib/secret.ts'
@@ -26,7 +27,16 @@ import { digestOf } from '../support/verifying-site.ts'
 /** More than the kernel keeps for both sides of a connection. */
 const LARGE_BYTES = 24 * 1024 * 1024
 
-const clock = shiftedClock()
+/** How long a copy is hashed before the site says that it is at it. */
+const PATIENCE_MS = 20_000
+
+let isImpatient = false
+const shifted = shiftedClock()
+const clock: Clock = {
+  ...shifted,
+  sleep: (delayMs, signal) =>
+    isImpatient && delayMs === PATIENCE_MS ? Promise.resolve() : shifted.sleep(delayMs, signal),
+}
 const logger = recordingLogger()
 let databases: SpecDatabases
 let root: string
@@ -151,6 +161,13 @@ describe('A secondary lends its copy', () => {
     expect(answer.body).toMatch(/does not hash to the recorded checksum/)
     await rm(join(root, 'copy'))
     expect(await ask(sites.primary)).toMatchObject({ status: 409, code: 'COPY_NOT_VERIFIED' })
+  })
+
+  it('once it is hashed, however long that takes: until then it says so', async () => {
+    isImpatient = true
+    expect(await ask(sites.primary)).toMatchObject({ status: 409, code: 'COPY_BEING_HASHED' })
+    isImpatient = false
+    expect(await ask(sites.primary)).toEqual({ status: 200, code: null, body: 'bytes' })
   })
 
   it('no more of them at once than that site has places', async () => {
