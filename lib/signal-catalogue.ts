@@ -57,8 +57,13 @@ export interface GeoSignals {
   /** On a secondary: the record is gone or out of scope, and so are its file and its registry row. */
   'blob:removed': { readonly type: string; readonly id: string }
   /** On a secondary: the primary cannot be reached or asks for patience; nothing is counted as failed meanwhile. */
-  'transfers:paused': { readonly code: ErrorCode; readonly message: string }
-  'transfers:resumed': { readonly code: ErrorCode }
+  'transfers:paused': {
+    readonly code: ErrorCode
+    readonly message: string
+    /** Of which type alone, whose store is away on the primary; null: of all. */
+    readonly type: string | null
+  }
+  'transfers:resumed': { readonly code: ErrorCode; readonly type: string | null }
 }
 
 export type GeoSignalName = keyof GeoSignals
@@ -72,6 +77,7 @@ type Described = {
 }
 
 const TYPE = 'The name of the type.'
+const PAUSED_TYPE = 'The name of the type that pauses alone, for its store is away on the primary; null: all pause.'
 const ID = "The key of the host's row, as text."
 
 export const SIGNALS: Described = Object.freeze({
@@ -133,10 +139,10 @@ export const SIGNALS: Described = Object.freeze({
   },
   'transfers:paused': {
     when: 'On a secondary: the primary cannot be reached or asks for patience; nothing is counted as failed meanwhile.',
-    fields: { code: 'A stable code: errors.md.', message: 'What happened, in words.' },
+    fields: { code: 'A stable code: errors.md.', message: 'What happened, in words.', type: PAUSED_TYPE },
   },
   'transfers:resumed': {
     when: 'On a secondary: the primary answers again.',
-    fields: { code: 'Why they had paused.' },
+    fields: { code: 'Why they had paused.', type: PAUSED_TYPE },
   },
 })

@@ -13,14 +13,13 @@ import { TypeTurns } from '../type-turns.ts'
 import type { DownloadContext, SyncBatch } from './batch.ts'
 import { ClassTurns } from './class-turns.ts'
 import { downloadBatch } from './download.ts'
+import { Pauses } from './pauses.ts'
 
 /** One lease of this kind is one open transfer. */
 export const SYNC_LEASE = 'sync'
 
 /** Several requests one after the other take that long while as many transfers as there may be are open. */
 const QUICK_MS = 1500
-const FIRST_PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 10_000
 
 export interface ScheduleContext extends DownloadContext {
   /** The types whose flag is on now. */
@@ -36,20 +35,17 @@ export class SyncWork implements WorkSource<SyncBatch> {
   readonly #turns: TypeTurns
   readonly #classes = new ClassTurns()
   readonly #sizes = new BatchSizes(QUICK_MS)
-  #refusals = 0
-  #pausedUntilMs = Number.NEGATIVE_INFINITY
-  #refusal: Refusal | null = null
-  /** When the primary answered last. */
-  #answeredAtMs = Number.NEGATIVE_INFINITY
+  readonly #pauses: Pauses
 
   constructor(context: ScheduleContext) {
     this.#context = context
     this.#turns = new TypeTurns(context.clock)
+    this.#pauses = new Pauses(context)
   }
 
   /** Why transfers pause now, or null. */
   get refusal(): Refusal | null {
-    return this.#refusal
+    return this.#pauses.refusal
   }
 
   limit(): number {
@@ -59,16 +55,15 @@ export class SyncWork implements WorkSource<SyncBatch> {
 
   /** Whether anything waits to be fetched now, and the primary is not left alone. */
   async due(): Promise<boolean> {
-    const { tracking, clock, enabled } = this.#context
-    if (clock.monotonicMs() < this.#pausedUntilMs) return false
-    return (await typesToSync(tracking, enabled())).length > 0
+    const { tracking, enabled } = this.#context
+    const askable = this.#pauses.askable(enabled())
+    return askable.length > 0 && (await typesToSync(tracking, askable)).length > 0
   }
 
   async claim(): Promise<SyncBatch | null> {
-    const { tracking, replica, stores, writableStores, siteName, clock, selection } = this.#context
-    if (clock.monotonicMs() < this.#pausedUntilMs) return null
+    const { tracking, replica, stores, writableStores, siteName, selection } = this.#context
     return this.#turns.take(
-      this.#context.enabled(),
+      this.#pauses.askable(this.#context.enabled()),
       (replicables) => typesToSync(tracking, replicables),
       async (replicable) => {
         if (await stores.problem(replicable, tracking, siteName)) return null
@@ -114,7 +109,7 @@ export class SyncWork implements WorkSource<SyncBatch> {
       // A transfer that was cut with its lease says nothing of the primary.
       if (isLive(batch.lease)) {
         outcome = refusal ? 'refused' : 'answered'
-        this.#settle(refusal, batch.startedAtMs)
+        this.#pauses.settle(batch.replicable, refusal, batch.startedAtMs)
       }
     } finally {
       const { replicable, rows } = batch
@@ -122,36 +117,5 @@ export class SyncWork implements WorkSource<SyncBatch> {
       if (outcome === 'answered') this.#sizes.took(replicable.name, rows.length, ms)
       signals.tell('transfer:ended', { type: replicable.name, blobs: rows.length, outcome, seconds: ms / 1000 })
     }
-  }
-
-  /** After a refusal the site waits: as long as the primary said, or longer each time. The first answer ends it. */
-  #settle(refusal: Refusal | null, startedAtMs: number): void {
-    const { clock, logger, signals } = this.#context
-    if (!refusal) {
-      this.#answeredAtMs = clock.monotonicMs()
-      if (this.#refusal) {
-        const { code } = this.#refusal
-        logger.info({ code }, 'The primary answers again: transfers go on')
-        signals.tell('transfers:resumed', { code })
-      }
-      this.#refusal = null
-      this.#refusals = 0
-      return
-    }
-    // A request that was lost with an outage ends long after others are answered again: what it says is past.
-    if (refusal.code === 'PRIMARY_UNREACHABLE' && startedAtMs < this.#answeredAtMs) return
-    const backoffMs = Math.min(FIRST_PAUSE_MS * 2 ** this.#refusals, LONGEST_PAUSE_MS)
-    // Who asks to be left alone for no time at all would be asked again at the speed of our database.
-    const restMs = Math.max(FIRST_PAUSE_MS, refusal.retryAfterMs ?? backoffMs)
-    const untilMs = clock.monotonicMs() + restMs
-    // Several transfers end with the same news; it counts once.
-    if (clock.monotonicMs() >= this.#pausedUntilMs) this.#refusals += 1
-    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, untilMs)
-    if (this.#refusal?.code !== refusal.code) {
-      const { code, message } = refusal
-      logger.warn({ code }, `${message}; transfers pause`)
-      signals.tell('transfers:paused', { code, message })
-    }
-    this.#refusal = refusal
   }
 }

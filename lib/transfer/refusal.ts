@@ -10,6 +10,8 @@ export interface Refusal {
   readonly message: string
   /** How long the primary asked to be left alone, in milliseconds. */
   readonly retryAfterMs?: number
+  /** Of a pause: only what is asked for has to wait, for the primary has lost the store of its type and goes on with others. */
+  readonly ofType?: true
   /** The time by the clock of the primary, where it said that this is why. */
   readonly primaryNowMs?: number
 }
@@ -54,7 +56,14 @@ export async function readRefusal(answer: Answer, { redirected = false } = {}): 
   if (code === 'STALE_EPOCH') return { kind: 'pause', code, message: said }
   if (status === 429 || status === 503) {
     const retryAfterMs = parseRetryAfter(headers['retry-after'])
-    return { kind: 'pause', code: 'PRIMARY_BUSY', message: said, ...(retryAfterMs !== null && { retryAfterMs }) }
+    const ofType = code === 'STORE_NOT_MOUNTED' && ({ ofType: true } as const)
+    return {
+      kind: 'pause',
+      code: 'PRIMARY_BUSY',
+      message: said,
+      ...(retryAfterMs !== null && { retryAfterMs }),
+      ...ofType,
+    }
   }
   if (status === 408 || status === 502 || status === 504)
     return { kind: 'pause', code: 'PRIMARY_UNREACHABLE', message: said }

@@ -6,6 +6,7 @@ import { FRAMES_CONTENT_TYPE } from '../../lib/transfer/frame.ts'
 import { PartFiles } from '../../lib/transfer/part.ts'
 import type { AssembledSite } from '../support/assembled-site.ts'
 import type { SpecDatabases } from '../support/databases.ts'
+import { addHostRow, addRegistryRow, registryRow, untyped } from '../support/fixture-rows.ts'
 import { rangedAnswer } from '../support/ranged-answer.ts'
 import { type StagedSecondary, stageSecondary } from '../support/staged-secondary.ts'
 import type { StagedServer } from '../support/staged-server.ts'
@@ -248,6 +249,25 @@ describe('What is wrong with a site is no failure of a blob:', () => {
     await syncOnce(site)
     expect(site.parts.sources.sync.refusal).toBeNull()
     await databases.tracking('widget_registry').delete()
+  })
+
+  it('the store of a type is away on the primary: that type waits, and others go on', async () => {
+    const { main, tracking } = databases
+    answer(503, { code: 'STORE_NOT_MOUNTED', message: 'The store is away' })
+    const id = await addWantedWidget(databases, site)
+    await syncOnce(site)
+    const gadgets = untyped(site.replicables.gadgets)
+    const other = await addHostRow(main, gadgets, { filePath: 'a/gadget' })
+    await addRegistryRow(tracking, gadgets, other)
+    answerFrames(primary, (asked) => [blobFrame(asked, 'x')])
+    await syncOnce(site)
+    expect(await registryRow(tracking, gadgets, other)).toMatchObject({ state: SYNC_STATE.synced })
+    expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.pending, retry_count: 0 })
+    expect(site.parts.sources.sync.refusal).toMatchObject({ code: 'PRIMARY_BUSY', ofType: true })
+    site.clock.advance(500)
+    await syncOnce(site)
+    expect(await widgetRow(databases, site, id)).toMatchObject({ state: SYNC_STATE.synced })
+    expect(site.parts.sources.sync.refusal).toBeNull()
   })
 
   it('a request that was lost with an outage says nothing of a primary that answers again meanwhile', async () => {
