@@ -195,9 +195,9 @@ const BY_KEY = without('seqscan', 'hashjoin', 'mergejoin')
 const BY_PAGE = without('seqscan', 'nestloop')
 
 /**
- * As bounded, for writing rows of ours that are all found by their keys; no query of the host's may run in it. At the default costs a page in memory counts like one on
- * a turning disk, so up to some ten thousand rows the planner would rather read the whole table for a few hundred keys: ten times
- * as long, and ever longer.
+ * As bounded, for writing rows of ours that are all found by their keys; no query of the host's may run in it. At the default costs a
+ * page in memory counts like one on a turning disk, so up to some ten thousand rows the planner would rather read the whole table for a
+ * few hundred keys: ten times as long, and ever longer.
  */
 export function boundedByKey<Result>(db: Knex, work: (trx: Knex.Transaction) => Promise<Result>): Promise<Result> {
   return db.transaction(async (trx) => {
@@ -228,7 +228,8 @@ export function checked(condition: string): string {
 /**
  * The rows of a set that the statement has made before, `with <set> as materialized (select <id>, … )`, beside the join with it:
  * `r.id = due.id and r.id = ${anyOf('due')}`. Where its statistics were gathered while a table was empty, the planner takes it for
- * one row until they are gathered again, however many have come, and would hold each of them against each of the set.
+ * one row until they are gathered again, however many have come, and would hold each of them against each of the set. Beside a join
+ * with arrays that are bound, `r.key = any(?)` is there for the same.
  */
 export function anyOf(set: string, id = 'id'): string {
   return `any(array(select ${id} from ${set}))`

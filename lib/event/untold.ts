@@ -23,9 +23,10 @@ export function eventLedger(replica: Knex, tracking: Knex, siteName: string): Ev
              select replicable_name, payload ->> 'model_record_id' as record_id from geo_events
              where (xact_id, id) > (?::xid8, ?::bigint) order by xact_id, id limit ${MOST_UNREAD}
            )
-           select count(*)::int as count from unnest(?::${keyType}[]) as k(id)
-           where (select count(*) from unread) < ${MOST_UNREAD}
-             and not exists (select from unread u where u.replicable_name = ? and u.record_id = k.id::text)`,
+           select count(*)::int as count from (
+             select k.id::text from unnest(?::${keyType}[]) as k(id)
+             except select record_id from unread where replicable_name = ?
+           ) as untold where (select count(*) from unread) < ${MOST_UNREAD}`,
           [xactId, eventId, literal, name],
         )
         return rows[0]?.count ?? 0
