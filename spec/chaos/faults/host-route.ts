@@ -27,12 +27,13 @@ type Work = 'pauses' | 'goes on'
 export class HostRoute {
   readonly #site: Site
   readonly #ping: Ping
-  readonly #idle: number
+  /** The 99th percentile where the process has nothing to do, in milliseconds. */
+  readonly idle: number
 
   private constructor(site: Site, ping: Ping, idle: number) {
     this.#site = site
     this.#ping = ping
-    this.#idle = idle
+    this.idle = idle
   }
 
   static async open(site: Site): Promise<HostRoute> {
@@ -51,13 +52,12 @@ export class HostRoute {
   }
 
   /** The least of what is measured while something is bad, which is done again as long as it is slower than it may be. */
-  async leastWhileBad(well: number, work: Work, measure: () => Promise<number>): Promise<number> {
-    return leastOf(measure, (ill) => slower({ idle: this.#idle, well, ill }, work).violations.length > 0)
+  async leastWhileBad(well: Omit<Taken, 'ill'>, work: Work, measure: () => Promise<number>): Promise<number> {
+    return leastOf(measure, (ill) => slower({ ...well, ill }, work).violations.length > 0)
   }
 
   /** Tells what was measured, also as figures with the result. What is violated, a sentence each. */
-  judge(world: World, kind: string, { well, ill }: Omit<Taken, 'idle'>, work: Work): string[] {
-    const taken = { idle: this.#idle, well, ill }
+  judge(world: World, kind: string, taken: Taken, work: Work): string[] {
     const what = `${this.#site.name}, ${kind}`
     for (const [name, value] of Object.entries(figuresOf(taken))) world.figure(`${what}: ${name}`, value)
     const { text, violations } = slower(taken, work)

@@ -80,12 +80,12 @@ async function misbehave(
     end: ({ strace }) => strace.detach(),
   })
   const violations = [...well.violations]
-  const ill = await route.leastWhileBad(well.p99, 'goes on', async () => {
+  const ill = await route.leastWhileBad({ idle: route.idle, well: well.p99 }, 'goes on', async () => {
     const served = await serve(world, route, holdMs, chance.stream('ill'), mode)
     violations.push(...served.violations)
     return served.p99
   })
-  violations.push(...route.judge(world, mode.name, { well: well.p99, ill }, 'goes on'))
+  violations.push(...route.judge(world, mode.name, { idle: route.idle, well: well.p99, ill }, 'goes on'))
   await untilJudged(world, SETTLED_WITHIN_MS)
   return [...violations, ...sentencesOf(await harm())]
 }

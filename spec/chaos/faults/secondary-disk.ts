@@ -110,9 +110,13 @@ async function misbehave(
   const violations: string[] = []
   const strace = new Strace()
   const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
+  const left = await world.settled(CAUGHT_UP_WITHIN_MS)
+  if (left !== null) return [`before it ${left}`]
+  // What looks at each call of a process costs it time, whatever it answers: so idle, and with the load, as during the fault.
+  if (mode.traced) await strace.attach(pidsOf(site), { inject: null })
+  const idle = mode.traced ? await route.p99(0).finally(() => strace.detach()) : route.idle
   const watch = new HealthWatch(world, site)
   const act = async () => {
-    // What looks at each call of a process costs it time, whatever it answers: so before as during the fault.
     if (mode.traced) await strace.attach(pidsOf(site), { inject: null })
     await sleep(BETWEEN_MS)
     const well = await route.p99(holdSeconds * 1000)
@@ -122,7 +126,7 @@ async function misbehave(
     let ill = Number.NaN
     try {
       await mode.begin({ world, site, strace })
-      const measuring = route.leastWhileBad(well, work, () => route.p99(holdSeconds * 1000))
+      const measuring = route.leastWhileBad({ idle, well }, work, () => route.p99(holdSeconds * 1000))
       for (const code of mode.codes) {
         const said = await watch.hears(code, NOTED_WITHIN_MS)
         if (said === null)
@@ -138,7 +142,7 @@ async function misbehave(
     const backlog = await watchBacklog(world, limits)
     violations.push(...backlog.violations)
     world.say(`${name}: ${backlog.text}`)
-    violations.push(...route.judge(world, name, { well, ill }, work))
+    violations.push(...route.judge(world, name, { idle, well, ill }, work))
     const still = await watch.recovers(mode.codes, BACK_WITHIN_MS)
     if (still !== null) violations.push(`it is not well again: ${still}`)
     violations.push(...(await newlyRetried(world, before)))

@@ -91,7 +91,7 @@ async function ofSite(
     world.history.note({ kind: 'fault', fault: 'disk', what: `${part} of ${site.name} cannot be read` })
     try {
       await strace.attach(pidsOf(site), { inject: 'error=EIO', readOf })
-      const measuring = route.leastWhileBad(well, 'goes on', async () => {
+      const measuring = route.leastWhileBad({ idle: route.idle, well }, 'goes on', async () => {
         violations.push(...(await askAnew(site, 'reverify', asked)))
         return route.p99(holdSeconds * 1000)
       })
@@ -111,7 +111,7 @@ async function ofSite(
     world.say(
       `${site.name}, ${part} that cannot be read: ${done.said.length} times something was said${example ? `, such as ${example.text}` : ''}; ${done.fetchedAgain.length} were fetched again; ${backlog.text}`,
     )
-    violations.push(...route.judge(world, `${part} that cannot be read`, { well, ill }, 'goes on'))
+    violations.push(...route.judge(world, `${part} that cannot be read`, { idle: route.idle, well, ill }, 'goes on'))
     const left = [...(await primaryFailures(world))].map(([name, failure]) => `it is still said of ${name}: ${failure}`)
     return [...violations, ...backlog.violations, ...judge(site, part, names, done), ...left]
   })
