@@ -10,6 +10,7 @@ import { wakeVerification } from '../../lib/registry/registry-verification.ts'
 import { claimRemovals } from '../../lib/registry/removal.ts'
 import { failTimedOutSyncs } from '../../lib/registry/timeouts.ts'
 import { recordDisabled, recordFailed, recordSucceeded } from '../../lib/registry/verification-marks.ts'
+import { changesBatch } from '../support/changed-batch.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { addLease, untyped } from '../support/fixture-rows.ts'
 
@@ -108,24 +109,7 @@ const STATEMENTS: readonly (readonly [name: string, before: string, act: Act])[]
   ['resyncMoved', 'row_version = 1', (trx) => resyncMoved(trx, widgets, read)],
 ]
 
-const DONE = new Error('The spec is done with the transaction')
-
 it.each(STATEMENTS)('%s writes a batch', async (_name, before, act) => {
-  const written = new Set<string>()
-  const ended = boundedByKey(databases.tracking, async (trx) => {
-    const batch = async () => {
-      const { rows } = await trx.raw(
-        'select md5(string_agg(r::text, null order by id)) as sum from widget_registry r where widget_id = any(?)',
-        [[...IDS]],
-      )
-      return String(rows[0].sum)
-    }
-    await trx.raw(`update widget_registry set ${before} where widget_id = any(?)`, [[...IDS]])
-    written.add(await batch())
-    await act(trx)
-    written.add(await batch())
-    throw DONE
-  })
-  await expect(ended).rejects.toBe(DONE)
-  expect(written.size).toBe(2)
+  const batch = { table: 'widget_registry', key: 'widget_id', ids: IDS, before }
+  expect(await changesBatch(databases.tracking, boundedByKey, batch, act)).toBe(true)
 })

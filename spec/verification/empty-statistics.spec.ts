@@ -7,6 +7,7 @@ import { giveBackPrimary, recordPrimary, takeOverPrimary } from '../../lib/verif
 import { deleteUnusedStates, reverifyOldest, wakeDisabled } from '../../lib/verification/state-upkeep.ts'
 import { failTimedOutRecords } from '../../lib/verification/timed-out.ts'
 import type { ClaimedRecord } from '../../lib/verification/tracker.ts'
+import { changesBatch } from '../support/changed-batch.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
 import { untyped } from '../support/fixture-rows.ts'
 
@@ -74,26 +75,9 @@ const STATEMENTS: readonly (readonly [name: string, before: string, act: Act])[]
   ['wakeDisabled', 'verification_state = 4', (trx) => wakeDisabled(trx, widgets, 1000)],
 ]
 
-const DONE = new Error('The spec is done with the transaction')
-
 it.each(STATEMENTS)('%s writes a batch', async (_name, before, act) => {
-  const written = new Set<string>()
-  const ended = bounded(databases.main, async (trx) => {
-    const batch = async () => {
-      const { rows } = await trx.raw(
-        'select md5(string_agg(s::text, null order by widget_id)) as sum from widget_states s where widget_id = any(?)',
-        [[...IDS]],
-      )
-      return String(rows[0].sum)
-    }
-    await trx.raw(`update widget_states set ${before} where widget_id = any(?)`, [[...IDS]])
-    written.add(await batch())
-    await act(trx)
-    written.add(await batch())
-    throw DONE
-  })
-  await expect(ended).rejects.toBe(DONE)
-  expect(written.size).toBe(2)
+  const batch = { table: 'widget_states', key: 'widget_id', ids: IDS, before }
+  expect(await changesBatch(databases.main, bounded, batch, act)).toBe(true)
 })
 
 it('deleteUnusedStates looks at a page, and at all that lies beyond the last one', async () => {

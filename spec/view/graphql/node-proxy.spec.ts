@@ -110,12 +110,13 @@ describe('An operation that the primary passes on', () => {
   })
 
   it('whose making fails inside is an error with a code, and its words are for the log', async () => {
-    const { main } = sites.paris.databases
+    const { main, caughtUp } = sites.paris.databases
     sites.paris.logger.clear()
     await main.raw('alter table geo_nodes rename to elsewhere')
     sites.paris.clock.advance(60_000)
     const { status, body } = await through(ids.paris, NAME, 'reader')
     await main.raw('alter table elsewhere rename to geo_nodes')
+    await caughtUp()
     expect({ status, body }).toEqual({ status: 500, body: { error: 'Internal error', code: 'INTERNAL' } })
     expect(sites.paris.logger.lines.map(({ fields }) => fields['cause'])).toEqual([
       expect.stringContaining('relation "geo_nodes" does not exist'),

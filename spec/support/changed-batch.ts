@@ -1,0 +1,37 @@
+import type { Knex } from 'knex'
+import type { bounded } from '../../lib/databases.ts'
+
+export interface Batch {
+  readonly table: string
+  readonly key: string
+  readonly ids: readonly string[]
+  /** How the rows are before, as assignments. */
+  readonly before: string
+}
+
+class RolledBack extends Error {}
+
+/** Whether `act` changes the rows of a batch, in a transaction that is begun as it would be, and rolled back. */
+export async function changesBatch(
+  db: Knex,
+  begin: typeof bounded,
+  { table, key, ids, before }: Batch,
+  act: (trx: Knex.Transaction) => Promise<unknown>,
+): Promise<boolean> {
+  const sums = new Set<string>()
+  const work = async (trx: Knex.Transaction): Promise<void> => {
+    const note = async () => {
+      const sum = `select md5(string_agg(t::text, null order by ${key})) as sum from ${table} t where ${key} = any(?)`
+      sums.add((await trx.raw(sum, [[...ids]])).rows[0].sum)
+    }
+    await trx.raw(`update ${table} set ${before} where ${key} = any(?)`, [[...ids]])
+    await note()
+    await act(trx)
+    await note()
+    throw new RolledBack()
+  }
+  await begin(db, work).catch((reason: unknown) => {
+    if (!(reason instanceof RolledBack)) throw reason
+  })
+  return sums.size === 2
+}
