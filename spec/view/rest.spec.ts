@@ -205,6 +205,10 @@ describe.each(['nodes', 'sites'])('the REST API under /api/v4/geo_%s', (noun) =>
     expect(await refused({ name: 'a', url: 'http://a', selective_sync_shards: { a: 1 } })).toEqual({
       error: 'selective_sync_shards is invalid',
     })
+    // What no text can be made of.
+    expect(await refused({ name: 'a', url: 'http://a', enabled: { toString: 'x' } })).toEqual({
+      error: 'enabled is invalid',
+    })
     expect(await refused({ name: 'a', url: 'http://a', redirect_hosts: ['ok', 'no host'] })).toEqual({
       message: { redirect_hosts: ['must be a host, with a port where it is not the usual one'] },
     })

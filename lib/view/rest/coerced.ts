@@ -18,9 +18,11 @@ export const integer = () =>
 export const boolean = () =>
   z.preprocess((raw) => {
     if (isBlank(raw)) return null
+    // Of some objects no text can be made.
+    if (typeof raw === 'object') return raw
     const text = String(raw).toLowerCase()
-    if (typeof raw === 'object' || (!TRUE.includes(text) && !FALSE.includes(text))) return raw
-    return TRUE.includes(text)
+    if (TRUE.includes(text)) return true
+    return FALSE.includes(text) ? false : raw
   }, z.boolean().nullable())
 
 const asText = (raw: unknown) => (typeof raw === 'number' || typeof raw === 'boolean' ? String(raw) : raw)
