@@ -10,8 +10,8 @@ import { wakeVerification } from '../../lib/registry/registry-verification.ts'
 import { claimRemovals } from '../../lib/registry/removal.ts'
 import { failTimedOutSyncs } from '../../lib/registry/timeouts.ts'
 import { recordDisabled, recordFailed, recordSucceeded } from '../../lib/registry/verification-marks.ts'
-import { changesBatch } from '../support/changed-batch.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { changesBatch, fillBehindStatistics } from '../support/empty-statistics.ts'
 import { addLease, untyped } from '../support/fixture-rows.ts'
 
 /**
@@ -32,18 +32,12 @@ beforeAll(async () => {
   databases = await createSpecDatabases()
   const { tracking } = databases
   await addLease(tracking, { id: '5' })
-  const fill = () =>
-    tracking.raw(
-      `insert into widget_registry (widget_id, created_at, state, last_synced_at)
-       select n, now(), 2, now() from generate_series(1, ?::integer) n`,
-      [ROWS],
-    )
-  await fill()
-  await tracking('widget_registry').delete()
-  // Not while the specs run: they are about what the planner knows until then.
-  await tracking.raw('alter table widget_registry set (autovacuum_enabled = false)')
-  await tracking.raw('analyze widget_registry')
-  await fill()
+  await fillBehindStatistics(
+    tracking,
+    'widget_registry',
+    `insert into widget_registry (widget_id, created_at, state, last_synced_at)
+     select n, now(), 2, now() from generate_series(1, ${ROWS}) n`,
+  )
 })
 afterAll(() => databases.destroy())
 

@@ -7,6 +7,7 @@ import { foundOf, reconcilePage } from '../../lib/registry/reconcile.ts'
 import { loadReconciliations } from '../../lib/registry/reconciliation-table.ts'
 import { SYNC_STATE } from '../../lib/registry/sync-state.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { fillBehindStatistics } from '../support/empty-statistics.ts'
 import { addHostRow, addRegistryRow, registeredIds, registryRow, untyped } from '../support/fixture-rows.ts'
 
 const declared = declareReplicables('unused')
@@ -143,10 +144,7 @@ describe('Page by page', () => {
   it('a registry that was empty when its statistics were gathered takes no longer', async () => {
     const { tracking } = databases
     const rows = 'insert into widget_registry (widget_id, created_at) select n, now() from generate_series(1, 20001) n'
-    await tracking.raw(rows)
-    await tracking('widget_registry').delete()
-    await tracking.raw('analyze widget_registry')
-    await tracking.raw(rows)
+    await fillBehindStatistics(tracking, 'widget_registry', rows)
     expect(await wholePass(widgets)).toEqual([{ next: null, added: 0, removed: 20_001 }])
   })
 })

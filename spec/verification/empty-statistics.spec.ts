@@ -7,8 +7,8 @@ import { giveBackPrimary, recordPrimary, takeOverPrimary } from '../../lib/verif
 import { deleteUnusedStates, reverifyOldest, wakeDisabled } from '../../lib/verification/state-upkeep.ts'
 import { failTimedOutRecords } from '../../lib/verification/timed-out.ts'
 import type { ClaimedRecord } from '../../lib/verification/tracker.ts'
-import { changesBatch } from '../support/changed-batch.ts'
 import { createSpecDatabases, type SpecDatabases } from '../support/databases.ts'
+import { changesBatch, fillBehindStatistics } from '../support/empty-statistics.ts'
 import { untyped } from '../support/fixture-rows.ts'
 
 /** As of a registry (spec/registry/empty-statistics.spec.ts), of the primary's states and its event log. */
@@ -21,25 +21,17 @@ const widgets = untyped(declareReplicables('unused').widgets)
 
 let databases: SpecDatabases
 
-async function fillAnew(main: Knex, table: string, insert: string): Promise<void> {
-  await main.raw(insert)
-  await main(table).delete()
-  await main.raw(`alter table ${table} set (autovacuum_enabled = false)`)
-  await main.raw(`analyze ${table}`)
-  await main.raw(insert)
-}
-
 beforeAll(async () => {
   databases = await createSpecDatabases()
   const { main } = databases
   await main.raw(`insert into widgets (id, name, file_path) select n, 'w', 'f' from generate_series(1, ${ROWS}) n`)
-  await fillAnew(
+  await fillBehindStatistics(
     main,
     'widget_states',
     `insert into widget_states (widget_id, verification_state, verified_at)
      select n, 2, now() from generate_series(1, ${ROWS}) n`,
   )
-  await fillAnew(
+  await fillBehindStatistics(
     main,
     'geo_events',
     `insert into geo_events (replicable_name, event_name, payload)

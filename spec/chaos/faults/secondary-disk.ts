@@ -110,11 +110,14 @@ async function misbehave(
   const violations: string[] = []
   const strace = new Strace()
   const load = { perSecond, leastBytes: LEAST_BYTES, mostBytes: MOST_BYTES, replaced: 5, deleted: 5 }
-  const left = await world.settled(CAUGHT_UP_WITHIN_MS)
-  if (left !== null) return [`before it ${left}`]
+  let { idle } = route
   // What looks at each call of a process costs it time, whatever it answers: so idle, and with the load, as during the fault.
-  if (mode.traced) await strace.attach(pidsOf(site), { inject: null })
-  const idle = mode.traced ? await route.p99(0).finally(() => strace.detach()) : route.idle
+  if (mode.traced) {
+    const left = await world.settled(CAUGHT_UP_WITHIN_MS)
+    if (left !== null) return [`before it ${left}`]
+    await strace.attach(pidsOf(site), { inject: null })
+    idle = await route.p99(0).finally(() => strace.detach())
+  }
   const watch = new HealthWatch(world, site)
   const act = async () => {
     if (mode.traced) await strace.attach(pidsOf(site), { inject: null })
